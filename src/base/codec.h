@@ -1,0 +1,77 @@
+/*
+ * codec.h - integers as bytes, the one place that knows about byte order.
+ *
+ * Role: every multi-byte integer on disk or on the wire passes through here.
+ * Invariants: fixed-width integers are little-endian and need no alignment; a
+ *   varint is at most 10 bytes and must be minimal (one encoding per value).
+ * In the picture: base layer; includes nothing of ours, allocates nothing.
+ */
+#ifndef LOAM_BASE_CODEC_H
+#define LOAM_BASE_CODEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VARINT64_BYTES_MAX 10
+
+/* The shifts compile to one load or store on every machine that allows it. */
+static inline void put_u16(uint8_t *dst, uint16_t value)
+{
+    dst[0] = (uint8_t)value;
+    dst[1] = (uint8_t)(value >> 8);
+}
+
+static inline uint16_t get_u16(const uint8_t *src)
+{
+    return (uint16_t)(src[0] | src[1] << 8);
+}
+
+static inline void put_u32(uint8_t *dst, uint32_t value)
+{
+    put_u16(dst, (uint16_t)value);
+    put_u16(dst + 2, (uint16_t)(value >> 16));
+}
+
+static inline uint32_t get_u32(const uint8_t *src)
+{
+    return (uint32_t)src[0] | (uint32_t)src[1] << 8 | (uint32_t)src[2] << 16 |
+           (uint32_t)src[3] << 24;
+}
+
+static inline void put_u64(uint8_t *dst, uint64_t value)
+{
+    put_u32(dst, (uint32_t)value);
+    put_u32(dst + 4, (uint32_t)(value >> 32));
+}
+
+static inline uint64_t get_u64(const uint8_t *src)
+{
+    return (uint64_t)get_u32(src) | (uint64_t)get_u32(src + 4) << 32;
+}
+
+/* Most significant byte first, so that integers compare as the bytes do. */
+static inline uint64_t get_u64_big_endian(const uint8_t *src)
+{
+    return __builtin_bswap64(get_u64(src));
+}
+
+/* Appends value at dst, which has VARINT64_BYTES_MAX bytes free; returns the new end. */
+uint8_t *put_varint64(uint8_t *dst, uint64_t value);
+
+/* How many bytes put_varint64() writes for value. */
+static inline size_t varint64_bytes(uint64_t value)
+{
+    return (size_t)(63 - __builtin_clzll(value | 1)) / 7 + 1;
+}
+
+/*
+ * Reads a varint from [src, end). Returns the byte after it, or NULL if the
+ * bytes are truncated, too long or not minimal; *value is then untouched.
+ */
+const uint8_t *get_varint64(const uint8_t *src, const uint8_t *end, uint64_t *value);
+
+/* The same for a value that must fit 32 bits; larger ones are NULL as well. */
+const uint8_t *get_varint32(const uint8_t *src, const uint8_t *end, uint32_t *value);
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * status.c - the thread-local failure record behind loam_errmsg(); see status.h.
+ */
+#include "base/status.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local char status_text[STATUS_TEXT_MAX];
+static _Thread_local int status_errno;
+
+const char *loam_errmsg(void)
+{
+    return status_text;
+}
+
+int loam_errno(void)
+{
+    return status_errno;
+}
+
+loam_status failed(loam_status code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(status_text, sizeof status_text, format, args);
+    va_end(args);
+    status_errno = 0;
+    return code;
+}
+
+loam_status failed_errno(int os_error, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(status_text, sizeof status_text, format, args);
+    va_end(args);
+    const size_t used = strlen(status_text);
+    snprintf(status_text + used, sizeof status_text - used, ": %s", strerror(os_error));
+    status_errno = os_error;
+    if (os_error == ENOMEM) return LOAM_NOMEM;
+    if (os_error == ENOSPC || os_error == EDQUOT || os_error == EFBIG) return LOAM_FULL;
+    return LOAM_IOERR;
+}
+
+const char *loam_status_name(loam_status rc)
+{
+    switch (rc) {
+    case LOAM_OK: return "LOAM_OK";
+    case LOAM_NOTFOUND: return "LOAM_NOTFOUND";
+    case LOAM_CONFLICT: return "LOAM_CONFLICT";
+    case LOAM_EXISTS: return "LOAM_EXISTS";
+    case LOAM_NOMEM: return "LOAM_NOMEM";
+    case LOAM_INVALID: return "LOAM_INVALID";
+    case LOAM_MISUSE: return "LOAM_MISUSE";
+    case LOAM_IOERR: return "LOAM_IOERR";
+    case LOAM_CORRUPT: return "LOAM_CORRUPT";
+    case LOAM_LOCKED: return "LOAM_LOCKED";
+    case LOAM_BUSY: return "LOAM_BUSY";
+    case LOAM_READONLY: return "LOAM_READONLY";
+    case LOAM_TOOBIG: return "LOAM_TOOBIG";
+    case LOAM_FULL: return "LOAM_FULL";
+    case LOAM_TOONEW: return "LOAM_TOONEW";
+    }
+    return "LOAM_UNKNOWN";
+}
+
+uint32_t loam_version_number(void)
+{
+    return LOAM_VERSION_NUMBER;
+}

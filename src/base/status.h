@@ -1,0 +1,23 @@
+/*
+ * status.h - how a failure is recorded at the place where it is understood.
+ *
+ * Role: failed() stores a formatted message for this thread and returns the code,
+ *   so that the origin writes `return failed(LOAM_CORRUPT, ...)` and everybody
+ *   above it just passes rc along.
+ * Invariants: never allocates; the message is at most STATUS_TEXT_MAX - 1 bytes.
+ * In the picture: base layer; the public loam_errmsg() reads what failed() wrote.
+ */
+#ifndef LOAM_BASE_STATUS_H
+#define LOAM_BASE_STATUS_H
+
+#include <loam.h>
+
+#define STATUS_TEXT_MAX 512
+
+loam_status failed(loam_status code, const char *format, ...)
+    __attribute__((format(printf, 2, 3), cold));
+/* ENOMEM is LOAM_NOMEM; ENOSPC, EDQUOT and EFBIG are LOAM_FULL; all else is LOAM_IOERR. */
+loam_status failed_errno(int os_error, const char *format, ...)
+    __attribute__((format(printf, 2, 3), cold));
+
+#endif

@@ -1,0 +1,88 @@
+/*
+ * storage.h - the engine's whole view of a disk: a store of named objects and one root.
+ *
+ * Role: the upper seam. An object is created exclusively, written once from front to
+ *   back, made durable, read at offsets, deleted. The root is one small value that is
+ *   replaced atomically. Logs, which are appended to for long, are in os/log.h.
+ *   Another implementation may stand on a replicated object store: no rename of data,
+ *   no dependence on listing, nothing mapped is visible above.
+ * Invariants: (1) a store has one writing owner: flock on the directory, and a registry
+ *   by device and inode in the process; several readers may share it. (2) object_finish()
+ *   returns only when bytes and name are durable. (3) after fork() the child's stores are
+ *   closed and useless. (4) a failed sync is never tried again.
+ * Errors: all calls: LOAM_IOERR with path and reason, LOAM_FULL, LOAM_NOMEM.
+ * Threads: a store and an object may be used by any number; a writer by one at a time.
+ * In the picture: os layer; storage.c, on the table of sys.h.
+ */
+#ifndef LOAM_OS_STORAGE_H
+#define LOAM_OS_STORAGE_H
+
+#include <loam.h>
+
+#include "os/sys.h"
+
+struct store;
+struct object;        /* open for reading */
+struct object_writer; /* being written */
+
+enum { STORE_ROOT_BYTES_MAX = 4096, OBJECT_NAME_BYTES = 32 };
+
+struct store_options {
+    bool read_only; /* shared lock; nothing is created or written */
+    bool must_exist, must_not_exist;
+};
+
+/* Opens or creates dir and locks it. Creation makes the directory where it is missing (its last
+   component only). LOAM_LOCKED names the owner's pid; LOAM_IOERR with ENOENT / EEXIST as the options
+   ask; LOAM_INVALID where dir holds something that is no store (any file that is not ours, without a
+   root), LOAM_IOERR on NFS; LOAM_CORRUPT where objects of ours stand without a root. *is_new says
+   that there is no root yet: the caller then swaps in the first one. A read-only open of a directory
+   without a store is LOAM_IOERR with ENOENT. */
+LOAM_MUST loam_status store_open(struct sys_table sys, const char *dir,
+                                 const struct store_options *options, bool *is_new,
+                                 struct store **out);
+void store_close(struct store *store); /* unlocks; accepts NULL */
+
+const char *store_path(const struct store *store); /* as given to store_open; for messages */
+struct sys_table store_sys(const struct store *store);
+bool store_is_child(const struct store *store); /* true in a process forked after the open */
+
+/* The root, whole. read: buf gets the bytes (at most STORE_ROOT_BYTES_MAX, else LOAM_CORRUPT).
+   swap: written aside, synced, renamed, directory synced; durable when it returns LOAM_OK. After a
+   failure the root is the old or the new one. */
+LOAM_MUST loam_status store_root_read(struct store *store, loam_buf *buf);
+LOAM_MUST loam_status store_root_swap(struct store *store, loam_slice bytes);
+
+/* Calls each(ctx, name) for every object (not the root, not `owner`); for cleaning up only. */
+LOAM_MUST loam_status store_list(struct store *store, void (*each)(void *ctx, const char *name),
+                                 void *ctx);
+LOAM_MUST loam_status store_delete(struct store *store, const char *name); /* absent is OK */
+LOAM_MUST loam_status store_free_bytes(struct store *store, uint64_t *bytes);
+
+/* Reading. open: LOAM_NOTFOUND where there is no such object. read: exactly len bytes, or
+   LOAM_CORRUPT "NAME: ends at byte N" where the object ends first. will_need announces a read. */
+LOAM_MUST loam_status object_open(struct store *store, const char *name, struct object **out);
+LOAM_MUST loam_status object_read(struct object *object, uint64_t offset, void *dst, size_t len);
+void object_will_need(struct object *object, uint64_t offset, uint64_t len);
+uint64_t object_bytes(const struct object *object); /* its size when it was opened */
+const char *object_name(const struct object *object);
+void object_close(struct object *object);
+
+/* Reads [offset, offset + len) and writes the same bytes back, then syncs: for bytes that were
+   read from a page cache which a failed writeback may have left clean but not on the medium. */
+LOAM_MUST loam_status object_rewrite(struct store *store, const char *name, uint64_t offset,
+                                     uint64_t len);
+
+/* Writing. A name that is there already (left by a crash) is deleted first: names carry the
+   epoch of their owner, so nobody else can mean it. append buffers up to 1 MiB and starts
+   write-back behind itself; finish writes the rest, syncs the object and the directory, and frees
+   the writer; abandon deletes the object and frees the writer. After any failure the only calls
+   left are abandon. */
+LOAM_MUST loam_status object_create(struct store *store, const char *name,
+                                    struct object_writer **out);
+LOAM_MUST loam_status object_append(struct object_writer *writer, const void *bytes, size_t len);
+uint64_t object_written(const struct object_writer *writer);
+LOAM_MUST loam_status object_finish(struct object_writer *writer);
+void object_abandon(struct object_writer *writer); /* accepts NULL */
+
+#endif
