@@ -47,7 +47,8 @@ static inline size_t bytes_common(loam_slice a, loam_slice b)
         const uint64_t differ = get_u64(x + at) ^ get_u64(y + at);
         if (differ != 0) return at + (size_t)__builtin_ctzll(differ) / 8;
     }
-    while (at < len && x[at] == y[at]) at++;
+    while (at < len && x[at] == y[at])
+        at++;
     return at;
 }
 
@@ -58,7 +59,8 @@ static inline uint64_t bytes_head(loam_slice key, size_t skip)
     const uint8_t *from = key.data;
     if (key.len >= skip + 8) return get_u64_big_endian(from + skip);
     uint64_t head = 0;
-    for (size_t i = skip; i < skip + 8; i++) head = head << 8 | (i < key.len ? from[i] : 0);
+    for (size_t i = skip; i < skip + 8; i++)
+        head = head << 8 | (i < key.len ? from[i] : 0);
     return head;
 }
 

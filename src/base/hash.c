@@ -20,6 +20,7 @@ uint64_t hash_seeded_pieces(const loam_slice *pieces, size_t count, uint64_t see
 {
     XXH3_state_t state;
     XXH3_64bits_reset_withSeed(&state, seed);
-    for (size_t i = 0; i < count; i++) XXH3_64bits_update(&state, pieces[i].data, pieces[i].len);
+    for (size_t i = 0; i < count; i++)
+        XXH3_64bits_update(&state, pieces[i].data, pieces[i].len);
     return XXH3_64bits_digest(&state);
 }

@@ -48,21 +48,36 @@ loam_status failed_errno(int os_error, const char *format, ...)
 const char *loam_status_name(loam_status rc)
 {
     switch (rc) {
-    case LOAM_OK: return "LOAM_OK";
-    case LOAM_NOTFOUND: return "LOAM_NOTFOUND";
-    case LOAM_CONFLICT: return "LOAM_CONFLICT";
-    case LOAM_EXISTS: return "LOAM_EXISTS";
-    case LOAM_NOMEM: return "LOAM_NOMEM";
-    case LOAM_INVALID: return "LOAM_INVALID";
-    case LOAM_MISUSE: return "LOAM_MISUSE";
-    case LOAM_IOERR: return "LOAM_IOERR";
-    case LOAM_CORRUPT: return "LOAM_CORRUPT";
-    case LOAM_LOCKED: return "LOAM_LOCKED";
-    case LOAM_BUSY: return "LOAM_BUSY";
-    case LOAM_READONLY: return "LOAM_READONLY";
-    case LOAM_TOOBIG: return "LOAM_TOOBIG";
-    case LOAM_FULL: return "LOAM_FULL";
-    case LOAM_TOONEW: return "LOAM_TOONEW";
+    case LOAM_OK:
+        return "LOAM_OK";
+    case LOAM_NOTFOUND:
+        return "LOAM_NOTFOUND";
+    case LOAM_CONFLICT:
+        return "LOAM_CONFLICT";
+    case LOAM_EXISTS:
+        return "LOAM_EXISTS";
+    case LOAM_NOMEM:
+        return "LOAM_NOMEM";
+    case LOAM_INVALID:
+        return "LOAM_INVALID";
+    case LOAM_MISUSE:
+        return "LOAM_MISUSE";
+    case LOAM_IOERR:
+        return "LOAM_IOERR";
+    case LOAM_CORRUPT:
+        return "LOAM_CORRUPT";
+    case LOAM_LOCKED:
+        return "LOAM_LOCKED";
+    case LOAM_BUSY:
+        return "LOAM_BUSY";
+    case LOAM_READONLY:
+        return "LOAM_READONLY";
+    case LOAM_TOOBIG:
+        return "LOAM_TOOBIG";
+    case LOAM_FULL:
+        return "LOAM_FULL";
+    case LOAM_TOONEW:
+        return "LOAM_TOONEW";
     }
     return "LOAM_UNKNOWN";
 }

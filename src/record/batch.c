@@ -1,0 +1,45 @@
+/*
+ * batch.c - many writes as bytes; see batch.h.
+ */
+#include "record/batch.h"
+
+#include "base/codec.h"
+#include "base/status.h"
+
+#include "base/poison.h"
+
+size_t batch_head_put(uint8_t head[static BATCH_HEAD_BYTES_MAX], uint8_t kind, uint32_t coll_id,
+                      size_t key_bytes, size_t value_bytes)
+{
+    uint8_t *at = head;
+    *at++ = kind;
+    at = put_varint64(at, coll_id);
+    at = put_varint64(at, key_bytes);
+    if (kind == ENTRY_PUT) at = put_varint64(at, value_bytes);
+    return (size_t)(at - head);
+}
+
+loam_status batch_next(struct batch_reader *reader, uint32_t *coll_id, struct entry *entry)
+{
+    const uint8_t *at = reader->at;
+    uint32_t key_bytes, value_bytes = 0;
+    if (at == reader->end) return LOAM_NOTFOUND;
+    const uint8_t kind = *at++;
+    if (kind != ENTRY_PUT && kind != ENTRY_DELETE)
+        return failed(LOAM_CORRUPT, "an entry of unknown kind %u", kind);
+    at = get_varint32(at, reader->end, coll_id);
+    if (at != NULL) at = get_varint32(at, reader->end, &key_bytes);
+    if (at != NULL && kind == ENTRY_PUT) at = get_varint32(at, reader->end, &value_bytes);
+    if (at == NULL) return failed(LOAM_CORRUPT, "an entry's head is cut short");
+    if (key_bytes > KEY_BYTES_MAX || value_bytes > VALUE_BYTES_MAX)
+        return failed(LOAM_CORRUPT, "an entry of %u + %u bytes", key_bytes, value_bytes);
+    const size_t left = (size_t)(reader->end - at);
+    if (left < key_bytes || left - key_bytes < value_bytes)
+        return failed(LOAM_CORRUPT, "an entry of %u + %u bytes where %zu are left", key_bytes,
+                      value_bytes, left);
+    entry->kind = kind;
+    entry->key = loam_bytes(at, key_bytes);
+    entry->value = loam_bytes(kind == ENTRY_PUT ? at + key_bytes : NULL, value_bytes);
+    reader->at = at + key_bytes + value_bytes;
+    return LOAM_OK;
+}

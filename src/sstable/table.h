@@ -1,0 +1,67 @@
+/*
+ * table.h - reads an SSTable, trusting no byte of it.
+ *
+ * Role: point reads and iterators over one table. Opening costs nothing; footer, index and filter are
+ *   loaded at the first use and given back when the cache wants their memory.
+ * Invariants: (1) every byte used has passed its checksum, seeded with the table's uid and its offset; then every
+ *   count, offset and length in it is still bounds-checked. A fault is LOAM_CORRUPT naming object, offset and what
+ *   is wrong. (2) The footer agrees with the meta that the manifest gave, or it is corrupt. (3) A page is
+ *   used only while it is pinned.
+ * Threads: any number.
+ * In the picture: sstable layer, on cache.h; tree/ puts tables into runs and clips them.
+ */
+#ifndef LOAM_SSTABLE_TABLE_H
+#define LOAM_SSTABLE_TABLE_H
+
+#include "record/iter.h"
+#include "sstable/cache.h"
+#include "sstable/table_writer.h"
+
+struct table;
+
+/* Copies meta. Reference counted: the last unref closes. dropped(ctx, object, id) is called at that moment
+   if table_doom() had been called, after the table's own handle on the object is closed. */
+struct table_owner {
+    struct store *store;
+    struct page_cache *cache;
+    void (*doomed)(void *ctx, const struct table_meta *meta);
+    void *ctx;
+};
+LOAM_MUST loam_status table_new(const struct table_owner *owner, const struct table_meta *meta,
+                                struct table **out);
+void table_ref(struct table *table);
+void table_unref(struct table *table); /* accepts NULL */
+void table_doom(
+    struct table *table); /* its bytes are not wanted any more: owner->doomed at the last unref */
+const struct table_meta *table_meta(const struct table *table);
+
+/* A found entry and what keeps its bytes in place; release when done with it. */
+struct table_hit {
+    struct entry entry;
+    struct page_pin pin; /* of cache.h */
+    void *owned;         /* an entry larger than a page is read into memory of its own */
+};
+void table_hit_release(struct table_hit *hit);
+
+/* The newest version of key with seq <= the given one, also a tombstone: LOAM_OK and *hit to release,
+   LOAM_NOTFOUND, or a failure. */
+LOAM_MUST loam_status table_get(struct table *table, loam_slice key, uint64_t hash, uint64_t seq,
+                                struct table_hit *hit);
+
+enum table_iter_flags {
+    TABLE_ITER_KEYS_ONLY = 1, /* values of entries larger than a page are not read ({NULL, 0}) */
+    TABLE_ITER_BULK = 2       /* for compaction: reads ahead and does not fill the cache */
+};
+/* Holds a reference on the table. */
+LOAM_MUST loam_status table_iter_new(struct table *table, unsigned flags, struct iter **out);
+
+/* Reads every byte: each page, index, filter and footer; checks sums, order, counts, separators and that the filter knows every key.
+   line() gets a sentence per fault. LOAM_OK, LOAM_CORRUPT, or LOAM_IOERR/NOMEM. */
+LOAM_MUST loam_status table_verify(struct table *table, void (*line)(void *ctx, const char *text),
+                                   void *ctx);
+
+/* Payload bytes between two keys (empty to = no bound), from the index, without reading pages. */
+LOAM_MUST loam_status table_estimate(struct table *table, loam_slice from, loam_slice to,
+                                     uint64_t *bytes);
+
+#endif
