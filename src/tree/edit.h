@@ -1,0 +1,82 @@
+/*
+ * edit.h - one atomic change of what the store consists of, as bytes.
+ *
+ * Role: an edit is a list of changes that take effect together. The manifest is a sequence of
+ *   edits; a fresh manifest begins with edits that rebuild the present state; a change of collections is the same
+ *   bytes in the log.
+ *
+ *   edit:    change*     each: tag u8 | fields as varints, byte strings as length varint + bytes
+ *
+ * Invariants: (1) decoding trusts nothing; what an encoder never makes is LOAM_CORRUPT, an unknown tag is LOAM_TOONEW.
+ *   (2) encode(decode(bytes)) == bytes.
+ * In the picture: tree layer; made by db/, applied by catalog.h, carried by manifest.h.
+ */
+#ifndef LOAM_TREE_EDIT_H
+#define LOAM_TREE_EDIT_H
+
+#include "sstable/table_writer.h"
+
+enum change_tag {
+    CHANGE_COLL_CREATE = 1,  /* coll, name, compression */
+    CHANGE_COLL_RENAME = 2,  /* coll, name */
+    CHANGE_COLL_DROP = 3,    /* coll: its tables go too */
+    CHANGE_TABLE_ADD = 4,    /* coll, level, run, meta, from, to */
+    CHANGE_TABLE_REMOVE = 5, /* coll, level, run, uid */
+    CHANGE_TABLE_CLIP = 6,   /* coll, level, run, uid, from, to: new bounds */
+    CHANGE_FLUSHED = 7,      /* coll, seq: its entries up to seq are in tables */
+    CHANGE_LOG_SEGMENT =
+        8, /* object, position .. position_end: an earlier opener's, still needed, durable */
+    CHANGE_LOG_START =
+        9, /* position, running: where this opener's log begins; object.epoch is its epoch */
+    CHANGE_LOG_FLOOR =
+        10, /* position, object: the log is not needed below; object is the first segment that is */
+    CHANGE_LOG_ATTEST = 11, /* position: the log was durable below */
+    CHANGE_COUNTERS =
+        12, /* next_coll, next_run, seq (all collections' changes up to it are in the manifest), time_ms */
+    CHANGE_SNAPSHOT_END = 13 /* the state that a fresh manifest begins with is complete */
+};
+
+struct change {
+    enum change_tag tag;
+    uint32_t coll;
+    uint32_t level;
+    uint64_t run;
+    uint64_t uid;
+    uint64_t seq;
+    uint64_t position, position_end, running;
+    uint64_t time_ms;
+    uint32_t next_coll;
+    uint64_t next_run;
+    struct object_id object;
+    loam_slice name;
+    uint8_t compression;
+    struct table_meta meta; /* slices borrowed when decoded */
+    loam_slice from, to;    /* of a table's clip: [from, to); to empty = no bound */
+};
+
+struct edit { /* a growing encoder; zero is empty */
+    loam_buf bytes;
+};
+
+void edit_deinit(struct edit *edit);
+LOAM_MUST loam_status edit_add(struct edit *edit, const struct change *change);
+
+/* Convenience for the commonest changes. */
+LOAM_MUST loam_status edit_add_table(struct edit *edit, uint32_t coll, uint32_t level, uint64_t run,
+                                     const struct table_meta *meta);
+LOAM_MUST loam_status edit_remove_table(struct edit *edit, uint32_t coll, uint32_t level,
+                                        uint64_t run, uint64_t uid);
+LOAM_MUST loam_status edit_set_flushed(struct edit *edit, uint32_t coll, uint64_t seq);
+
+struct edit_reader {
+    const uint8_t *at, *end;
+};
+static inline struct edit_reader edit_reader_over(loam_slice bytes)
+{
+    const uint8_t *from = bytes.data;
+    return (struct edit_reader){from, from == NULL ? NULL : from + bytes.len};
+}
+/* LOAM_OK, LOAM_NOTFOUND at the end, LOAM_CORRUPT or LOAM_TOONEW. Slices point into the bytes. */
+LOAM_MUST loam_status edit_next(struct edit_reader *reader, struct change *change);
+
+#endif

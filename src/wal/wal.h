@@ -1,0 +1,73 @@
+/*
+ * wal.h - the write-ahead log: one endless sequence of records over many segments.
+ *
+ * Role: appends commits, makes them durable in groups, prepares segments ahead and takes dead ones back.
+ *   Segments double from 256 KiB to segment_bytes_max; the first is created by the first append.
+ * Invariants: (1) what is appended is in position order without holes. (2) A durable answer for a position
+ *   covers all older segments as well. (3) Before a switch to a new segment, nothing stays staged in
+ *   the old one (see os/log.h, invariant 2). (4) After any failed append or sync the wal fails for good: every
+ *   later call answers the same. (5) wal_reserve() takes all room that can be refused, so that wal_append() fails only
+ *   when the device does.
+ * Threads: reserve and append: one at a time, the caller's commit lane. All others: any.
+ * In the picture: wal layer; db/write.c appends, db/jobs.c tends, db/recover.c reads with wal_reader.h.
+ */
+#ifndef LOAM_WAL_WAL_H
+#define LOAM_WAL_WAL_H
+
+#include "wal/segment.h"
+
+struct wal;
+
+struct wal_config {
+    struct store *store;
+    uint8_t store_id[STORE_ID_BYTES];
+    uint32_t epoch;
+    uint64_t log_key;
+    uint64_t start, running; /* where this opener's log begins */
+    uint64_t segment_bytes_max;
+    bool mapped;
+};
+
+LOAM_MUST loam_status wal_new(const struct wal_config *config, struct wal **out);
+
+/* Syncs everything, trims the active segment, deletes the spare, frees. The end and its checksum go to *end and *running: the
+   seal. On failure all is freed too, and nothing is to be sealed. */
+LOAM_MUST loam_status wal_close(struct wal *wal, uint64_t *end, uint64_t *running);
+void wal_free(struct wal *wal); /* closes without syncing: for a fenced database; accepts NULL */
+
+/* Lane. Room for one record of body_bytes, whatever the segments' rests. LOAM_FULL changes nothing. */
+LOAM_MUST loam_status wal_reserve(struct wal *wal, uint64_t body_bytes);
+
+/* Lane. spec: kind, seq, and RECORD_CALLER_INDEX or 0 as flags (time and synced_upto are filled in). *end is the position to
+   wait for when how is LOG_DURABLE. */
+LOAM_MUST loam_status wal_append(struct wal *wal, const struct record_spec *spec,
+                                 const struct sys_piece *pieces, unsigned piece_count,
+                                 enum log_how how, uint64_t *end);
+
+/* Returns when the log is durable below position. Callers group themselves. */
+LOAM_MUST loam_status wal_wait(struct wal *wal, uint64_t position);
+
+/* Background. All that is appended now becomes durable. */
+LOAM_MUST loam_status wal_sync(struct wal *wal);
+
+/* Background, at least every 100 ms and when wal_wants_tending(): prepares the next segment, starts write-out,
+   populates. LOAM_FULL when there is no room to prepare (harmless: tried again later). */
+LOAM_MUST loam_status wal_tend(struct wal *wal);
+bool wal_wants_tending(const struct wal *wal);
+
+/* Background. Segments that end at or below floor are recycled or deleted. The caller has made the
+   floor durable in the manifest. */
+LOAM_MUST loam_status wal_release(struct wal *wal, uint64_t floor);
+
+uint64_t wal_end(const struct wal *wal);
+uint64_t wal_synced(const struct wal *wal); /* durable below */
+uint64_t
+wal_live_bytes(const struct wal *wal); /* from the oldest kept segment's start to the end */
+uint64_t wal_written_bytes(const struct wal *wal); /* since open */
+
+/* The segment that holds position, for the manifest's floor: its id and its start. False when no segment
+   of this opener does (nothing written yet, or position is older). position == end answers the active one. */
+bool wal_segment_of(const struct wal *wal, uint64_t position, struct object_id *id,
+                    uint64_t *start);
+
+#endif
