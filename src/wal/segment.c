@@ -1,0 +1,288 @@
+/*
+ * segment.c - one file of a log: a header and records; see segment.h.
+ */
+#include "wal/segment.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "base/codec.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/status.h"
+
+#include "base/poison.h"
+
+enum {
+    HEADER_BYTES = 128,
+    HEADER_BLOCK_BYTES = 4096,
+    HEADER_TYPE = 'S',
+    BODY_GATHER_BYTES = 2048 /* a body up to this size is copied together before it is hashed */
+};
+
+_Static_assert(2 * HEADER_BLOCK_BYTES == SEGMENT_HEADER_BYTES, "two copies in different blocks");
+
+/* ---- header -------------------------------------------------------------------------------- */
+
+static void segment_header_put(uint8_t bytes[static HEADER_BYTES],
+                               const struct segment_header *header)
+{
+    memset(bytes, 0, HEADER_BYTES);
+    bytes[4] = HEADER_TYPE;
+    bytes[5] = SEGMENT_FORMAT;
+    memcpy(bytes + 8, header->store_id, STORE_ID_BYTES);
+    put_u32(bytes + 24, header->id.epoch);
+    put_u32(bytes + 28, header->id.number);
+    put_u64(bytes + 32, header->start);
+    put_u64(bytes + 40, header->running);
+    put_u64(bytes + 48, header->synced_upto);
+    put_u64(bytes + 56, header->log_key);
+    put_u64(bytes + 64, header->base_ms);
+    put_u32(bytes, (uint32_t)hash_seeded(bytes + 4, HEADER_BYTES - 4, HEADER_TYPE));
+}
+
+bool segment_header_get(const uint8_t *bytes, struct segment_header *header, bool *too_new)
+{
+    *too_new = false;
+    if (get_u32(bytes) != (uint32_t)hash_seeded(bytes + 4, HEADER_BYTES - 4, HEADER_TYPE))
+        return false;
+    if (bytes[4] != HEADER_TYPE) return false;
+    *too_new = bytes[5] > SEGMENT_FORMAT;
+    if (bytes[5] != SEGMENT_FORMAT) return false;
+    memcpy(header->store_id, bytes + 8, STORE_ID_BYTES);
+    header->id = (struct object_id){get_u32(bytes + 24), get_u32(bytes + 28)};
+    header->start = get_u64(bytes + 32);
+    header->running = get_u64(bytes + 40);
+    header->synced_upto = get_u64(bytes + 48);
+    header->log_key = get_u64(bytes + 56);
+    header->base_ms = get_u64(bytes + 64);
+    return header->start % 8 == 0 && header->start < UINT64_MAX / 2;
+}
+
+/* The first valid copy of two; LOAM_NOTFOUND when there is none that names id. */
+static loam_status choose_header(const uint8_t *bytes, size_t len, const char *name,
+                                 struct object_id id, struct segment_header *header)
+{
+    bool too_new;
+    for (size_t at = 0; at + HEADER_BYTES <= len && at < SEGMENT_HEADER_BYTES;
+         at += HEADER_BLOCK_BYTES) {
+        if (segment_header_get(bytes + at, header, &too_new) && object_id_equal(header->id, id))
+            return LOAM_OK;
+        if (too_new)
+            return failed(LOAM_TOONEW, "%s: format %u; this library knows %u; use a newer loam",
+                          name, bytes[at + 5], SEGMENT_FORMAT);
+    }
+    return LOAM_NOTFOUND;
+}
+
+/* ---- writing ------------------------------------------------------------------------------- */
+
+loam_status segment_start(struct segment *segment, struct log *log,
+                          const struct segment_header *header)
+{
+    uint8_t bytes[HEADER_BLOCK_BYTES];
+    memset(bytes, 0, sizeof bytes);
+    segment_header_put(bytes, header);
+    check(log_end(log) == 0 && log_capacity(log) > SEGMENT_HEADER_BYTES);
+    *segment = (struct segment){
+        .log = log, .header = *header, .end = header->start, .running = header->running};
+    const struct sys_piece copies[2] = {{bytes, sizeof bytes}, {bytes, sizeof bytes}};
+    return log_append(log, copies, 2, LOG_VOLATILE);
+}
+
+uint64_t segment_capacity_end(const struct segment *segment)
+{
+    return segment->header.start + (log_capacity(segment->log) - SEGMENT_HEADER_BYTES);
+}
+
+/* The chain over all records: cheap, and different after any change of any head check. */
+static uint64_t running_over(uint64_t running, uint32_t head_check)
+{
+    return (running ^ head_check) * UINT64_C(0x9e3779b97f4a7c15) + 1;
+}
+
+static uint32_t back_distance(uint64_t position, uint64_t synced_upto)
+{
+    const uint64_t distance = (position - synced_upto) / 8;
+    return distance < UINT32_MAX ? (uint32_t)distance : UINT32_MAX;
+}
+
+static void record_head_put(uint8_t head[static RECORD_HEAD_BYTES], const struct segment *segment,
+                            const struct record_spec *spec, uint32_t body_check,
+                            uint32_t body_bytes)
+{
+    const uint64_t base = segment->header.base_ms;
+    const uint64_t passed = spec->time_ms > base ? spec->time_ms - base : 0;
+    put_u32(head + 4, body_check);
+    put_u32(head + 8, body_bytes);
+    head[12] = spec->kind;
+    head[13] = spec->flags;
+    put_u16(head + 14, 0);
+    put_u64(head + 16, spec->seq);
+    put_u32(head + 24, passed < UINT32_MAX ? (uint32_t)passed : UINT32_MAX);
+    put_u32(head + 28, back_distance(segment->end, spec->synced_upto));
+    const uint64_t seed = segment->header.log_key ^ segment->end;
+    put_u32(head, (uint32_t)hash_seeded(head + 4, RECORD_HEAD_BYTES - 4, seed));
+}
+
+/* Small bodies are copied into gathered first: one hash over bytes in the first-level cache is cheaper than the
+   streaming one. Answers the check, and the pieces to append behind the head. */
+static uint32_t gather_body(const struct sys_piece *pieces, unsigned piece_count, size_t body_bytes,
+                            uint64_t seed, uint8_t gathered[static BODY_GATHER_BYTES],
+                            struct sys_piece out[static 7], unsigned *out_count)
+{
+    static const uint8_t zeros[8];
+    const size_t pad = (size_t)(-body_bytes & 7);
+    if (body_bytes + 8 <= BODY_GATHER_BYTES) {
+        size_t at = 0;
+        for (unsigned i = 0; i < piece_count; i++) {
+            if (pieces[i].len > 0) memcpy(gathered + at, pieces[i].data, pieces[i].len);
+            at += pieces[i].len;
+        }
+        memset(gathered + at, 0, 8);
+        out[0] = (struct sys_piece){gathered, body_bytes + pad};
+        *out_count = 1;
+        return (uint32_t)hash_seeded(gathered, body_bytes, seed);
+    }
+    loam_slice slices[6];
+    for (unsigned i = 0; i < piece_count; i++) {
+        slices[i] = loam_bytes(pieces[i].data, pieces[i].len);
+        out[i] = pieces[i];
+    }
+    out[piece_count] = (struct sys_piece){zeros, pad};
+    *out_count = piece_count + (pad > 0);
+    return (uint32_t)hash_seeded_pieces(slices, piece_count, seed);
+}
+
+loam_status segment_append(struct segment *segment, const struct record_spec *spec,
+                           const struct sys_piece *pieces, unsigned piece_count, enum log_how how)
+{
+    uint8_t head[RECORD_HEAD_BYTES], gathered[BODY_GATHER_BYTES];
+    struct sys_piece out[8];
+    unsigned out_count;
+    size_t body_bytes = 0;
+    check(piece_count <= 6 && spec->kind != 0 && spec->synced_upto <= segment->end);
+    for (unsigned i = 0; i < piece_count; i++)
+        body_bytes += pieces[i].len;
+    check(body_bytes <= RECORD_BODY_BYTES_MAX);
+    check(segment->end + record_bytes(body_bytes) <= segment_capacity_end(segment));
+
+    const uint64_t seed = segment->header.log_key ^ segment->end;
+    const uint32_t body_check =
+        gather_body(pieces, piece_count, body_bytes, seed, gathered, out + 1, &out_count);
+    record_head_put(head, segment, spec, body_check, (uint32_t)body_bytes);
+    out[0] = (struct sys_piece){head, sizeof head};
+    const loam_status rc = log_append(segment->log, out, 1 + out_count, how);
+    if (rc < 0) return rc;
+    segment->running = running_over(segment->running, get_u32(head));
+    segment->end += record_bytes(body_bytes);
+    return LOAM_OK;
+}
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+/* Opens and reads up to limit bytes of an object. */
+static loam_status read_front(struct store *store, const char *name, uint64_t limit,
+                              loam_buf *bytes)
+{
+    struct object *object = NULL;
+    loam_status rc = object_open(store, name, &object);
+    if (rc != LOAM_OK) return rc;
+    const uint64_t size = object_bytes(object);
+    const size_t len = (size_t)(size < limit ? size : limit);
+    rc = buf_reserve(bytes, len > 0 ? len : 1);
+    if (rc == LOAM_OK) rc = object_read(object, 0, bytes->data, len);
+    if (rc == LOAM_OK) bytes->len = len;
+    object_close(object);
+    return rc;
+}
+
+loam_status segment_load(struct store *store, enum object_kind kind, struct object_id id,
+                         struct segment_view *view)
+{
+    memset(view, 0, sizeof *view);
+    object_name_make(kind, id, view->name);
+    loam_status rc = read_front(store, view->name, UINT64_MAX, &view->bytes);
+    if (rc == LOAM_OK)
+        rc = choose_header(view->bytes.data, view->bytes.len, view->name, id, &view->header);
+    if (rc != LOAM_OK) segment_view_deinit(view);
+    return rc;
+}
+
+loam_status segment_peek(struct store *store, enum object_kind kind, struct object_id id,
+                         struct segment_header *header)
+{
+    char name[OBJECT_NAME_BYTES];
+    loam_buf bytes = {0};
+    object_name_make(kind, id, name);
+    loam_status rc = read_front(store, name, SEGMENT_HEADER_BYTES, &bytes);
+    if (rc == LOAM_OK) rc = choose_header(bytes.data, bytes.len, name, id, header);
+    loam_buf_free(&bytes);
+    return rc;
+}
+
+void segment_view_deinit(struct segment_view *view)
+{
+    loam_buf_free(&view->bytes);
+}
+
+static bool head_is_sane(const uint8_t *head)
+{
+    const uint8_t kind = head[12], flags = head[13];
+    return kind >= RECORD_COMMIT && kind <= RECORD_EDIT && get_u16(head + 14) == 0 &&
+           (flags & ~(RECORD_FIRST | RECORD_LAST | RECORD_CALLER_INDEX)) == 0 &&
+           get_u32(head + 8) <= RECORD_BODY_BYTES_MAX;
+}
+
+loam_status segment_record_at(const struct segment_view *view, uint64_t position, uint64_t *running,
+                              struct record *record)
+{
+    const struct segment_header *header = &view->header;
+    const uint64_t room = view->bytes.len - SEGMENT_HEADER_BYTES;
+    if (view->bytes.len < SEGMENT_HEADER_BYTES || position < header->start) return LOAM_NOTFOUND;
+    const uint64_t offset = position - header->start;
+    if (offset > room || room - offset < RECORD_HEAD_BYTES) return LOAM_NOTFOUND;
+
+    const uint8_t *head = (const uint8_t *)view->bytes.data + SEGMENT_HEADER_BYTES + offset;
+    const uint64_t seed = header->log_key ^ position;
+    if (!head_is_sane(head)) return LOAM_NOTFOUND;
+    if (get_u32(head) != (uint32_t)hash_seeded(head + 4, RECORD_HEAD_BYTES - 4, seed))
+        return LOAM_NOTFOUND;
+    const uint32_t body_bytes = get_u32(head + 8);
+    if (room - offset < record_bytes(body_bytes)) return LOAM_NOTFOUND;
+    const uint8_t *body = head + RECORD_HEAD_BYTES;
+    if (get_u32(head + 4) != (uint32_t)hash_seeded(body, body_bytes, seed)) return LOAM_NOTFOUND;
+
+    const uint32_t distance = get_u32(head + 28);
+    const uint64_t back = (uint64_t)distance * 8;
+    if (distance != UINT32_MAX && back > position) return LOAM_NOTFOUND;
+    *record = (struct record){
+        .position = position,
+        .end = position + record_bytes(body_bytes),
+        .seq = get_u64(head + 16),
+        .time_ms = header->base_ms + get_u32(head + 24),
+        .synced_upto = distance == UINT32_MAX ? 0 : position - back,
+        .kind = head[12],
+        .flags = head[13],
+        .body = loam_bytes(body, body_bytes),
+    };
+    if (running != NULL) *running = running_over(*running, get_u32(head));
+    return LOAM_OK;
+}
+
+uint64_t segment_attested_beyond(const struct segment_view *view, uint64_t position,
+                                 uint64_t *found_at)
+{
+    struct record record;
+    uint64_t most = 0;
+    if (view->bytes.len < SEGMENT_HEADER_BYTES) return 0;
+    const uint64_t last = view->header.start + view->bytes.len - SEGMENT_HEADER_BYTES;
+    for (uint64_t at = position; at < last; at += 8) {
+        if (segment_record_at(view, at, NULL, &record) != LOAM_OK) continue;
+        if (record.synced_upto > most) {
+            most = record.synced_upto;
+            *found_at = at;
+        }
+    }
+    return most;
+}
