@@ -59,6 +59,9 @@ bool wal_wants_tending(const struct wal *wal);
    floor durable in the manifest. */
 LOAM_MUST loam_status wal_release(struct wal *wal, uint64_t floor);
 
+/* Are there commits that no sync has covered? (Attest records do not count, so that an idle log stays idle.) */
+bool wal_has_unsynced(const struct wal *wal);
+
 uint64_t wal_end(const struct wal *wal);
 uint64_t wal_synced(const struct wal *wal); /* durable below */
 uint64_t
@@ -67,7 +70,6 @@ uint64_t wal_written_bytes(const struct wal *wal); /* since open */
 
 /* The segment that holds position, for the manifest's floor: its id and its start. False when no segment
    of this opener does (nothing written yet, or position is older). position == end answers the active one. */
-bool wal_segment_of(const struct wal *wal, uint64_t position, struct object_id *id,
-                    uint64_t *start);
+bool wal_segment_of(struct wal *wal, uint64_t position, struct object_id *id, uint64_t *start);
 
 #endif

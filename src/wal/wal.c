@@ -1,0 +1,518 @@
+/*
+ * wal.c - one endless sequence of records over many segments; see wal.h.
+ *
+ * Locks: prepare (making segments; held over I/O) -> lock (the list, the spares, the sticky failure; short).
+ *   The lane owns `active` and is the only one that moves `end`.
+ */
+#include "wal/wal.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "os/thread.h"
+
+#include "base/poison.h"
+
+enum {
+    SEGMENT_BYTES_MIN = 256 << 10,
+    PART_BYTES_MIN = 4096, /* a rest smaller than this is left unused */
+    SPARES_MAX = 64, /* a commit is at most 2 GiB, a large segment 64 MiB: 33 and the small ones */
+    PIECES_MAX = 6,
+    FREE_SHARE = 8 /* a segment takes at most this share of what is free */
+};
+
+struct wal_file {
+    struct log *log;
+    struct object_id id;
+    uint64_t start, end; /* end: UINT64_MAX while it is active */
+    uint32_t refs;       /* waiters inside log_wait or log_sync */
+    bool synced;         /* closed and durable as a whole */
+    struct wal_file *newer;
+};
+
+struct wal {
+    struct wal_config config;
+    struct mutex prepare, lock;
+    struct wal_file *oldest, *newest;    /* newest is the active one */
+    struct wal_file *spares[SPARES_MAX]; /* oldest first */
+    _Atomic unsigned spare_count;        /* changed under lock */
+    uint32_t next_number;
+    uint64_t next_bytes;
+    struct segment active; /* lane; log NULL before the first append */
+    _Atomic uint64_t end, data_end, synced, live_start, written_bytes;
+    _Atomic bool wants_tending;
+    _Atomic int failed_code; /* loam_status; set once */
+    char failed_text[STATUS_TEXT_MAX];
+};
+
+loam_status wal_new(const struct wal_config *config, struct wal **out)
+{
+    struct wal *wal = mem_zalloc(sizeof *wal);
+    if (wal == NULL) return LOAM_NOMEM;
+    wal->config = *config;
+    wal->next_number = 1;
+    wal->next_bytes = SEGMENT_BYTES_MIN;
+    mutex_init(&wal->prepare);
+    mutex_init(&wal->lock);
+    wal->active.end = config->start;
+    wal->active.running = config->running;
+    atomic_init(&wal->end, config->start);
+    atomic_init(&wal->data_end, config->start);
+    atomic_init(&wal->synced, config->start);
+    atomic_init(&wal->live_start, config->start);
+    *out = wal;
+    return LOAM_OK;
+}
+
+/* ---- failing for good ---------------------------------------------------------------------- */
+
+/* Remembers the calling thread's failure as everybody's. */
+static loam_status wal_fail(struct wal *wal, loam_status rc)
+{
+    mutex_lock(&wal->lock);
+    if (atomic_load(&wal->failed_code) == LOAM_OK) {
+        snprintf(wal->failed_text, sizeof wal->failed_text, "%s", loam_errmsg());
+        atomic_store(&wal->failed_code, rc);
+    }
+    mutex_unlock(&wal->lock);
+    return rc;
+}
+
+static loam_status wal_health(struct wal *wal)
+{
+    const int code = atomic_load_explicit(&wal->failed_code, memory_order_acquire);
+    if (code == LOAM_OK) return LOAM_OK;
+    return failed((loam_status)code, "%s", wal->failed_text);
+}
+
+/* ---- preparing segments -------------------------------------------------------------------- */
+
+static uint64_t bytes_for_next(struct wal *wal)
+{
+    uint64_t bytes = wal->next_bytes, free_bytes;
+    if (store_free_bytes(wal->config.store, &free_bytes) == LOAM_OK) {
+        const uint64_t share = free_bytes / FREE_SHARE & ~UINT64_C(4095);
+        if (bytes > share) bytes = share;
+    }
+    return bytes < SEGMENT_BYTES_MIN ? SEGMENT_BYTES_MIN : bytes;
+}
+
+static void push_spare(struct wal *wal, struct wal_file *file) REQUIRES(&wal->prepare)
+{
+    mutex_lock(&wal->lock);
+    check(wal->spare_count < SPARES_MAX);
+    wal->spares[wal->spare_count++] = file;
+    wal->next_number++;
+    mutex_unlock(&wal->lock);
+}
+
+/* Everything a segment needs is allocated here: a switch in the lane must not fail for memory. */
+static struct wal_file *new_file(struct wal *wal, char name[static OBJECT_NAME_BYTES])
+{
+    struct wal_file *file = mem_zalloc(sizeof *file);
+    if (file == NULL) return NULL;
+    file->id = (struct object_id){wal->config.epoch, wal->next_number};
+    file->end = UINT64_MAX;
+    object_name_make(OBJECT_SEGMENT, file->id, name);
+    return file;
+}
+
+static loam_status prepare_spare(struct wal *wal) REQUIRES(&wal->prepare)
+{
+    char name[OBJECT_NAME_BYTES];
+    if (wal->spare_count >= SPARES_MAX)
+        return failed(LOAM_FULL, "the log cannot grow that much for one commit");
+    struct wal_file *file = new_file(wal, name);
+    if (file == NULL) return LOAM_NOMEM;
+    const loam_status rc =
+        log_create(wal->config.store, name, bytes_for_next(wal), wal->config.mapped, &file->log);
+    if (rc < 0) {
+        mem_free(file);
+        return rc;
+    }
+    if (wal->next_bytes < wal->config.segment_bytes_max) wal->next_bytes *= 2;
+    push_spare(wal, file);
+    return LOAM_OK;
+}
+
+static uint64_t active_room(const struct wal *wal)
+{
+    return wal->active.log == NULL ? 0 : segment_capacity_end(&wal->active) - wal->active.end;
+}
+
+/* What commits can still take, less what cutting them into parts may cost. */
+static uint64_t room_for_bodies(struct wal *wal)
+{
+    const uint64_t rest = active_room(wal);
+    uint64_t room = rest > PART_BYTES_MIN + RECORD_HEAD_BYTES ? rest - RECORD_HEAD_BYTES - 8 : 0;
+    mutex_lock(&wal->lock);
+    for (unsigned i = 0; i < wal->spare_count; i++)
+        room += log_capacity(wal->spares[i]->log) - SEGMENT_HEADER_BYTES - RECORD_HEAD_BYTES - 8 -
+                PART_BYTES_MIN;
+    mutex_unlock(&wal->lock);
+    return room;
+}
+
+loam_status wal_reserve(struct wal *wal, uint64_t body_bytes)
+{
+    loam_status rc = wal_health(wal);
+    if (rc < 0 || active_room(wal) >= record_bytes(body_bytes)) return rc;
+    if (room_for_bodies(wal) >= body_bytes + 8) return LOAM_OK;
+    mutex_lock(&wal->prepare);
+    while (rc == LOAM_OK && room_for_bodies(wal) < body_bytes + 8)
+        rc = prepare_spare(wal);
+    mutex_unlock(&wal->prepare);
+    return rc;
+}
+
+static void want_tending(struct wal *wal)
+{
+    const uint64_t capacity = log_capacity(wal->active.log);
+    const bool wants = wal->spare_count == 0 && active_room(wal) < capacity / 2;
+    if (wants != atomic_load_explicit(&wal->wants_tending, memory_order_relaxed))
+        atomic_store_explicit(&wal->wants_tending, wants, memory_order_relaxed);
+}
+
+bool wal_wants_tending(const struct wal *wal)
+{
+    return atomic_load_explicit(&wal->wants_tending, memory_order_relaxed);
+}
+
+/* ---- appending ----------------------------------------------------------------------------- */
+
+static uint64_t now_ms(const struct wal *wal)
+{
+    const struct sys_table sys = store_sys(wal->config.store);
+    return sys.calls->wall_ms(sys.ctx);
+}
+
+static struct segment_header header_for(const struct wal *wal, struct object_id id)
+{
+    struct segment_header header = {
+        .id = id,
+        .start = wal->active.end,
+        .running = wal->active.running,
+        .synced_upto = atomic_load(&wal->synced),
+        .log_key = wal->config.log_key,
+        .base_ms = now_ms(wal),
+    };
+    memcpy(header.store_id, wal->config.store_id, STORE_ID_BYTES);
+    return header;
+}
+
+/* Goes on in the oldest spare. */
+static loam_status switch_segment(struct wal *wal)
+{
+    if (wal->active.log !=
+        NULL) { /* a hole must not open below a volatile commit in the next one */
+        const loam_status rc = log_append(wal->active.log, NULL, 0, LOG_VOLATILE);
+        if (rc < 0) return rc;
+    }
+    mutex_lock(&wal->lock);
+    check(wal->spare_count > 0);
+    struct wal_file *file = wal->spares[0];
+    wal->spare_count--;
+    memmove(wal->spares, wal->spares + 1, wal->spare_count * sizeof wal->spares[0]);
+    file->start = wal->active.end;
+    if (wal->newest != NULL) {
+        wal->newest->end = wal->active.end;
+        wal->newest->newer = file;
+    } else {
+        wal->oldest = file;
+    }
+    wal->newest = file;
+    mutex_unlock(&wal->lock);
+    const struct segment_header header = header_for(wal, file->id);
+    return segment_start(&wal->active, file->log, &header);
+}
+
+/* The part [from, from + len) of pieces; answers how many pieces it has. */
+static unsigned cut_pieces(const struct sys_piece *pieces, unsigned piece_count, uint64_t from,
+                           uint64_t len, struct sys_piece out[static PIECES_MAX])
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < piece_count && len > 0; i++) {
+        if (from >= pieces[i].len) {
+            from -= pieces[i].len;
+            continue;
+        }
+        const uint64_t have = pieces[i].len - from;
+        const size_t take = (size_t)(have < len ? have : len);
+        out[count++] = (struct sys_piece){(const uint8_t *)pieces[i].data + from, take};
+        from = 0;
+        len -= take;
+    }
+    return count;
+}
+
+static loam_status append_parts(struct wal *wal, struct record_spec *spec,
+                                const struct sys_piece *pieces, unsigned piece_count,
+                                enum log_how how)
+{
+    const uint8_t caller_flags = spec->flags;
+    uint64_t total = 0, done = 0;
+    for (unsigned i = 0; i < piece_count; i++)
+        total += pieces[i].len;
+    do {
+        const uint64_t rest = active_room(wal), left = total - done;
+        const uint64_t room =
+            rest > RECORD_HEAD_BYTES ? (rest - RECORD_HEAD_BYTES) & ~UINT64_C(7) : 0;
+        if (wal->active.log == NULL || (room < left && room < PART_BYTES_MIN) ||
+            rest < RECORD_HEAD_BYTES) {
+            const loam_status rc = switch_segment(wal);
+            if (rc < 0) return rc;
+            continue;
+        }
+        const uint64_t part = left < room ? left : room;
+        struct sys_piece cut[PIECES_MAX];
+        const unsigned cut_count = cut_pieces(pieces, piece_count, done, part, cut);
+        spec->flags = (uint8_t)(caller_flags | (done == 0 ? RECORD_FIRST : 0) |
+                                (part == left ? RECORD_LAST : 0));
+        const loam_status rc = segment_append(&wal->active, spec, cut, cut_count, how);
+        if (rc < 0) return rc;
+        done += part;
+    } while ((spec->flags & RECORD_LAST) == 0);
+    return LOAM_OK;
+}
+
+loam_status wal_append(struct wal *wal, const struct record_spec *spec,
+                       const struct sys_piece *pieces, unsigned piece_count, enum log_how how,
+                       uint64_t *end)
+{
+    loam_status rc = wal_health(wal);
+    if (rc < 0) return rc;
+    check(piece_count <= PIECES_MAX);
+    const uint64_t before = wal->active.end;
+    struct record_spec filled = *spec;
+    filled.time_ms = now_ms(wal);
+    filled.synced_upto = atomic_load_explicit(&wal->synced, memory_order_relaxed);
+    filled.flags = (uint8_t)(spec->flags & RECORD_CALLER_INDEX);
+    rc = append_parts(wal, &filled, pieces, piece_count, how);
+    if (rc < 0) return wal_fail(wal, rc);
+    atomic_store_explicit(&wal->end, wal->active.end, memory_order_release);
+    if (spec->kind != RECORD_ATTEST)
+        atomic_store_explicit(&wal->data_end, wal->active.end, memory_order_release);
+    const uint64_t written = atomic_load_explicit(&wal->written_bytes, memory_order_relaxed);
+    atomic_store_explicit(&wal->written_bytes, written + (wal->active.end - before),
+                          memory_order_relaxed);
+    want_tending(wal);
+    *end = wal->active.end;
+    return LOAM_OK;
+}
+
+/* ---- syncing ------------------------------------------------------------------------------- */
+
+/* The oldest file that keeps position from being durable, referenced; NULL when none does. */
+static struct wal_file *next_unsynced(struct wal *wal, uint64_t position)
+{
+    struct wal_file *file = NULL;
+    mutex_lock(&wal->lock);
+    if (atomic_load(&wal->synced) < position) {
+        file = wal->oldest;
+        while (file != NULL && file->synced)
+            file = file->newer;
+        if (file != NULL) file->refs++;
+    }
+    mutex_unlock(&wal->lock);
+    return file;
+}
+
+static void note_synced(struct wal *wal, struct wal_file *file, bool ok)
+{
+    mutex_lock(&wal->lock);
+    file->refs--;
+    if (ok) {
+        const uint64_t bytes = log_synced(file->log);
+        uint64_t upto =
+            file->start + (bytes > SEGMENT_HEADER_BYTES ? bytes - SEGMENT_HEADER_BYTES : 0);
+        if (upto >=
+            file->end) { /* closed: a newer one may have begun with its bytes still unsynced */
+            upto = file->end;
+            file->synced = true;
+        }
+        if (upto > atomic_load(&wal->synced)) atomic_store(&wal->synced, upto);
+    }
+    mutex_unlock(&wal->lock);
+}
+
+/* company: wait as one of a group for the newest bytes, or sync alone. */
+static loam_status make_durable(struct wal *wal, uint64_t position, bool company)
+{
+    loam_status rc = LOAM_OK;
+    while (rc == LOAM_OK && atomic_load_explicit(&wal->synced, memory_order_acquire) < position) {
+        rc = wal_health(wal);
+        struct wal_file *file = rc == LOAM_OK ? next_unsynced(wal, position) : NULL;
+        if (file == NULL) break;
+        const bool last = position > file->start && position <= file->end;
+        if (company && last)
+            rc = log_wait(file->log, SEGMENT_HEADER_BYTES + (position - file->start));
+        else
+            rc = log_sync(file->log);
+        if (rc < 0) rc = wal_fail(wal, rc);
+        note_synced(wal, file, rc == LOAM_OK);
+    }
+    return rc;
+}
+
+loam_status wal_wait(struct wal *wal, uint64_t position)
+{
+    return make_durable(wal, position, true);
+}
+
+loam_status wal_sync(struct wal *wal)
+{
+    return make_durable(wal, wal_end(wal), false);
+}
+
+bool wal_has_unsynced(const struct wal *wal)
+{
+    return atomic_load(&wal->synced) < atomic_load(&wal->data_end);
+}
+
+/* ---- in the background --------------------------------------------------------------------- */
+
+loam_status wal_tend(struct wal *wal)
+{
+    loam_status rc = LOAM_OK;
+    if (wal_wants_tending(wal)) {
+        mutex_lock(&wal->prepare);
+        mutex_lock(&wal->lock);
+        const bool missing = wal->spare_count == 0;
+        mutex_unlock(&wal->lock);
+        if (missing) rc = prepare_spare(wal);
+        if (rc == LOAM_OK) atomic_store(&wal->wants_tending, false);
+        mutex_unlock(&wal->prepare);
+    }
+    mutex_lock(&wal->lock);
+    struct wal_file *file = wal->newest;
+    if (file != NULL) file->refs++;
+    mutex_unlock(&wal->lock);
+    if (file != NULL) {
+        log_tend(file->log);
+        mutex_lock(&wal->lock);
+        file->refs--;
+        mutex_unlock(&wal->lock);
+    }
+    return rc;
+}
+
+/* Takes the oldest file off the list if nobody needs it any more. */
+static struct wal_file *take_dead(struct wal *wal, uint64_t floor)
+{
+    mutex_lock(&wal->lock);
+    struct wal_file *file = wal->oldest;
+    if (file == NULL || file == wal->newest || file->end > floor || file->refs > 0) {
+        file = NULL;
+    } else {
+        wal->oldest = file->newer;
+        atomic_store(&wal->live_start, wal->oldest->start);
+    }
+    mutex_unlock(&wal->lock);
+    return file;
+}
+
+static loam_status recycle_or_delete(struct wal *wal, struct log *log) REQUIRES(&wal->prepare)
+{
+    char name[OBJECT_NAME_BYTES];
+    struct wal_file *file = NULL;
+    const bool wanted = wal->spare_count == 0 && log_capacity(log) >= wal->next_bytes / 2;
+    if (wanted) file = new_file(wal, name);
+    if (file == NULL) return log_delete(log);
+    const loam_status rc = log_recycle(log, name, &file->log);
+    if (rc == LOAM_OK)
+        push_spare(wal, file);
+    else
+        mem_free(file);
+    return rc;
+}
+
+loam_status wal_release(struct wal *wal, uint64_t floor)
+{
+    loam_status rc = LOAM_OK;
+    mutex_lock(&wal->prepare);
+    for (struct wal_file *file; rc == LOAM_OK && (file = take_dead(wal, floor)) != NULL;) {
+        rc = recycle_or_delete(wal, file->log);
+        mem_free(file);
+    }
+    mutex_unlock(&wal->prepare);
+    return rc;
+}
+
+/* ---- the rest ------------------------------------------------------------------------------ */
+
+uint64_t wal_end(const struct wal *wal)
+{
+    return atomic_load_explicit(&wal->end, memory_order_acquire);
+}
+
+uint64_t wal_synced(const struct wal *wal)
+{
+    return atomic_load_explicit(&wal->synced, memory_order_acquire);
+}
+
+uint64_t wal_live_bytes(const struct wal *wal)
+{
+    const uint64_t start = atomic_load(&wal->live_start);
+    return wal_end(wal) - start;
+}
+
+uint64_t wal_written_bytes(const struct wal *wal)
+{
+    return atomic_load_explicit(&wal->written_bytes, memory_order_relaxed);
+}
+
+bool wal_segment_of(struct wal *wal, uint64_t position, struct object_id *id, uint64_t *start)
+{
+    bool found = false;
+    mutex_lock(&wal->lock);
+    for (struct wal_file *file = wal->oldest; file != NULL && !found; file = file->newer) {
+        found = position >= file->start && position < file->end;
+        if (found) {
+            *id = file->id;
+            *start = file->start;
+        }
+    }
+    mutex_unlock(&wal->lock);
+    return found;
+}
+
+static loam_status close_files(struct wal *wal, bool trim)
+{
+    loam_status rc = LOAM_OK;
+    for (struct wal_file *file = wal->oldest, *newer; file != NULL; file = newer) {
+        newer = file->newer;
+        const loam_status one = log_close(file->log, trim && file == wal->newest);
+        if (rc == LOAM_OK) rc = one;
+        mem_free(file);
+    }
+    for (unsigned i = 0; i < wal->spare_count; i++) {
+        const loam_status one = log_delete(wal->spares[i]->log);
+        if (rc == LOAM_OK) rc = one;
+        mem_free(wal->spares[i]);
+    }
+    mutex_deinit(&wal->prepare);
+    mutex_deinit(&wal->lock);
+    mem_free(wal);
+    return rc;
+}
+
+loam_status wal_close(struct wal *wal, uint64_t *end, uint64_t *running)
+{
+    loam_status rc = wal_health(wal);
+    if (rc == LOAM_OK) rc = wal_sync(wal);
+    *end = wal->active.end;
+    *running = wal->active.running;
+    const loam_status closed = close_files(wal, rc == LOAM_OK);
+    return rc == LOAM_OK ? closed : rc;
+}
+
+void wal_free(struct wal *wal)
+{
+    if (wal == NULL) return;
+    const loam_status rc = close_files(wal, false);
+    (void)rc; /* a fenced database has said already what it lost */
+}

@@ -1,0 +1,308 @@
+/*
+ * wal_reader.c - what of a log counts, and where it ends; see wal_reader.h.
+ */
+#include "wal/wal_reader.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/status.h"
+
+#include "base/poison.h"
+
+enum {
+    MISSING_MAX = 2 /* how many segment numbers in a row may be absent before we stop looking */
+};
+
+struct reading {
+    const struct wal_past *past;
+    loam_status (*each)(void *ctx, const struct wal_commit *commit);
+    void *ctx;
+    uint64_t position, running; /* behind the last valid record */
+    uint64_t attested;
+    struct wal_tail *tail;
+    bool begun;    /* a commit's beginning was met; parts before it belong to what the floor passed */
+    bool in_parts;
+    loam_buf parts; /* of a commit that is cut over several records */
+    struct wal_commit first;
+};
+
+static loam_status damaged(const char *name, const struct segment_header *header, uint64_t position,
+                           const char *what)
+{
+    return failed(LOAM_CORRUPT, "%s: byte %" PRIu64 ": %s", name,
+                  SEGMENT_HEADER_BYTES + (position - header->start), what);
+}
+
+/* ---- commits from records ------------------------------------------------------------------ */
+
+static loam_status hand_over(struct reading *reading, const struct wal_commit *commit,
+                             const struct record *last)
+{
+    reading->tail->end = last->end;
+    reading->tail->running = reading->running;
+    if (commit->kind != RECORD_ATTEST) reading->tail->commit_count++;
+    if (last->end <= reading->past->floor) return LOAM_OK;
+    return reading->each(reading->ctx, commit);
+}
+
+static loam_status take_record(struct reading *reading, const struct segment_view *view,
+                               const struct record *record)
+{
+    const bool first = record->flags & RECORD_FIRST, last = record->flags & RECORD_LAST;
+    struct wal_commit commit = {
+        .kind = record->kind,
+        .flags = record->flags,
+        .seq = record->seq,
+        .time_ms = record->time_ms,
+        .position = record->position,
+        .end = record->end,
+        .body = record->body,
+        .name = view->name,
+        .offset = SEGMENT_HEADER_BYTES + (record->position - view->header.start),
+    };
+    if (first) reading->begun = true;
+    if (!reading->begun) {
+        reading->tail->end = record->end;
+        reading->tail->running = reading->running;
+        return LOAM_OK;
+    }
+    if (record->kind == RECORD_EDIT || first == reading->in_parts)
+        return damaged(view->name, &view->header, record->position, "a record out of place");
+    if (first && last) return hand_over(reading, &commit, record);
+    if (first) {
+        reading->first = commit;
+        reading->in_parts = true;
+        return buf_set(&reading->parts, record->body.data, record->body.len);
+    }
+    if (record->seq != reading->first.seq || record->kind != reading->first.kind)
+        return damaged(view->name, &view->header, record->position, "a part of another commit");
+    const loam_status rc = buf_append(&reading->parts, record->body.data, record->body.len);
+    if (rc < 0 || !last) return rc;
+    commit.body = loam_bytes(reading->parts.data, reading->parts.len);
+    commit.position = reading->first.position;
+    reading->in_parts = false;
+    return hand_over(reading, &commit, record);
+}
+
+/* Takes records until one is invalid or `until` is reached. */
+static loam_status take_records(struct reading *reading, const struct segment_view *view,
+                                uint64_t until)
+{
+    struct record record;
+    while (reading->position < until &&
+           segment_record_at(view, reading->position, &reading->running, &record) == LOAM_OK) {
+        if (record.end > until)
+            return damaged(view->name, &view->header, record.position,
+                           "a record passes the segment's stated end");
+        reading->position = record.end;
+        if (record.synced_upto > reading->attested) reading->attested = record.synced_upto;
+        const loam_status rc = take_record(reading, view, &record);
+        if (rc < 0) return rc;
+    }
+    return LOAM_OK;
+}
+
+static loam_status header_fits(const struct reading *reading, const struct segment_view *view)
+{
+    const struct segment_header *header = &view->header;
+    if (memcmp(header->store_id, reading->past->store_id, STORE_ID_BYTES) != 0)
+        return failed(LOAM_CORRUPT, "%s: byte 8: belongs to another store", view->name);
+    if (header->id.epoch == reading->past->epoch && header->log_key != reading->past->log_key)
+        return failed(LOAM_CORRUPT, "%s: byte 56: belongs to another copy of this store",
+                      view->name);
+    return LOAM_OK;
+}
+
+/* ---- earlier openers' segments: all of it must be there ------------------------------------- */
+
+static loam_status read_listed(struct reading *reading, const struct wal_extent *extent)
+{
+    struct segment_view view;
+    char name[OBJECT_NAME_BYTES];
+    object_name_make(OBJECT_SEGMENT, extent->id, name);
+    loam_status rc = segment_load(reading->past->store, OBJECT_SEGMENT, extent->id, &view);
+    if (rc == LOAM_NOTFOUND)
+        return failed(LOAM_CORRUPT,
+                      "%s: byte 0: missing, or without a valid header, and the log needs it", name);
+    if (rc < 0) return rc;
+    rc = header_fits(reading, &view);
+    if (rc == LOAM_OK && view.header.start != extent->start)
+        rc = failed(LOAM_CORRUPT, "%s: byte 32: starts at %" PRIu64 ", the manifest says %" PRIu64,
+                    name, view.header.start, extent->start);
+    if (rc == LOAM_OK) {
+        reading->position = extent->start;
+        reading->running = view.header.running;
+        rc = take_records(reading, &view, extent->end);
+    }
+    if (rc == LOAM_OK && (reading->position != extent->end || reading->in_parts))
+        rc = damaged(name, &view.header, reading->position, "a durable record is damaged");
+    segment_view_deinit(&view);
+    return rc;
+}
+
+/* ---- the last opener's segments: up to the cut ---------------------------------------------- */
+
+static loam_status keep_extent(struct wal_tail *tail, const struct segment_view *view, uint64_t end)
+{
+    struct wal_extent *grown =
+        mem_realloc(tail->extents, (tail->extent_count + 1) * sizeof *tail->extents);
+    if (grown == NULL) return LOAM_NOMEM;
+    tail->extents = grown;
+    grown[tail->extent_count++] = (struct wal_extent){view->header.id, view->header.start, end};
+    return LOAM_OK;
+}
+
+/* Is there a word, in this segment or a later one, that the log was durable beyond the cut? */
+static loam_status look_beyond(struct reading *reading, struct segment_view *view, uint32_t number)
+{
+    const uint64_t cut = reading->position;
+    uint64_t found_at = 0;
+    char name[OBJECT_NAME_BYTES];
+    object_name_make(OBJECT_SEGMENT, (struct object_id){reading->past->epoch, number}, name);
+    if (view != NULL && segment_attested_beyond(view, cut, &found_at) > cut)
+        return damaged(name, &view->header, cut, "damaged, and later records say it was durable");
+    if (reading->attested > cut && view != NULL)
+        return damaged(name, &view->header, cut, "damaged or cut off, and it was durable");
+    if (reading->attested > cut)
+        return failed(LOAM_CORRUPT,
+                      "%s: byte 0: missing or without a valid header, and it was durable", name);
+    for (unsigned missing = 0; missing < MISSING_MAX; number++) {
+        struct segment_view later;
+        const struct object_id id = {reading->past->epoch, number + 1};
+        const loam_status rc = segment_load(reading->past->store, OBJECT_SEGMENT, id, &later);
+        if (rc < 0) return rc;
+        missing = rc == LOAM_NOTFOUND ? missing + 1 : 0;
+        if (rc == LOAM_NOTFOUND) continue;
+        const bool attests = later.header.synced_upto > cut ||
+                             segment_attested_beyond(&later, later.header.start, &found_at) > cut;
+        segment_view_deinit(&later);
+        if (attests)
+            return failed(
+                LOAM_CORRUPT,
+                "%s: byte %" PRIu64 ": damaged or cut off, and a later segment says it was durable",
+                name, view == NULL ? 0 : SEGMENT_HEADER_BYTES + (cut - view->header.start));
+    }
+    return LOAM_OK;
+}
+
+/* Reads one segment; *more when the log goes on in the next. */
+static loam_status read_current(struct reading *reading, uint32_t number, bool *more)
+{
+    struct segment_view view;
+    struct segment_header next;
+    const struct object_id id = {reading->past->epoch, number};
+    *more = false;
+    loam_status rc = segment_load(reading->past->store, OBJECT_SEGMENT, id, &view);
+    if (rc < 0) return rc;
+    const bool begun = rc == LOAM_OK && view.header.start == reading->position;
+    if (rc == LOAM_OK && begun) rc = header_fits(reading, &view);
+    if (rc == LOAM_OK && begun && view.header.running != reading->running)
+        rc = failed(LOAM_CORRUPT, "%s: byte 40: the log before it is not what it was", view.name);
+    if (rc < 0) goto out;
+    if (!begun) { /* never begun, or a later one whose predecessor is torn */
+        rc = look_beyond(reading, NULL, number);
+        goto out;
+    }
+    if (view.header.synced_upto > reading->attested) reading->attested = view.header.synced_upto;
+    rc = segment_peek(reading->past->store, OBJECT_SEGMENT,
+                      (struct object_id){id.epoch, number + 1}, &next);
+    if (rc < 0) goto out;
+    const bool has_next = rc == LOAM_OK && next.start >= view.header.start;
+    rc = take_records(reading, &view, has_next ? next.start : UINT64_MAX);
+    if (rc < 0) goto out;
+    rc = keep_extent(reading->tail, &view, reading->position);
+    if (rc < 0) goto out;
+    *more = has_next && reading->position == next.start;
+    if (!*more) rc = look_beyond(reading, &view, number);
+out:
+    segment_view_deinit(&view);
+    return rc;
+}
+
+/* Cuts the extents to the end of the last whole commit. */
+static void cut_extents(struct wal_tail *tail)
+{
+    while (tail->extent_count > 0 && tail->extents[tail->extent_count - 1].start >= tail->end)
+        tail->extent_count--;
+    if (tail->extent_count > 0) tail->extents[tail->extent_count - 1].end = tail->end;
+}
+
+static loam_status check_seal(const struct reading *reading)
+{
+    const struct wal_past *past = reading->past;
+    char name[OBJECT_NAME_BYTES];
+    if (!past->sealed ||
+        (reading->tail->end == past->seal_end && reading->tail->running == past->seal_running))
+        return LOAM_OK;
+    object_name_make(OBJECT_SEGMENT, (struct object_id){past->epoch, 1}, name);
+    return failed(LOAM_CORRUPT,
+                  "%s and later: the log ends at position %" PRIu64 ", but was closed at %" PRIu64,
+                  name, reading->tail->end, past->seal_end);
+}
+
+static loam_status read_last_opener(struct reading *reading)
+{
+    const struct wal_past *past = reading->past;
+    const uint32_t first = past->floor_number > 0 ? past->floor_number : 1;
+    loam_status rc = LOAM_OK;
+    reading->position = past->floor_number > 1 ? past->floor : past->start;
+    if (first == 1) reading->running = past->start_running;
+    if (first > 1) { /* the floor's segment speaks for those before it, which are gone */
+        struct segment_header header;
+        rc = segment_peek(past->store, OBJECT_SEGMENT, (struct object_id){past->epoch, first},
+                          &header);
+        if (rc == LOAM_OK) reading->running = header.running;
+    }
+    reading->tail->end = reading->position;
+    reading->tail->running = reading->running;
+    bool more = rc >= 0;
+    if (rc == LOAM_NOTFOUND) rc = LOAM_OK;
+    for (uint32_t number = first; rc == LOAM_OK && more; number++)
+        rc = read_current(reading, number, &more);
+    return rc;
+}
+
+loam_status wal_read(const struct wal_past *past,
+                     loam_status (*each)(void *ctx, const struct wal_commit *commit), void *ctx,
+                     struct wal_tail *tail)
+{
+    struct reading reading = {
+        .past = past, .each = each, .ctx = ctx, .tail = tail, .attested = past->attested};
+    loam_status rc = LOAM_OK;
+    memset(tail, 0, sizeof *tail);
+    for (size_t i = 0; rc == LOAM_OK && i < past->listed_count; i++)
+        if (past->listed[i].end > past->floor) rc = read_listed(&reading, &past->listed[i]);
+    if (rc == LOAM_OK) rc = read_last_opener(&reading);
+    if (rc == LOAM_OK) rc = check_seal(&reading);
+    if (past->sealed && past->seal_end > reading.attested) reading.attested = past->seal_end;
+    tail->attested = reading.attested;
+    cut_extents(tail);
+    loam_buf_free(&reading.parts);
+    if (rc < 0) wal_tail_deinit(tail);
+    return rc;
+}
+
+void wal_tail_deinit(struct wal_tail *tail)
+{
+    mem_free(tail->extents);
+    memset(tail, 0, sizeof *tail);
+}
+
+loam_status wal_rewrite_tail(struct store *store, const struct wal_tail *tail)
+{
+    loam_status rc = LOAM_OK;
+    for (size_t i = 0; rc == LOAM_OK && i < tail->extent_count; i++) {
+        const struct wal_extent *extent = &tail->extents[i];
+        char name[OBJECT_NAME_BYTES];
+        if (extent->end <= tail->attested) continue;
+        const uint64_t from = tail->attested > extent->start
+                                  ? SEGMENT_HEADER_BYTES + (tail->attested - extent->start)
+                                  : 0;
+        object_name_make(OBJECT_SEGMENT, extent->id, name);
+        rc = object_rewrite(store, name, from,
+                            SEGMENT_HEADER_BYTES + (extent->end - extent->start) - from);
+    }
+    return rc;
+}

@@ -1,0 +1,65 @@
+/*
+ * wal_reader.h - reads the log back after an opener is gone: what counts, where it ends, and whether that is damage.
+ *
+ * Role: yields whole commits in order; tells a torn tail from corruption.
+ * Invariants (the rule of recovery): (1) reading is by position. Segments of earlier openers are listed in the manifest with
+ *   their ends, and were durable when they were listed: any fault in them is LOAM_CORRUPT. (2) In the last
+ *   opener's segments the first invalid record is the cut P. If the manifest, a segment header, or any valid record at or beyond P says that
+ *   the log was durable beyond P, that is damage: LOAM_CORRUPT with file and offset. Otherwise what stands beyond P was never
+ *   acknowledged as durable, and is not there. (3) A commit whose LAST part is missing is not there either. (4) A sealed log ends exactly at its seal.
+ * In the picture: wal layer; db/recover.c is the only caller; it never changes a file, but for wal_rewrite_tail().
+ */
+#ifndef LOAM_WAL_WAL_READER_H
+#define LOAM_WAL_WAL_READER_H
+
+#include "wal/segment.h"
+
+struct wal_extent { /* a segment and the positions of it that count */
+    struct object_id id;
+    uint64_t start, end;
+};
+
+struct wal_past { /* what manifest and root know */
+    struct store *store;
+    const uint8_t *store_id;
+    const struct wal_extent *listed; /* earlier openers' segments, oldest first, contiguous */
+    size_t listed_count;
+    uint32_t epoch; /* of the last opener */
+    uint64_t log_key;
+    uint64_t start, start_running; /* where its log began */
+    uint32_t floor_number;         /* its first segment that is needed; 0 = 1 */
+    uint64_t floor_start;          /* where that one starts (= start when number is 1) */
+    uint64_t floor;                /* commits that end at or below are not wanted */
+    uint64_t attested;             /* durable below, says the manifest */
+    bool sealed;
+    uint64_t seal_end, seal_running;
+};
+
+struct wal_commit {      /* valid during the call */
+    uint8_t kind, flags; /* RECORD_COMMIT, RECORD_CHANGE or RECORD_ATTEST */
+    uint64_t seq, time_ms;
+    uint64_t position, end;
+    loam_slice body;
+    const char *name; /* of the segment, and the byte in it, for messages */
+    uint64_t offset;
+};
+
+struct wal_tail {
+    uint64_t end, running;      /* the cut, at a commit's end */
+    uint64_t attested;          /* durable below */
+    struct wal_extent *extents; /* the last opener's segments that count; mem_free */
+    size_t extent_count;
+    uint64_t commit_count;
+};
+
+/* Calls each() for every commit above the floor; its failure ends the reading and is the answer. */
+LOAM_MUST loam_status wal_read(const struct wal_past *past,
+                               loam_status (*each)(void *ctx, const struct wal_commit *commit),
+                               void *ctx, struct wal_tail *tail);
+void wal_tail_deinit(struct wal_tail *tail);
+
+/* Writes what counts but is not attested again, and syncs it: after a failed writeback its pages may look clean and not be on
+   the medium. Afterwards all of the tail is durable. */
+LOAM_MUST loam_status wal_rewrite_tail(struct store *store, const struct wal_tail *tail);
+
+#endif
