@@ -36,7 +36,8 @@ struct sys_identity {
 
 struct sys {
     /* Directories. open_dir follows symbolic links; make_dir makes the last component, mode 0777
-       less the umask, and syncs the parent. */
+       less the umask, and syncs the parent, also when it answers -EEXIST: whoever made the
+       directory may not have. */
     int (*make_dir)(void *ctx, const char *path);
     int (*open_dir)(void *ctx, const char *path);
     int (*sync_dir)(void *ctx, int dir);
@@ -74,7 +75,7 @@ struct sys {
     uint64_t (*wall_ms)(void *ctx);
     uint64_t (*mono_ns)(void *ctx);
     void (*sleep_ns)(void *ctx, uint64_t ns);
-    int (*random)(void *ctx, void *dst, size_t len);
+    int (*random)(void *ctx, void *dst, size_t len); /* len <= 256 */
     uint64_t (*memory_bytes)(void *ctx); /* of the machine, or of the cgroup if that is less */
     uint64_t (*process_id)(void *ctx);
 };

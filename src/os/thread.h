@@ -31,6 +31,8 @@ struct CAPABILITY("mutex") mutex {
     pthread_mutex_t raw;
 };
 
+#define MUTEX_INITIALIZER {PTHREAD_MUTEX_INITIALIZER} /* for static ones */
+
 struct cond { /* waits on the monotonic clock */
     pthread_cond_t raw;
 };
@@ -53,7 +55,8 @@ bool cond_wait_ns(struct cond *cond, struct mutex *mutex, uint64_t timeout_ns) R
 void cond_signal(struct cond *cond);
 void cond_broadcast(struct cond *cond);
 
-/* Starts run(arg) with all signals blocked, named name (at most 15 bytes) for top and gdb. */
+/* Starts run(arg) with all signals blocked but those of its own faults, named name (at most 15
+   bytes) for top and gdb. */
 LOAM_MUST loam_status thread_start(struct thread *thread, const char *name, void (*run)(void *),
                                    void *arg);
 void thread_join(struct thread *thread); /* nothing if it was not started */
@@ -62,5 +65,8 @@ void thread_yield(void);
 
 /* A small number that differs between threads of one moment: for striped counters. */
 unsigned thread_stripe(void);
+
+/* Runs prepare before every fork() of the process, and then parent and child in each of them. */
+void fork_handlers(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 
 #endif
