@@ -31,7 +31,10 @@ struct CAPABILITY("mutex") mutex {
     pthread_mutex_t raw;
 };
 
-#define MUTEX_INITIALIZER {PTHREAD_MUTEX_INITIALIZER} /* for static ones */
+#define MUTEX_INITIALIZER                                                                          \
+    {                                                                                              \
+        PTHREAD_MUTEX_INITIALIZER                                                                  \
+    } /* for static ones */
 
 struct cond { /* waits on the monotonic clock */
     pthread_cond_t raw;
