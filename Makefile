@@ -1,0 +1,185 @@
+# Makefile - everything is built from here; adding a source file needs no edit.
+#
+#   make run        set up, build, and open a shell on ./data (another one: DIR=...)
+#   make check      set up, build, and run all tests (one suite: T=model, a seed: SEED=n)
+#   make            build/loam, build/libloam.a, build/libloam.so
+#   make test       the tests without the set-up      make install    DESTDIR= PREFIX=
+#   make lint       format, layers, cppcheck, tidy    make format     rewrites
+#   make asan tsan  the tests under sanitizers        make fuzz       SECONDS= for each target
+#   make bench      loam beside LevelDB: N= ROUNDS= ENGINES=
+#   make amalgam    build/loam.c + loam.h, the library as one file
+#   make coverage   lines that the tests reach        make clean
+#
+# Override CC, CFLAGS, LDFLAGS; BUILD keeps variants apart; V=1 shows the commands.
+
+VERSION   := $(shell sed -n 's/^.define LOAM_VERSION "\(.*\)"/\1/p' include/loam.h)
+SOVERSION := 0
+PREFIX    ?= /usr/local
+BUILD     ?= build
+CFLAGS    ?= -O2 -g
+DIR       ?= data
+T         ?= *
+SECONDS   ?= 10
+N         ?= 1000000
+ROUNDS    ?= 3
+ENGINES   ?= loam,leveldb
+JOBS      := $(shell nproc 2>/dev/null || echo 2)
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(JOBS) --no-print-directory
+endif
+
+WARN := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wundef -Wvla \
+  -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wcast-align -Wpointer-arith \
+  -Wformat=2 -Wimplicit-fallthrough -Wswitch-enum -Wwrite-strings $(WERROR)
+override CPPFLAGS += -Iinclude -Isrc -D_GNU_SOURCE -MMD -MP
+override CFLAGS   += -std=c11 -pthread -fPIC -fvisibility=hidden -fno-strict-aliasing $(WARN) $(SAN)
+override LDFLAGS  += -pthread -Wl,--as-needed $(SAN)
+LIBS      := -llz4 -lzstd -lxxhash
+PROG_LIBS := -ledit -ljansson
+
+LIB_SRC  := $(wildcard $(patsubst %,src/%/*.c,base os record wal memtable sstable tree db))
+PROG_SRC := $(wildcard src/shell/*.c)
+HELP_SRC := $(wildcard tests/lib/*.c)
+TEST_SRC := $(wildcard tests/$(T)/test_*.c)
+FUZZ_SRC := $(if $(filter * fuzz,$(T)),$(wildcard fuzz/fuzz_*.c))
+C_FILES  := $(wildcard include/*.h src/*/*.[ch] tests/*/*.[ch] fuzz/*.[ch] bench/*.[ch] examples/*.c)
+
+SO       := libloam.so.$(VERSION)
+LIBRARY  := $(BUILD)/libloam.a $(BUILD)/$(SO)
+PROGRAM  := $(if $(wildcard src/shell/shell_main.c),$(BUILD)/loam)
+TESTS    := $(TEST_SRC:%.c=$(BUILD)/%)
+SCRIPTS  := $(shell find $(filter-out tests/lib,$(wildcard tests/$(T))) -maxdepth 1 -type f -perm -u+x | sort)
+FUZZERS  := $(FUZZ_SRC:%.c=$(BUILD)/%)
+obj       = $(patsubst %.c,$(BUILD)/%.o,$(1))
+silent   := $(findstring s,$(filter-out -%,$(firstword $(MAKEFLAGS))))
+say       = $(if $(V),,@$(if $(silent),,printf '  %-5s %s\n' $(1) $@;))
+# A file that changes only when the given text does: what depends on it is made again then.
+remember  = @mkdir -p $(@D); echo '$(1)' | cmp -s - $@ || echo '$(1)' > $@
+
+.SECONDARY:
+.DELETE_ON_ERROR:
+.PHONY: all run check check-built test tests fuzzers lint lint-quick format asan tsan clang fuzz \
+  coverage amalgam bench bench-built install clean FORCE
+all: $(LIBRARY) $(PROGRAM)
+
+# ---- objects and what is linked from them ------------------------------------------------------
+
+$(BUILD)/flags: FORCE
+	$(call remember,$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS))
+$(BUILD)/sources: FORCE
+	$(call remember,$(LIB_SRC) $(PROG_SRC) $(HELP_SRC))
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
+# One object, in which everything but loam_* is local: nothing of ours meets a user's names.
+$(BUILD)/libloam.a: $(call obj,$(LIB_SRC)) $(BUILD)/sources
+	$(call say,AR)$(LD) -r -o $(BUILD)/loam-all.o $(filter %.o,$^) && \
+	  objcopy --localize-hidden $(BUILD)/loam-all.o && rm -f $@ && $(AR) rcs $@ $(BUILD)/loam-all.o
+$(BUILD)/libloam.map:
+	@mkdir -p $(@D); echo 'LOAM_$(SOVERSION) { global: loam_*; local: *; };' > $@
+$(BUILD)/$(SO): $(call obj,$(LIB_SRC)) $(BUILD)/sources $(BUILD)/libloam.map
+	$(call say,LINK)$(CC) -shared -Wl,-soname,libloam.so.$(SOVERSION) $(if $(SAN),,-Wl,-z,defs) \
+	  -Wl,--version-script=$(BUILD)/libloam.map $(LDFLAGS) $(filter %.o,$^) $(LIBS) -o $@
+	@ln -sf $(SO) $(BUILD)/libloam.so.$(SOVERSION) && ln -sf $(SO) $(BUILD)/libloam.so
+
+# What programs, tests and fuzzers are linked from: every object that has no main.
+$(BUILD)/parts.a: $(call obj,$(LIB_SRC) $(HELP_SRC) $(filter-out %_main.c,$(PROG_SRC))) $(BUILD)/sources
+	@rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+$(BUILD)/loam: $(BUILD)/src/shell/shell_main.o $(BUILD)/parts.a
+	$(call say,LINK)$(CC) $(LDFLAGS) $^ $(PROG_LIBS) $(LIBS) -o $@
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/parts.a
+	$(call say,LINK)$(CC) $(LDFLAGS) $^ -lcmocka $(if $(PROGRAM),$(PROG_LIBS)) $(LIBS) -o $@
+$(BUILD)/fuzz/%: $(BUILD)/fuzz/%.o $(BUILD)/parts.a
+	$(call say,LINK)$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ $(if $(PROGRAM),$(PROG_LIBS)) $(LIBS) -o $@
+$(BUILD)/bench/loam_bench: $(call obj,$(wildcard bench/*.c)) $(BUILD)/libloam.a
+	$(call say,LINK)$(CC) $(LDFLAGS) $^ -lleveldb $(LIBS) -lm -o $@
+
+# ---- run, check, test ----------------------------------------------------------------------------
+
+# Set-up and build speak on stderr and read nothing: standard input and output are the shell's.
+run:
+	@scripts/setup run </dev/null >&2
+	+@$(MAKE) $(BUILD)/loam </dev/null >&2
+	@exec $(BUILD)/loam "$(DIR)"
+
+check:
+	@scripts/setup check </dev/null >&2
+	+@$(MAKE) check-built
+check-built: $(if $(filter *,$(T)),lint-quick)
+	+@$(MAKE) test
+
+FUZZ_FLAGS := BUILD=build/fuzz CC=clang CFLAGS="-O1 -g" SECONDS=$(SECONDS) \
+  SAN="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all"
+HAVE_FUZZ := $(if $(SAN),,$(if $(FUZZ_SRC),$(shell command -v clang)))
+PROVE = LOAM=$(abspath $(BUILD))/loam BUILD=$(BUILD) SLOWDOWN=$(or $(SLOWDOWN),1) \
+  FUZZ_SECONDS=$(SECONDS) CMOCKA_MESSAGE_OUTPUT=TAP prove -j$(JOBS) --failures --comments -e scripts/run-test
+
+# SLOWDOWN tells tests with a budget of work how much slower than a plain build this variant is.
+test: all tests
+	$(if $(HAVE_FUZZ),+@$(MAKE) fuzzers $(FUZZ_FLAGS))
+	@$(PROVE) $(SCRIPTS) $(if $(HAVE_FUZZ),$(FUZZ_SRC:%.c=build/fuzz/%)) $(TESTS)
+tests: $(TESTS)
+fuzzers: $(FUZZERS)
+fuzz:
+	+@$(MAKE) fuzzers $(FUZZ_FLAGS)
+	@$(PROVE) $(FUZZ_SRC:%.c=build/fuzz/%)
+
+asan:
+	+@$(MAKE) test BUILD=build/asan SLOWDOWN=8 CFLAGS="-O1 -g" \
+	  SAN="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+tsan:
+	+@$(MAKE) test BUILD=build/tsan SLOWDOWN=16 SAN="-fsanitize=thread"
+clang:
+	+@$(MAKE) all tests BUILD=build/clang CC=clang WERROR="-Werror -Wthread-safety"
+coverage:
+	@rm -rf build/coverage
+	+@$(MAKE) test BUILD=build/coverage CFLAGS="-O0 -g" SAN=--coverage SLOWDOWN=4
+	@scripts/coverage build/coverage
+
+# ---- the state of the house ------------------------------------------------------------------
+
+lint-quick:
+	@scripts/check-layers && scripts/check-size && scripts/check-words
+lint: lint-quick
+	clang-format --dry-run --Werror $(C_FILES)
+	cppcheck -q -j$(JOBS) --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	  --suppress=missingIncludeSystem --std=c11 -D_GNU_SOURCE -Iinclude -Isrc src
+	printf '%s\n' $(LIB_SRC) $(PROG_SRC) | xargs -P$(JOBS) -I{} \
+	  clang-tidy --quiet {} -- -std=c11 -D_GNU_SOURCE -Iinclude -Isrc
+format:
+	clang-format -i $(C_FILES)
+
+# ---- deliveries ------------------------------------------------------------------------------
+
+amalgam:
+	@mkdir -p $(BUILD)
+	scripts/amalgamate > $(BUILD)/loam.c && cp include/loam.h $(BUILD)/
+	for cc in gcc clang; do $$cc -std=c11 -O2 -Wall -Wextra -Werror -fno-strict-aliasing \
+	  -I$(BUILD) -c $(BUILD)/loam.c -o $(BUILD)/loam-amalgam-$$cc.o || exit 1; done
+
+bench:
+	@scripts/setup run bench </dev/null >&2
+	+@$(MAKE) $(BUILD)/bench/loam_bench </dev/null >&2
+	@BENCH_COMMIT=$$(git describe --always --dirty 2>/dev/null) \
+	  $(BUILD)/bench/loam_bench -n $(N) -r $(ROUNDS) -e $(ENGINES) -d $(BUILD)/bench/data
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig \
+	  $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 include/loam.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 $(BUILD)/libloam.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(BUILD)/$(SO) $(DESTDIR)$(PREFIX)/lib/
+	ln -sf $(SO) $(DESTDIR)$(PREFIX)/lib/libloam.so.$(SOVERSION)
+	ln -sf $(SO) $(DESTDIR)$(PREFIX)/lib/libloam.so
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' loam.pc.in \
+	  > $(DESTDIR)$(PREFIX)/lib/pkgconfig/loam.pc
+ifneq ($(PROGRAM),)
+	install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/
+	$(PROGRAM) help --man > $(BUILD)/loam.1
+	install -m 644 $(BUILD)/loam.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+endif
+
+clean:
+	rm -rf build
+-include $(shell find $(BUILD)/src $(BUILD)/tests $(BUILD)/fuzz $(BUILD)/bench -name '*.d' 2>/dev/null)
