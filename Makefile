@@ -48,7 +48,7 @@ SO       := libloam.so.$(VERSION)
 LIBRARY  := $(BUILD)/libloam.a $(BUILD)/$(SO)
 PROGRAM  := $(if $(wildcard src/shell/shell_main.c),$(BUILD)/loam)
 TESTS    := $(TEST_SRC:%.c=$(BUILD)/%)
-SCRIPTS  := $(shell find $(filter-out tests/lib,$(wildcard tests/$(T))) -maxdepth 1 -type f -perm -u+x | sort)
+SCRIPTS  := $(shell find $(filter-out tests/lib $(if $(SAN),tests/build),$(wildcard tests/$(T))) -maxdepth 1 -type f -perm -u+x | sort)
 FUZZERS  := $(FUZZ_SRC:%.c=$(BUILD)/%)
 obj       = $(patsubst %.c,$(BUILD)/%.o,$(1))
 silent   := $(findstring s,$(filter-out -%,$(firstword $(MAKEFLAGS))))
@@ -65,7 +65,7 @@ all: $(LIBRARY) $(PROGRAM)
 # ---- objects and what is linked from them ------------------------------------------------------
 
 $(BUILD)/flags: FORCE
-	$(call remember,$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS))
+	$(call remember,$(CC) $(CPPFLAGS) $(filter-out $(WARN),$(CFLAGS)) $(LDFLAGS))
 $(BUILD)/sources: FORCE
 	$(call remember,$(LIB_SRC) $(PROG_SRC) $(HELP_SRC))
 $(BUILD)/%.o: %.c $(BUILD)/flags
@@ -84,14 +84,16 @@ $(BUILD)/$(SO): $(call obj,$(LIB_SRC)) $(BUILD)/sources $(BUILD)/libloam.map
 	@ln -sf $(SO) $(BUILD)/libloam.so.$(SOVERSION) && ln -sf $(SO) $(BUILD)/libloam.so
 
 # What programs, tests and fuzzers are linked from: every object that has no main.
-$(BUILD)/parts.a: $(call obj,$(LIB_SRC) $(HELP_SRC) $(filter-out %_main.c,$(PROG_SRC))) $(BUILD)/sources
+$(BUILD)/parts.a: $(call obj,$(LIB_SRC) $(filter-out %_main.c,$(PROG_SRC))) $(BUILD)/sources
+	@rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+$(BUILD)/helpers.a: $(call obj,$(HELP_SRC)) $(BUILD)/sources
 	@rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 $(BUILD)/loam: $(BUILD)/src/shell/shell_main.o $(BUILD)/parts.a
 	$(call say,LINK)$(CC) $(LDFLAGS) $^ $(PROG_LIBS) $(LIBS) -o $@
-$(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/parts.a
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/helpers.a $(BUILD)/parts.a
 	$(call say,LINK)$(CC) $(LDFLAGS) $^ -lcmocka $(if $(PROGRAM),$(PROG_LIBS)) $(LIBS) -o $@
-$(BUILD)/fuzz/%: $(BUILD)/fuzz/%.o $(BUILD)/parts.a
-	$(call say,LINK)$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ $(if $(PROGRAM),$(PROG_LIBS)) $(LIBS) -o $@
+$(BUILD)/fuzz/%: $(BUILD)/fuzz/%.o $(BUILD)/helpers.a $(BUILD)/parts.a
+	$(call say,LINK)$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ -lcmocka $(if $(PROGRAM),$(PROG_LIBS)) $(LIBS) -o $@
 $(BUILD)/bench/loam_bench: $(call obj,$(wildcard bench/*.c)) $(BUILD)/libloam.a
 	$(call say,LINK)$(CC) $(LDFLAGS) $^ -lleveldb $(LIBS) -lm -o $@
 
