@@ -1,0 +1,148 @@
+/*
+ * arena.c - memory that is handed out in order and given back all at once; see arena.h.
+ */
+#include "memtable/arena.h"
+
+#include "base/mem.h"
+#include "base/status.h"
+#include "memtable/memtable.h"
+#include "os/pages.h"
+#include "os/thread.h"
+
+#include "base/poison.h"
+
+/* The first bytes of every piece. */
+struct arena_piece {
+    struct arena_piece *next;
+    size_t bytes;
+};
+
+_Static_assert(sizeof(struct arena_piece) <= ARENA_LINE_BYTES, "a piece's head is one line");
+
+/* What a piece's head and the alignment of its ends may cost. */
+#define PIECE_OVERHEAD_BYTES (2 * (size_t)ARENA_LINE_BYTES)
+/* A larger piece has no place in memory; the bound keeps sums of sizes from wrapping. */
+#define RESERVE_BYTES_MAX (SIZE_MAX / 4)
+
+struct arena_pool {
+    struct mutex lock;          /* guards pieces */
+    struct arena_piece *pieces; /* all of ARENA_PIECE_BYTES */
+    _Atomic size_t bytes;       /* changed under the lock, read without */
+    size_t keep_bytes;
+};
+
+struct arena_pool *arena_pool_new(size_t keep_bytes)
+{
+    struct arena_pool *pool = mem_zalloc(sizeof *pool);
+    if (pool == NULL) return NULL;
+    mutex_init(&pool->lock);
+    pool->keep_bytes = keep_bytes;
+    return pool;
+}
+
+void arena_pool_free(struct arena_pool *pool)
+{
+    if (pool == NULL) return;
+    while (pool->pieces != NULL) {
+        struct arena_piece *piece = pool->pieces;
+        pool->pieces = piece->next;
+        pages_free(piece, ARENA_PIECE_BYTES);
+    }
+    mutex_deinit(&pool->lock);
+    mem_free(pool);
+}
+
+size_t arena_pool_bytes(const struct arena_pool *pool)
+{
+    return atomic_load_explicit(&pool->bytes, memory_order_relaxed);
+}
+
+static struct arena_piece *take_pooled_piece(struct arena_pool *pool)
+{
+    mutex_lock(&pool->lock);
+    struct arena_piece *piece = pool->pieces;
+    if (piece != NULL) {
+        pool->pieces = piece->next;
+        atomic_fetch_sub_explicit(&pool->bytes, ARENA_PIECE_BYTES, memory_order_relaxed);
+    }
+    mutex_unlock(&pool->lock);
+    return piece;
+}
+
+/* Returns false when the pool is full. */
+static bool give_piece_to_pool(struct arena_pool *pool, struct arena_piece *piece)
+{
+    mutex_lock(&pool->lock);
+    const size_t kept = atomic_load_explicit(&pool->bytes, memory_order_relaxed);
+    const bool room = kept < pool->keep_bytes && pool->keep_bytes - kept >= ARENA_PIECE_BYTES;
+    if (room) {
+        piece->next = pool->pieces;
+        pool->pieces = piece;
+        atomic_store_explicit(&pool->bytes, kept + ARENA_PIECE_BYTES, memory_order_relaxed);
+    }
+    mutex_unlock(&pool->lock);
+    return room;
+}
+
+void arena_init(struct arena *arena, struct arena_pool *pool)
+{
+    *arena = (struct arena){.pool = pool, .next_piece_bytes = ARENA_FIRST_PIECE_BYTES};
+}
+
+void arena_deinit(struct arena *arena)
+{
+    while (arena->pieces != NULL) {
+        struct arena_piece *piece = arena->pieces;
+        arena->pieces = piece->next;
+        if (piece->bytes < ARENA_PIECE_BYTES)
+            mem_free(piece);
+        else if (piece->bytes > ARENA_PIECE_BYTES || !give_piece_to_pool(arena->pool, piece))
+            pages_free(piece, piece->bytes);
+    }
+    arena_init(arena, arena->pool);
+}
+
+static size_t piece_bytes_for(const struct arena *arena, size_t bytes)
+{
+    const size_t needed = bytes + PIECE_OVERHEAD_BYTES;
+    if (needed > ARENA_PIECE_BYTES) return needed;
+    size_t size = arena->next_piece_bytes;
+    while (size < needed)
+        size *= 2;
+    return size;
+}
+
+static struct arena_piece *piece_of(struct arena *arena, size_t bytes)
+{
+    if (bytes < ARENA_PIECE_BYTES) return mem_alloc(bytes);
+    struct arena_piece *pooled = bytes == ARENA_PIECE_BYTES ? take_pooled_piece(arena->pool) : NULL;
+    return pooled != NULL ? pooled : pages_alloc(bytes);
+}
+
+static struct arena_area area_of(struct arena_piece *piece)
+{
+    uint8_t *from = (uint8_t *)piece + sizeof *piece, *to = (uint8_t *)piece + piece->bytes;
+    const size_t over = (uintptr_t)from % ARENA_LINE_BYTES;
+    return (struct arena_area){
+        .low = over > 0 ? from + (ARENA_LINE_BYTES - over) : from,
+        .high = to - (uintptr_t)to % ARENA_LINE_BYTES,
+    };
+}
+
+loam_status arena_reserve_slowly(struct arena *arena, size_t bytes)
+{
+    if (bytes > RESERVE_BYTES_MAX) return failed(LOAM_NOMEM, "out of memory: %zu bytes", bytes);
+    const size_t piece_bytes = piece_bytes_for(arena, bytes);
+    struct arena_piece *piece = piece_of(arena, piece_bytes);
+    if (piece == NULL) return LOAM_NOMEM;
+    *piece = (struct arena_piece){.next = arena->pieces, .bytes = piece_bytes};
+    arena->pieces = piece;
+    if (piece_bytes < ARENA_PIECE_BYTES) arena->next_piece_bytes = 2 * piece_bytes;
+    atomic_store_explicit(&arena->bytes, arena_bytes(arena) + piece_bytes, memory_order_relaxed);
+    /* The emptier area is given up: it was asked first and has little left. */
+    if (arena_area_bytes(&arena->spare) > arena_area_bytes(&arena->main))
+        arena->main = arena->spare;
+    arena->spare = area_of(piece);
+    arena->granted_bytes = bytes;
+    return LOAM_OK;
+}
