@@ -52,8 +52,9 @@ struct btree_place {
     uint32_t version, index;
 };
 
-/* At the first key >= key; possibly behind the last key of its leaf. The chain if the keys are equal,
-   else NULL; also for an empty tree, and place->leaf is then NULL. */
+/* At the first key >= key; possibly behind the last key of its leaf, where by the time of btree_settle() the
+   writer may have put one that is smaller than key. The chain if the keys are equal, else NULL;
+   also for an empty tree, and place->leaf is then NULL. */
 const struct cell *btree_find(const struct btree *tree, loam_slice key, struct btree_place *place);
 
 /* Before the first key, and behind the last. False when the tree is empty. */

@@ -71,7 +71,9 @@ static loam_status memtable_iter_seek(struct iter *iter, loam_slice key, uint64_
         if (cell != NULL) return stand_on_cell(it, cell);
         if (chain != NULL) it->place.index++;
         step = btree_settle(&it->place, &chain);
-    } while (step == BTREE_MOVED);
+        /* Behind a leaf's last key a smaller one than ours may have been put since. */
+    } while (step == BTREE_MOVED ||
+             (step == BTREE_STEPPED && bytes_compare(cell_key(chain), key) < 0));
     return step == BTREE_END ? LOAM_NOTFOUND : stand_on_cell(it, chain);
 }
 
