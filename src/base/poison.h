@@ -6,5 +6,5 @@
  * In the picture: base layer; a lint that the compiler runs.
  */
 #pragma GCC poison malloc calloc realloc strdup strcpy strcat sprintf strncpy strtok atoi
-#pragma GCC poison open read write pread pwrite fsync fdatasync rename unlink time rand srand
+#pragma GCC poison open read write pread pwrite fsync fdatasync rename unlink time srand
 #pragma GCC poison signal assert exit

@@ -45,6 +45,16 @@ loam_status failed_errno(int os_error, const char *format, ...)
     return LOAM_IOERR;
 }
 
+loam_status failed_in(loam_status code, const char *where)
+{
+    char text[STATUS_TEXT_MAX];
+    snprintf(text, sizeof text, "%s: ", where);
+    const size_t used = strlen(text);
+    snprintf(text + used, sizeof text - used, "%s", status_text);
+    memcpy(status_text, text, sizeof text);
+    return code;
+}
+
 const char *loam_status_name(loam_status rc)
 {
     switch (rc) {

@@ -1,0 +1,35 @@
+/*
+ * batches.h - the public batch: bytes that grow, and what the lane wants to know of them.
+ *
+ * Role: loam_batch is the body of a log record in the making (record/batch.h), with counts beside it.
+ * In the picture: db layer; write.c commits it.
+ */
+#ifndef LOAM_DB_BATCHES_H
+#define LOAM_DB_BATCHES_H
+
+#include "db/db.h"
+
+struct batch_facts {
+    loam_slice bytes;
+    uint32_t entry_count, put_count;
+    uint64_t payload_bytes;
+    loam_coll *first_coll; /* NULL: only the default collection is named */
+    const loam_batch *batch;
+};
+
+/* LOAM_INVALID for NULL or another database's collections; the failure of an earlier add. */
+LOAM_MUST loam_status batch_facts(const loam_batch *batch, const loam_db *db,
+                                  struct batch_facts *facts);
+
+/* Calls make_room() once for every collection that the commit's entries name, with that collection's share. LOAM_MISUSE when one of
+   them has been dropped. Lane held. */
+LOAM_MUST loam_status batch_make_room(loam_db *db, const struct commit *commit, const char **wait,
+                                      loam_status (*make_room)(loam_db *db, loam_coll *coll,
+                                                               uint32_t entry_count,
+                                                               uint64_t payload_bytes,
+                                                               const char **wait));
+
+/* Limits of keys and values. */
+LOAM_MUST loam_status write_check_entry(loam_slice key, loam_slice value);
+
+#endif

@@ -1,0 +1,532 @@
+/*
+ * coll.c - collections: finding, creating, renaming, dropping; see loam.h and db.h.
+ *
+ * A change of collections is a commit: a durable log record that holds the manifest's edit, then that edit in the manifest.
+ * Recovery repeats an edit that the log has and the manifest has not.
+ */
+#include <string.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "db/db.h"
+
+#include "base/poison.h"
+
+enum { NAME_BYTES_MAX = 255, MAP_SLOTS_FIRST = 64 };
+
+static const char DEFAULT_NAME[] = "default";
+
+/* ---- the maps ------------------------------------------------------------------------------ */
+
+loam_status coll_map_init(struct coll_map *map)
+{
+    map->slots = mem_zalloc(MAP_SLOTS_FIRST * sizeof(struct loam_coll *));
+    if (map->slots == NULL) return LOAM_NOMEM;
+    map->slot_count = MAP_SLOTS_FIRST;
+    map->count = 0;
+    return LOAM_OK;
+}
+
+static struct loam_coll **id_slot(const struct coll_map *map, uint32_t id)
+{
+    return &map->slots[(id * UINT32_C(0x9e3779b9)) & (map->slot_count - 1)];
+}
+
+static struct loam_coll **name_slot(const struct coll_map *map, const char *name)
+{
+    return &map->slots[hash_key(loam_str(name)) & (map->slot_count - 1)];
+}
+
+struct loam_coll *coll_by_id(loam_db *db, uint32_t id)
+{
+    struct loam_coll *coll = *id_slot(&db->by_id, id);
+    while (coll != NULL && coll->id != id)
+        coll = coll->id_next;
+    return coll;
+}
+
+static struct loam_coll *find_name(loam_db *db, const char *name)
+{
+    struct loam_coll *coll = *name_slot(&db->by_name, name);
+    while (coll != NULL && strcmp(coll->name, name) != 0)
+        coll = coll->name_next;
+    return coll;
+}
+
+static void put_id(struct coll_map *map, struct loam_coll *coll)
+{
+    struct loam_coll **slot = id_slot(map, coll->id);
+    coll->id_next = *slot;
+    *slot = coll;
+}
+
+static void put_name(struct coll_map *map, struct loam_coll *coll)
+{
+    struct loam_coll **slot = name_slot(map, coll->name);
+    coll->name_next = *slot;
+    *slot = coll;
+}
+
+/* Doubles a map that is full. A map that cannot grow is slower and still right. */
+static void grow(struct coll_map *map, bool ids)
+{
+    struct coll_map bigger = {.slot_count = map->slot_count * 2, .count = map->count};
+    if (map->count < map->slot_count) return;
+    bigger.slots = mem_zalloc(bigger.slot_count * sizeof(struct loam_coll *));
+    if (bigger.slots == NULL) return;
+    for (size_t i = 0; i < map->slot_count; i++) {
+        for (struct loam_coll *coll = map->slots[i], *next; coll != NULL; coll = next) {
+            next = ids ? coll->id_next : coll->name_next;
+            if (ids)
+                put_id(&bigger, coll);
+            else
+                put_name(&bigger, coll);
+        }
+    }
+    mem_free(map->slots);
+    *map = bigger;
+}
+
+static void take_id(struct coll_map *map, struct loam_coll *coll)
+{
+    struct loam_coll **link = id_slot(map, coll->id);
+    while (*link != coll)
+        link = &(*link)->id_next;
+    *link = coll->id_next;
+    map->count--;
+}
+
+static void take_name(struct coll_map *map, struct loam_coll *coll)
+{
+    struct loam_coll **link = name_slot(map, coll->name);
+    while (*link != coll)
+        link = &(*link)->name_next;
+    *link = coll->name_next;
+    map->count--;
+}
+
+/* ---- handles -------------------------------------------------------------------------------- */
+
+static char *copy_name(const char *name)
+{
+    return mem_copy(name, strlen(name) + 1);
+}
+
+loam_status coll_handle_new(loam_db *db, const struct coll_state *state, struct loam_coll **out)
+{
+    struct loam_coll *coll = mem_zalloc(sizeof *coll);
+    char *name = coll == NULL ? NULL : copy_name(state->name);
+    struct view *view = name == NULL ? NULL : view_new(state->version);
+    if (view == NULL) {
+        mem_free(name);
+        mem_free(coll);
+        return LOAM_NOMEM;
+    }
+    loam_status rc = jobs_make_room(db, db->by_id.count + 1);
+    if (rc < 0) {
+        view_unref(view);
+        mem_free(name);
+        mem_free(coll);
+        return rc;
+    }
+    coll->db = db;
+    coll->id = state->id;
+    coll->compression = state->compression;
+    coll->name = name;
+    atomic_init(&coll->view, view);
+    mutex_lock(&db->lane);
+    grow(&db->by_id, true);
+    put_id(&db->by_id, coll);
+    db->by_id.count++;
+    mutex_lock(&db->names);
+    grow(&db->by_name, false);
+    put_name(&db->by_name, coll);
+    db->by_name.count++;
+    coll->all_next = db->all;
+    db->all = coll;
+    if (coll->id == 0) db->default_coll = coll;
+    mutex_unlock(&db->names);
+    mutex_unlock(&db->lane);
+    *out = coll;
+    return LOAM_OK;
+}
+
+void coll_forget(struct loam_coll *coll)
+{
+    mutex_lock(&coll->db->names);
+    take_name(&coll->db->by_name, coll);
+    mutex_unlock(&coll->db->names);
+    take_id(&coll->db->by_id, coll);
+    atomic_store(&coll->dropped, true);
+}
+
+void coll_free_all(loam_db *db)
+{
+    for (struct loam_coll *coll = db->all, *next; coll != NULL; coll = next) {
+        next = coll->all_next;
+        view_unref(atomic_load(&coll->view));
+        mem_free(coll->name);
+        mem_free(coll);
+    }
+    mem_free(db->by_id.slots);
+    mem_free(db->by_name.slots);
+}
+
+/* ---- names ---------------------------------------------------------------------------------- */
+
+/* The length of the UTF-8 sequence at text, 0 when it is none (overlong forms and surrogates are none). */
+static size_t utf8_bytes(const uint8_t *text)
+{
+    const uint8_t first = text[0];
+    if (first < 0x80) return 1;
+    const size_t len = first >= 0xc2 && first < 0xe0   ? 2
+                       : first >= 0xe0 && first < 0xf0 ? 3
+                       : first >= 0xf0 && first < 0xf5 ? 4
+                                                       : 0;
+    for (size_t i = 1; i < len; i++)
+        if ((text[i] & 0xc0) != 0x80) return 0; /* also stops at the terminating zero */
+    if ((first == 0xe0 && text[1] < 0xa0) || (first == 0xed && text[1] >= 0xa0)) return 0;
+    if ((first == 0xf0 && text[1] < 0x90) || (first == 0xf4 && text[1] >= 0x90)) return 0;
+    return len;
+}
+
+static loam_status check_name(const char *name)
+{
+    if (name == NULL || name[0] == 0)
+        return failed(LOAM_INVALID, "a collection's name is 1 to 255 bytes; this one is empty");
+    if (strlen(name) > NAME_BYTES_MAX)
+        return failed(LOAM_TOOBIG, "a collection's name is 1 to 255 bytes; this one has %zu",
+                      strlen(name));
+    for (const uint8_t *at = (const uint8_t *)name; *at != 0;) {
+        const size_t len = utf8_bytes(at);
+        const bool control = len == 1 && (*at < 0x20 || *at == 0x7f || *at == '/');
+        const bool control_c1 = len == 2 && at[0] == 0xc2 && at[1] < 0xa0;
+        if (len == 0 || control || control_c1)
+            return failed(
+                LOAM_INVALID,
+                "a collection's name is UTF-8 without control characters or '/'; byte %zu "
+                "is not",
+                (size_t)(at - (const uint8_t *)name));
+        at += len;
+    }
+    return LOAM_OK;
+}
+
+loam_status loam_collection(loam_db *db, const char *name, loam_coll **out)
+{
+    if (out == NULL) return failed(LOAM_INVALID, "out is NULL");
+    *out = NULL;
+    loam_status rc = db_check(db);
+    if (rc == LOAM_OK) rc = check_name(name);
+    if (rc < 0) return rc;
+    mutex_lock(&db->names);
+    *out = find_name(db, name);
+    mutex_unlock(&db->names);
+    return *out != NULL ? LOAM_OK : LOAM_NOTFOUND;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Sorting goes without qsort's hidden allocations: a plain heap sort over pointers. */
+static void sift(char **names, size_t root, size_t count)
+{
+    for (size_t child; (child = 2 * root + 1) < count; root = child) {
+        if (child + 1 < count && compare_names(&names[child], &names[child + 1]) < 0) child++;
+        if (compare_names(&names[root], &names[child]) >= 0) return;
+        char *held = names[root];
+        names[root] = names[child];
+        names[child] = held;
+    }
+}
+
+static void sort_names(char **names, size_t count)
+{
+    for (size_t i = count / 2; i-- > 0;)
+        sift(names, i, count);
+    for (size_t end = count; end > 1; end--) {
+        char *held = names[0];
+        names[0] = names[end - 1];
+        names[end - 1] = held;
+        sift(names, 0, end - 1);
+    }
+}
+
+static loam_status copy_names(loam_db *db, char ***out, size_t *out_count)
+{
+    size_t count = 0;
+    mutex_lock(&db->names);
+    char **names = mem_alloc_array(db->by_name.count + 1, sizeof *names);
+    bool ok = names != NULL;
+    for (size_t i = 0; ok && i < db->by_name.slot_count; i++) {
+        for (struct loam_coll *coll = db->by_name.slots[i]; ok && coll != NULL;
+             coll = coll->name_next) {
+            names[count] = copy_name(coll->name);
+            ok = names[count] != NULL;
+            if (ok) count++;
+        }
+    }
+    mutex_unlock(&db->names);
+    *out = names;
+    *out_count = count;
+    return ok ? LOAM_OK : LOAM_NOMEM;
+}
+
+loam_status loam_collections(loam_db *db, void (*each)(void *ctx, const char *name), void *ctx)
+{
+    char **names;
+    size_t count;
+    loam_status rc = db_check(db);
+    if (rc < 0) return rc;
+    if (each == NULL) return failed(LOAM_INVALID, "each is NULL");
+    rc = copy_names(db, &names, &count);
+    if (rc == LOAM_OK) {
+        sort_names(names, count);
+        for (size_t i = 0; i < count; i++)
+            each(ctx, names[i]);
+    }
+    for (size_t i = 0; i < count; i++)
+        mem_free(names[i]);
+    mem_free(names);
+    return rc;
+}
+
+/* ---- changes -------------------------------------------------------------------------------- */
+
+loam_status coll_counters_to_edit(loam_db *db, struct edit *edit, uint64_t change_seq)
+{
+    const struct catalog_counters was = catalog_counters(db->catalog);
+    const struct change change = {
+        .tag = CHANGE_COUNTERS,
+        .next_coll = db->next_coll,
+        .next_run = db->next_run,
+        .seq = change_seq > was.change_seq ? change_seq : was.change_seq,
+        .time_ms = db_now_ms(db) > was.time_ms ? db_now_ms(db) : was.time_ms,
+    };
+    return edit_add(edit, &change);
+}
+
+uint64_t coll_next_run(loam_db *db)
+{
+    mutex_lock(&db->manifest_lock);
+    const uint64_t run = db->next_run++;
+    mutex_unlock(&db->manifest_lock);
+    return run;
+}
+
+/* Logs the edit, durably; *seq is its sequence. `victim` is out of reach for later commits from the moment of logging. */
+static loam_status log_change(loam_db *db, const struct edit *edit, struct loam_coll *victim,
+                              uint64_t *seq)
+{
+    uint64_t wait_position = 0;
+    const struct sys_piece piece = {edit->bytes.data, edit->bytes.len};
+    const struct commit commit = {.pieces = &piece,
+                                  .piece_count = 1,
+                                  .body_bytes = edit->bytes.len,
+                                  .record_kind = RECORD_CHANGE,
+                                  .entry_count = 1};
+    mutex_lock(&db->lane);
+    loam_status rc = wal_reserve(db->wal, edit->bytes.len);
+    if (rc == LOAM_OK) rc = commit_locked(db, &commit, LOAM_DURABLE_COMMIT, seq, &wait_position);
+    if (rc == LOAM_OK && victim != NULL) coll_forget(victim);
+    mutex_unlock(&db->lane);
+    if (rc == LOAM_OK) rc = commit_publish(db, *seq, wait_position);
+    return rc;
+}
+
+/* The log has it, so nothing but a fence may keep it out of the manifest. */
+static loam_status commit_change(loam_db *db, struct edit *edit, uint64_t seq)
+{
+    mutex_lock(&db->manifest_lock);
+    loam_status rc = coll_counters_to_edit(db, edit, seq);
+    if (rc == LOAM_OK) rc = manifest_commit(db->manifest, edit);
+    mutex_unlock(&db->manifest_lock);
+    return rc < 0 ? db_fence(db, rc) : rc;
+}
+
+static loam_status create_locked(loam_db *db, const char *name, loam_compression compression,
+                                 loam_coll **out)
+{
+    struct edit edit = {0};
+    uint64_t seq = 0;
+    const uint32_t id = db->next_coll;
+    const struct change change = {.tag = CHANGE_COLL_CREATE,
+                                  .coll = id,
+                                  .name = loam_str(name),
+                                  .compression = (uint8_t)compression};
+    loam_status rc = edit_add(&edit, &change);
+    if (rc == LOAM_OK) rc = log_change(db, &edit, NULL, &seq);
+    if (rc == LOAM_OK) {
+        db->next_coll = id + 1;
+        rc = commit_change(db, &edit, seq);
+    }
+    if (rc == LOAM_OK) {
+        mutex_lock(&db->manifest_lock);
+        rc = coll_handle_new(db, catalog_coll_by_id(db->catalog, id), out);
+        mutex_unlock(&db->manifest_lock);
+        if (rc < 0) rc = db_fence(db, rc); /* it exists on disk and cannot be shown */
+    }
+    edit_deinit(&edit);
+    return rc;
+}
+
+static loam_status check_coll_options(const loam_coll_options *options)
+{
+    const loam_coll_options known = {0};
+    if (options == NULL) return LOAM_OK;
+    if (options->struct_size == 0)
+        return failed(LOAM_INVALID, "struct_size is 0; begin with loam_coll_options_default()");
+    for (size_t i = sizeof known; i < options->struct_size; i++)
+        if (((const uint8_t *)options)[i] != 0)
+            return failed(LOAM_INVALID, "the options hold a field that this library does not know");
+    if (options->struct_size >= sizeof known && (unsigned)options->compression > LOAM_UNCOMPRESSED)
+        return failed(LOAM_INVALID, "compression %d is none", (int)options->compression);
+    return LOAM_OK;
+}
+
+loam_status loam_create(loam_db *db, const char *name, const loam_coll_options *opts,
+                        loam_coll **out)
+{
+    loam_coll *ignored;
+    if (out == NULL) out = &ignored;
+    *out = NULL;
+    loam_status rc = db_check(db);
+    if (rc == LOAM_OK) rc = check_name(name);
+    if (rc == LOAM_OK) rc = check_coll_options(opts);
+    if (rc == LOAM_OK) rc = db_writable(db);
+    if (rc < 0) return rc;
+    const bool has = opts != NULL && opts->struct_size >= sizeof *opts;
+    mutex_lock(&db->changes);
+    mutex_lock(&db->names);
+    *out = find_name(db, name);
+    mutex_unlock(&db->names);
+    rc = *out != NULL ? LOAM_EXISTS
+                      : create_locked(db, name, has ? opts->compression : LOAM_LZ4, out);
+    mutex_unlock(&db->changes);
+    return rc;
+}
+
+/* The collection that is to be changed; "default" cannot be. */
+static loam_status changeable(loam_db *db, const char *name, const char *verb, loam_coll **out)
+{
+    loam_status rc = db_check(db);
+    if (rc == LOAM_OK) rc = check_name(name);
+    if (rc == LOAM_OK) rc = db_writable(db);
+    if (rc < 0) return rc;
+    if (strcmp(name, DEFAULT_NAME) == 0)
+        return failed(LOAM_INVALID, "\"default\" cannot be %s", verb);
+    mutex_lock(&db->names);
+    *out = find_name(db, name);
+    mutex_unlock(&db->names);
+    return *out != NULL ? LOAM_OK : LOAM_NOTFOUND;
+}
+
+/* Takes name. */
+static void show_name(loam_coll *coll, char *name)
+{
+    loam_db *db = coll->db;
+    mutex_lock(&db->names);
+    take_name(&db->by_name, coll);
+    mem_free(coll->name);
+    coll->name = name;
+    put_name(&db->by_name, coll);
+    db->by_name.count++;
+    mutex_unlock(&db->names);
+}
+
+loam_status coll_rename_handle(loam_coll *coll, const char *to)
+{
+    char *name = copy_name(to);
+    if (name == NULL) return LOAM_NOMEM;
+    show_name(coll, name);
+    return LOAM_OK;
+}
+
+static loam_status rename_locked(loam_db *db, loam_coll *coll, const char *to)
+{
+    struct edit edit = {0};
+    uint64_t seq = 0;
+    char *name = copy_name(to);
+    const struct change change = {
+        .tag = CHANGE_COLL_RENAME, .coll = coll->id, .name = loam_str(to)};
+    loam_status rc = name == NULL ? LOAM_NOMEM : edit_add(&edit, &change);
+    if (rc == LOAM_OK) rc = log_change(db, &edit, NULL, &seq);
+    if (rc == LOAM_OK) rc = commit_change(db, &edit, seq);
+    if (rc == LOAM_OK) {
+        show_name(coll, name);
+        name = NULL;
+    }
+    mem_free(name);
+    edit_deinit(&edit);
+    return rc;
+}
+
+loam_status loam_rename(loam_db *db, const char *from, const char *to)
+{
+    loam_coll *coll = NULL, *taken;
+    loam_status rc = check_name(to);
+    if (rc < 0) return rc;
+    rc = db_check(db);
+    if (rc < 0) return rc;
+    mutex_lock(&db->changes);
+    rc = changeable(db, from, "renamed", &coll);
+    if (rc == LOAM_OK) {
+        mutex_lock(&db->names);
+        taken = find_name(db, to);
+        mutex_unlock(&db->names);
+        if (taken == coll)
+            rc = LOAM_OK; /* it has that name */
+        else
+            rc = taken != NULL ? LOAM_EXISTS : rename_locked(db, coll, to);
+    }
+    mutex_unlock(&db->changes);
+    return rc;
+}
+
+/* Its memtables and tables go as soon as no iterator holds them. */
+static void empty_view(loam_coll *coll, struct view *spare, struct version *empty)
+{
+    const uint32_t all = atomic_load(&coll->view)->memrun_count;
+    view_install(coll, spare, empty, all);
+}
+
+static loam_status drop_locked(loam_db *db, loam_coll *coll)
+{
+    struct edit edit = {0};
+    uint64_t seq = 0;
+    const struct change change = {.tag = CHANGE_COLL_DROP, .coll = coll->id};
+    struct view *spare = view_spare();
+    struct version *empty = version_new();
+    loam_status rc = spare == NULL || empty == NULL ? LOAM_NOMEM : edit_add(&edit, &change);
+    if (rc == LOAM_OK) rc = log_change(db, &edit, coll, &seq);
+    if (rc == LOAM_OK) rc = commit_change(db, &edit, seq);
+    if (rc == LOAM_OK) {
+        mutex_lock(&db->manifest_lock); /* a flush that is installing has ended or will see it */
+        mutex_lock(&db->lane);          /* flush walks the list of dirty collections under it */
+        empty_view(coll, spare, empty);
+        mutex_unlock(&db->lane);
+        mutex_unlock(&db->manifest_lock);
+        spare = NULL;
+        jobs_want_flush(db); /* the log may be free now */
+    }
+    mem_free(spare);
+    version_unref(empty);
+    edit_deinit(&edit);
+    return rc;
+}
+
+loam_status loam_drop(loam_db *db, const char *name)
+{
+    loam_coll *coll = NULL;
+    loam_status rc = db_check(db);
+    if (rc < 0) return rc;
+    mutex_lock(&db->changes);
+    rc = changeable(db, name, "dropped", &coll);
+    if (rc == LOAM_OK) rc = drop_locked(db, coll);
+    mutex_unlock(&db->changes);
+    return rc;
+}

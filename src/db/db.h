@@ -1,0 +1,337 @@
+/*
+ * db.h - the engine's own picture of an open database; private to this folder.
+ *
+ * Role: struct loam_db and loam_coll, the lock map, and what the files of this folder call of each other.
+ *
+ *   loam_put -> write.c: throttle -> lane [ make room -> wal append -> memtable add ] -> wait for sync -> visible
+ *   loam_get -> read.c:  epoch [ view -> memtables, newest first -> version ]
+ *   behind:     jobs.c runs flush.c (memtables -> a run of level 0) and compact.c (runs -> one run below)
+ *
+ * Locks, in the order in which they are taken:
+ *   changes     one change of collections at a time; held over I/O
+ *   manifest    catalog and manifest; held over I/O
+ *   lane        the commit lane: next_seq, durable_end, wal append, adding to memtables, freezing them, by_id
+ *   views       replacing a collection's view; the list of dirty collections; short
+ *   names       name -> collection; short
+ *   snapshots   the list of snapshots; `visible` is read under it for jobs; short
+ *   jobs        the queue and its waits; short
+ *   fence_lock  the reason for being read-only; short
+ * No I/O and no user callback under views, names, snapshots, jobs or fence_lock.
+ * Invariants: (1) visible moves only forward, only to commit ends, and never past a commit whose own durability is not
+ *   met. (2) A reader takes its view first and its sequence second. (3) A memtable is flushed only when visible >= its
+ *   last sequence, and only after the log is durable up to its last commit. (4) Jobs take visible and the snapshots
+ *   under the lock under which snapshots are opened.
+ * In the picture: db layer; every loam_* function is in one of its files.
+ */
+#ifndef LOAM_DB_DB_H
+#define LOAM_DB_DB_H
+
+#include <stdatomic.h>
+
+#include "base/rand.h"
+#include "base/status.h"
+#include "db/epoch.h"
+#include "memtable/memtable.h"
+#include "os/thread.h"
+#include "tree/manifest.h"
+#include "tree/pick.h"
+#include "wal/wal.h"
+
+enum {
+    MEMRUNS_MAX = 8, /* memtables a collection may have at a time, the active one included */
+    LOG_MEMTABLES_MAX =
+        4, /* the log holds at most this many times memtable_bytes (or least segments) */
+    SEGMENT_BYTES_LEAST = 256 << 10,
+    SEGMENT_BYTES_MOST = 64 << 20
+};
+
+/* A memtable and its place in the log. Counted by the views that show it. */
+struct memrun {
+    _Atomic uint32_t refs;
+    struct memtable *memtable;
+    uint64_t first_position; /* where its first commit begins; lane */
+    uint64_t end_position;   /* where its last commit ends; lane, fixed once frozen */
+    uint64_t last_seq;
+};
+
+/* What a reader of one collection sees: memtables, newest first (the first one is being written), then tables.
+   Immutable but for the first memtable; shared by reference count. */
+struct view {
+    struct epoch_node node; /* first; for retiring */
+    _Atomic uint32_t refs;
+    uint32_t memrun_count;
+    struct memrun *memruns[MEMRUNS_MAX];
+    struct version *version;
+};
+
+struct loam_coll {
+    loam_db *db;
+    uint32_t id;
+    loam_compression compression;
+    char *name;                  /* names lock */
+    _Atomic(struct view *) view; /* replaced under views */
+    _Atomic bool dropped;
+    bool is_dirty; /* views lock: on db->dirty */
+    struct loam_coll *dirty_prev, *dirty_next;
+    struct loam_coll *id_next,
+        *name_next;             /* hash chains: lane and names; under changes both are stable */
+    struct loam_coll *all_next; /* every handle there ever was, to be freed at close */
+    _Atomic uint32_t delay_ns;  /* back-pressure: what a commit of 1 KiB waits */
+    bool compact_queued, compact_running,
+        compact_stuck; /* jobs lock; stuck: its input is corrupt */
+};
+
+struct loam_snapshot {
+    loam_db *db;
+    uint64_t seq, opened_ms;
+    struct loam_snapshot *prev, *next; /* snapshots lock */
+};
+
+struct coll_map { /* chained hash; grows */
+    struct loam_coll **slots;
+    size_t slot_count, count;
+};
+
+struct jobs {
+    struct mutex lock;
+    struct cond work, done, tend;
+    struct thread tender, *workers;
+    uint32_t worker_count;
+    bool threaded;
+    _Atomic bool stopping;
+    struct rand rand;                 /* which job next, when the callers run them */
+    bool flush_wanted, flush_running; /* one flush at a time keeps runs in commit order */
+    uint32_t running_count;           /* flushes and compactions */
+    struct loam_coll *
+        *queue; /* to be compacted; room for every collection is made when it is created */
+    size_t queue_count, queue_cap;
+    uint64_t retry_at_ms; /* after a full disk or memory, not before; monotonic */
+    bool tend_asked;
+};
+
+struct loam_db {
+    struct sys_table sys;
+    struct store *store;
+    loam_options options; /* resolved: no zeros */
+    uint32_t page_bytes;  /* 0: by compression; tests use tiny ones */
+    struct root root;
+    struct page_cache *cache;
+    struct arena_pool *arenas;
+    struct epoch *epoch;
+
+    struct mutex changes;
+
+    struct mutex lane;
+    struct wal *wal; /* NULL: read-only */
+    uint64_t next_seq;
+    uint64_t
+        durable_end; /* of the last commit that must be durable before it, or any behind it, is visible */
+    struct coll_map by_id;
+
+    struct mutex manifest_lock;
+    struct catalog *catalog;
+    struct manifest *manifest; /* NULL: read-only */
+    uint64_t next_run;
+    uint32_t next_coll;
+    struct object_id log_floor; /* as in the manifest */
+    uint32_t object_epoch;      /* of objects that this opener makes */
+    _Atomic uint32_t next_object;
+
+    struct mutex views;
+    struct loam_coll *dirty; /* with something in a memtable */
+
+    struct mutex names;
+    struct coll_map by_name;
+    struct loam_coll *all, *default_coll;
+
+    struct mutex snapshots;
+    struct loam_snapshot *snapshot_oldest, *snapshot_newest;
+    uint32_t snapshot_count;
+
+    struct jobs jobs;
+
+    struct mutex fence_lock;
+    _Atomic int fenced; /* loam_status; set once */
+    char fence_text[STATUS_TEXT_MAX];
+
+    _Atomic uint64_t visible;
+    _Atomic uint32_t iter_count;
+    _Atomic uint64_t
+        memtable_bytes; /* arenas of all memtables, as last seen by the writer and flush */
+    _Atomic uint64_t put_count, delete_count, user_written_bytes, flush_count, compaction_count;
+    _Atomic uint64_t disk_written_bytes, stall_total_ns, stall_max_ns;
+    _Atomic(const char *) stall_reason;
+    _Atomic bool periodic_pending; /* a PERIODIC commit is not synced yet */
+    uint64_t synced_at_ns;         /* tender */
+};
+
+/* ---- open.c -------------------------------------------------------------------------------- */
+
+struct db_world { /* what tests inject */
+    struct sys_table sys;
+    bool threaded;       /* false: jobs run on the callers' threads, in an order drawn from seed */
+    bool mapped_log;     /* false: the log goes through write */
+    uint32_t page_bytes; /* 0: as usual */
+    uint64_t seed;
+};
+LOAM_MUST loam_status db_open_in(const struct db_world *world, const char *dir,
+                                 const loam_options *options, loam_db **out);
+
+/* Refuses calls from a forked child, and tells the default collection and foreign handles. */
+LOAM_MUST loam_status db_check(const loam_db *db);
+LOAM_MUST loam_status db_check_coll(loam_db *db, loam_coll **coll); /* NULL becomes "default" */
+void db_log(const loam_db *db, loam_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+uint64_t db_now_ms(const loam_db *db); /* wall */
+uint64_t db_now_ns(const loam_db *db); /* monotonic */
+LOAM_MUST loam_status db_random_u64(const loam_db *db, uint64_t *out);
+struct object_id db_new_object(loam_db *db);
+uint64_t db_log_bound(const loam_db *db); /* bytes that the log may hold */
+
+/* Makes the database read-only for the calling thread's latest failure; answers rc. */
+loam_status db_fence(loam_db *db, loam_status rc);
+LOAM_MUST loam_status db_writable(loam_db *db); /* LOAM_READONLY with the reason */
+
+/* ---- recover.c ----------------------------------------------------------------------------- */
+
+/* From the root on: manifest, log, memtables; for a writing open also the fresh manifest and the new epoch. */
+LOAM_MUST loam_status db_recover(loam_db *db, bool is_new, bool mapped_log);
+
+/* ---- view.c -------------------------------------------------------------------------------- */
+
+void memrun_unref(struct memrun *memrun);
+struct view *view_new(struct version *version); /* refs version; NULL: out of memory */
+void view_ref(struct view *view);
+void view_unref(struct view *view);
+
+/* The memtable that is being written; NULL before the first. Lane. */
+struct memrun *memrun_active(const struct loam_coll *coll);
+/* Adds an entry of the commit at [from, to) of the log; room was reserved. Lane. */
+void memrun_add(struct memrun *memrun, const struct entry *entry, uint64_t from, uint64_t to);
+/* Reserves in the active memtable and keeps count of memory. Lane. */
+LOAM_MUST loam_status memrun_reserve(loam_db *db, struct memrun *memrun, size_t entry_count,
+                                     uint64_t payload_bytes);
+
+/* A counted reference on the present view; NULL never: a dropped collection's is empty. */
+struct view *view_acquire(struct loam_coll *coll);
+
+/* Puts a fresh memtable in front. Lane. */
+LOAM_MUST loam_status view_add_memtable(struct loam_coll *coll);
+/* Replaces the version, and takes the memrun_count oldest memtables (those that were flushed) away. `spare` is a view to
+   use, allocated before the point of no return by view_spare(). */
+struct view *view_spare(void);
+void view_install(struct loam_coll *coll, struct view *spare, struct version *version,
+                  uint32_t flushed_count);
+
+/* ---- coll.c -------------------------------------------------------------------------------- */
+
+LOAM_MUST loam_status coll_map_init(struct coll_map *map);
+struct loam_coll *coll_by_id(loam_db *db, uint32_t id); /* lane; NULL: dropped or never there */
+LOAM_MUST loam_status coll_handle_new(loam_db *db, const struct coll_state *state,
+                                      struct loam_coll **out);
+LOAM_MUST loam_status coll_rename_handle(struct loam_coll *coll, const char *to); /* recovery */
+void coll_forget(struct loam_coll *coll); /* off the maps; the handle stays */
+void coll_free_all(loam_db *db);
+/* A number for a run, higher than all before. Takes the manifest lock. */
+uint64_t coll_next_run(loam_db *db);
+/* Adds the counters' present values to an edit. manifest lock. */
+LOAM_MUST loam_status coll_counters_to_edit(loam_db *db, struct edit *edit, uint64_t change_seq);
+
+/* ---- write.c ------------------------------------------------------------------------------- */
+
+struct commit { /* what is to be committed, as the log will hold it */
+    const struct sys_piece *pieces;
+    unsigned piece_count;
+    uint64_t body_bytes;
+    uint8_t record_kind; /* RECORD_COMMIT or RECORD_CHANGE */
+    uint32_t entry_count;
+    uint64_t payload_bytes;
+    loam_slice entries; /* of a batch; else: */
+    const loam_batch *batch;
+    struct loam_coll *coll;
+    struct entry entry; /* of a single write */
+};
+/* Lane held: appends to the log and the memtables; *seq is the first. Room was made. */
+LOAM_MUST loam_status commit_locked(loam_db *db, const struct commit *commit, loam_durability how,
+                                    uint64_t *seq, uint64_t *wait_position) REQUIRES(&db->lane);
+/* Waits for the position and moves visible. */
+LOAM_MUST loam_status commit_publish(loam_db *db, uint64_t last_seq, uint64_t wait_position);
+
+/* ---- survive.c: which entries a flush or a compaction may leave out --------------------------- */
+
+struct survival {
+    uint64_t
+        *bounds; /* sequences at which somebody reads, ascending: the snapshots, then visible */
+    size_t bound_count;
+    bool has_key;
+    loam_buf key; /* of the group that is passing */
+    uint64_t newer_seq;
+    uint64_t seen_count, dropped_count;
+    const struct version
+        *version;        /* asked for what lies below the oldest input; NULL: nothing does */
+    uint32_t level;      /* of the oldest input */
+    uint64_t run_number; /* its number; UINT64_MAX - flush: everything lies below */
+};
+LOAM_MUST loam_status survival_init(struct survival *survival, loam_db *db);
+void survival_deinit(struct survival *survival);
+/* Entries come in entry order. *keep says whether this one must go into the output. */
+LOAM_MUST loam_status survival_ask(struct survival *survival, const struct entry *entry,
+                                   bool *keep);
+
+/* ---- run_writer.c: sorted entries into the tables of a run ------------------------------------ */
+
+struct run_writer;
+struct run_writer_spec {
+    struct loam_coll *coll;
+    uint32_t level;
+    uint64_t run;
+    bool compress;              /* as the collection says; else raw */
+    struct object_writer *into; /* several runs in one object; NULL: an object per table */
+    struct object_id into_id;
+};
+LOAM_MUST loam_status run_writer_new(const struct run_writer_spec *spec, struct run_writer **out);
+/* Drains iter (from where first() puts it) through survival into tables. go_on, if any, is asked now
+   and then: LOAM_CONFLICT when it says no. */
+LOAM_MUST loam_status run_writer_drain(struct run_writer *writer, struct iter *iter,
+                                       struct survival *survival, bool (*go_on)(void *),
+                                       void *go_on_ctx);
+/* Adds the tables to edit. */
+LOAM_MUST loam_status run_writer_finish(struct run_writer *writer, struct edit *edit,
+                                        uint64_t *written_bytes);
+void run_writer_free(struct run_writer *writer); /* deletes what was not finished; accepts NULL */
+
+/* ---- flush.c, compact.c ------------------------------------------------------------------------ */
+
+/* Flushes every collection's frozen memtables, packed into one object. While db->manifest is NULL (recovery), into the catalog
+   alone: the fresh manifest is written afterwards. */
+LOAM_MUST loam_status flush_run(loam_db *db);
+/* Freezes the active memtable if it holds anything. Lane. */
+LOAM_MUST loam_status flush_freeze(struct loam_coll *coll);
+/* One merge that pick asks for (or, with full, towards one run). *did says whether there was one. The caller holds the
+   collection's compact_running. LOAM_CONFLICT: given up, because the database closes or the collection was dropped. */
+LOAM_MUST loam_status compact_run(struct loam_coll *coll, bool full, bool *did);
+/* After a change of shape: queues what is to be done and sets the collection's delay. */
+void compact_consider(struct loam_coll *coll);
+struct pick_policy compact_policy(const loam_db *db);
+
+/* ---- jobs.c ------------------------------------------------------------------------------------- */
+
+LOAM_MUST loam_status jobs_start(loam_db *db, bool threaded, uint64_t seed);
+void jobs_stop(loam_db *db); /* what runs ends or gives up; what is queued is dropped */
+/* Makes sure that every collection fits the queue. */
+LOAM_MUST loam_status jobs_make_room(loam_db *db, size_t coll_count);
+void jobs_want_flush(loam_db *db);
+void jobs_want_compact(struct loam_coll *coll);
+void jobs_wake_tender(loam_db *db);
+/* Waits until something ended, or ran it (when the callers run jobs). False when nothing is running or
+   runnable: the caller must not wait for what nobody will do. */
+bool jobs_wait(loam_db *db);
+/* For callers who run them: one job, chosen by the seed; false when there is none. */
+bool jobs_run_one(loam_db *db);
+/* Takes and gives back the right to compact a collection, for callers outside the queue. */
+void jobs_claim(struct loam_coll *coll);
+void jobs_unclaim(struct loam_coll *coll);
+/* Compaction calls this between entries: a flush goes first. */
+void jobs_yield_to_flush(loam_db *db);
+
+#endif

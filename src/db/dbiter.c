@@ -1,0 +1,344 @@
+/*
+ * dbiter.c - the public iterator: hides versions, tombstones and what lies outside its range.
+ *
+ * Role: the outermost iterator, over a merge of memtables and runs of one pinned view, at one sequence.
+ * Invariants: (1) forward, `inner` stands on the entry that is shown, and key and value are its bytes, not copies.
+ *   Backward, `inner` stands before all versions of the key that is shown, whose key and value are copies, because newer versions
+ *   of a key come after older ones in that direction. (2) A bound is checked before an entry is hidden, so a scan never reads beyond its range.
+ *   (3) A failure is sticky and is not an end.
+ * In the picture: db layer; see record/iter.h for the inner contract.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/status.h"
+#include "db/db.h"
+#include "record/merge.h"
+
+#include "base/poison.h"
+
+enum {
+    SKIPS_BEFORE_SEEK = 16 /* versions of one key that are stepped over before a seek is cheaper */
+};
+
+enum place { PLACE_NOWHERE, PLACE_ON_ENTRY, PLACE_BEYOND_LAST, PLACE_BEFORE_FIRST };
+
+struct loam_iter {
+    loam_db *db;
+    struct view *view;
+    struct iter *inner;
+    uint64_t seq;
+    loam_buf from, to; /* owned bounds */
+    bool has_to, keys_only;
+    enum place place;
+    bool backward;           /* where inner stands: see invariant 1 */
+    bool inner_beyond_front; /* backward only: inner fell off the front */
+    loam_status failure;     /* sticky */
+    char failure_text[160];
+    loam_slice key, value;
+    loam_buf key_copy, value_copy, seen; /* seen: the key whose further versions are skipped */
+};
+
+/* ---- bounds --------------------------------------------------------------------------------- */
+
+static loam_slice slice_of(const loam_buf *buf)
+{
+    return loam_bytes(buf->data, buf->len);
+}
+
+/* The first key that does not start with prefix: its last byte below 0xff, plus one. No bound if there is none. */
+static loam_status bound_of_prefix(loam_iter *it, loam_slice prefix)
+{
+    const uint8_t *bytes = prefix.data;
+    size_t len = prefix.len;
+    while (len > 0 && bytes[len - 1] == 0xff)
+        len--;
+    loam_status rc = buf_set(&it->from, prefix.data, prefix.len);
+    if (rc < 0 || len == 0) return rc;
+    rc = buf_set(&it->to, prefix.data, len);
+    if (rc < 0) return rc;
+    ((uint8_t *)it->to.data)[len - 1]++;
+    it->has_to = true;
+    return LOAM_OK;
+}
+
+static loam_status set_bounds(loam_iter *it, const loam_range *range)
+{
+    if (range == NULL) return LOAM_OK;
+    it->keys_only = range->flags & LOAM_KEYS_ONLY;
+    if (range->prefix.len > 0) return bound_of_prefix(it, range->prefix);
+    loam_status rc = buf_set(&it->from, range->from.data, range->from.len);
+    if (rc == LOAM_OK && range->to.len > 0) {
+        rc = buf_set(&it->to, range->to.data, range->to.len);
+        it->has_to = true;
+    }
+    return rc;
+}
+
+static loam_status check_range(const loam_db *db, const loam_range *range)
+{
+    static const uint64_t zeros[4];
+    if (range == NULL) return LOAM_OK;
+    if ((range->flags & ~(uint32_t)LOAM_KEYS_ONLY) != 0 ||
+        memcmp(range->reserved, zeros, sizeof zeros) != 0)
+        return failed(LOAM_INVALID,
+                      "the range holds flags or fields that this library does not know");
+    if (range->prefix.len > 0 && (range->from.len > 0 || range->to.len > 0))
+        return failed(LOAM_INVALID, "a range has a prefix, or from and to, and not both");
+    if ((range->from.data == NULL && range->from.len > 0) ||
+        (range->to.data == NULL && range->to.len > 0) ||
+        (range->prefix.data == NULL && range->prefix.len > 0))
+        return failed(LOAM_INVALID, "a slice with a length and no data");
+    if (range->at != NULL && range->at->db != db)
+        return failed(LOAM_INVALID, "a snapshot of another database");
+    return LOAM_OK;
+}
+
+/* ---- opening and closing -------------------------------------------------------------------- */
+
+static loam_status open_inner(loam_iter *it)
+{
+    const struct view *view = it->view;
+    const unsigned flags = it->keys_only ? TABLE_ITER_KEYS_ONLY : 0;
+    const size_t run_count = version_run_count(view->version);
+    struct iter **inputs =
+        mem_alloc_array(view->memrun_count + run_count + 1, sizeof(struct iter *));
+    size_t count = 0;
+    loam_status rc = inputs == NULL ? LOAM_NOMEM : LOAM_OK;
+    for (uint32_t i = 0; rc == LOAM_OK && i < view->memrun_count; i++) {
+        if (memtable_stats(view->memruns[i]->memtable).entry_count == 0) continue;
+        rc = memtable_iter_new(view->memruns[i]->memtable, &inputs[count]);
+        if (rc == LOAM_OK) count++;
+    }
+    if (rc == LOAM_OK) rc = version_iters(view->version, flags, inputs + count);
+    if (rc == LOAM_OK) {
+        rc = merge_iter_new(inputs, count + run_count, &it->inner);
+    } else {
+        for (size_t i = 0; i < count; i++)
+            iter_close(inputs[i]);
+    }
+    mem_free(inputs);
+    return rc;
+}
+
+loam_status loam_iter_open(loam_db *db, loam_coll *coll, const loam_range *range, loam_iter **out)
+{
+    if (out == NULL) return failed(LOAM_INVALID, "out is NULL");
+    *out = NULL;
+    loam_status rc = db_check_coll(db, &coll);
+    if (rc == LOAM_OK) rc = check_range(db, range);
+    if (rc < 0) return rc;
+    loam_iter *it = mem_zalloc(sizeof *it);
+    if (it == NULL) return LOAM_NOMEM;
+    it->db = db;
+    atomic_fetch_add(&db->iter_count, 1);
+    it->view = view_acquire(coll);
+    it->seq = range != NULL && range->at != NULL ? range->at->seq : atomic_load(&db->visible);
+    rc = set_bounds(it, range);
+    if (rc == LOAM_OK) rc = open_inner(it);
+    if (rc < 0) {
+        loam_iter_close(it);
+        return rc;
+    }
+    *out = it;
+    return LOAM_OK;
+}
+
+void loam_iter_close(loam_iter *it)
+{
+    if (it == NULL) return;
+    loam_db *db = it->db;
+    iter_close(it->inner);
+    view_unref(it->view);
+    loam_buf_free(&it->from);
+    loam_buf_free(&it->to);
+    loam_buf_free(&it->key_copy);
+    loam_buf_free(&it->value_copy);
+    loam_buf_free(&it->seen);
+    mem_free(it);
+    atomic_fetch_sub(&db->iter_count, 1);
+}
+
+loam_slice loam_iter_key(const loam_iter *it)
+{
+    return it == NULL || it->place != PLACE_ON_ENTRY ? loam_bytes(NULL, 0) : it->key;
+}
+
+loam_slice loam_iter_value(const loam_iter *it)
+{
+    if (it == NULL || it->place != PLACE_ON_ENTRY || it->keys_only) return loam_bytes(NULL, 0);
+    return it->value;
+}
+
+/* ---- moving --------------------------------------------------------------------------------- */
+
+static loam_status stand(loam_iter *it, enum place place)
+{
+    it->place = place;
+    return place == PLACE_ON_ENTRY ? LOAM_OK : LOAM_NOTFOUND;
+}
+
+static loam_status stick(loam_iter *it, loam_status rc)
+{
+    it->failure = rc;
+    it->place = PLACE_NOWHERE;
+    strncat(it->failure_text, loam_errmsg(), sizeof it->failure_text - 1);
+    return rc;
+}
+
+static loam_status begin_move(const loam_iter *it)
+{
+    if (it == NULL) return failed(LOAM_INVALID, "the iterator is NULL");
+    if (it->failure < 0) return failed(it->failure, "%s", it->failure_text);
+    return LOAM_OK;
+}
+
+/* From inner's place on (rc is the answer of the move that brought it there), the first key that is there at seq. With `seen`
+   set, versions of that key are passed over. */
+static loam_status settle_forward(loam_iter *it, loam_status rc, bool has_seen)
+{
+    unsigned skips = 0;
+    it->backward = false;
+    while (rc == LOAM_OK) {
+        const struct entry *at = &it->inner->at;
+        if (it->has_to && bytes_compare(at->key, slice_of(&it->to)) >= 0)
+            return stand(it, PLACE_BEYOND_LAST);
+        const bool hidden =
+            at->seq > it->seq || (has_seen && bytes_equal(at->key, slice_of(&it->seen)));
+        if (!hidden && at->kind == ENTRY_PUT) {
+            it->key = at->key;
+            it->value = at->value;
+            return stand(it, PLACE_ON_ENTRY);
+        }
+        if (!hidden) { /* a tombstone: older versions of its key are gone */
+            rc = buf_set(&it->seen, at->key.data, at->key.len);
+            if (rc < 0) break;
+            has_seen = true;
+            skips = 0;
+        }
+        if (hidden && ++skips > SKIPS_BEFORE_SEEK) {
+            const bool behind = has_seen && bytes_equal(at->key, slice_of(&it->seen));
+            rc = buf_set(&it->key_copy, at->key.data, at->key.len);
+            if (rc == LOAM_OK)
+                rc = it->inner->ops->seek(it->inner, slice_of(&it->key_copy), behind ? 0 : it->seq);
+            skips = 0;
+        } else {
+            rc = it->inner->ops->next(it->inner);
+        }
+    }
+    return rc == LOAM_NOTFOUND ? stand(it, PLACE_BEYOND_LAST) : stick(it, rc);
+}
+
+/* Copies the newest version at seq of the key under inner, and moves inner before the key. *found says whether it is a put. */
+static loam_status take_key_backward(loam_iter *it, bool *found)
+{
+    struct iter *inner = it->inner;
+    loam_status rc = buf_set(&it->key_copy, inner->at.key.data, inner->at.key.len);
+    *found = false;
+    while (rc == LOAM_OK && bytes_equal(inner->at.key, slice_of(&it->key_copy))) {
+        if (inner->at.seq <= it->seq) {
+            *found = inner->at.kind == ENTRY_PUT;
+            if (*found && !it->keys_only)
+                rc = buf_set(&it->value_copy, inner->at.value.data, inner->at.value.len);
+            if (rc < 0) return rc;
+        }
+        rc = inner->ops->prev(inner);
+    }
+    it->inner_beyond_front = rc == LOAM_NOTFOUND;
+    return rc < 0 ? rc : LOAM_OK;
+}
+
+/* From inner's place back, the last key that is there at seq. */
+static loam_status settle_backward(loam_iter *it, loam_status rc)
+{
+    it->backward = true;
+    it->inner_beyond_front = rc == LOAM_NOTFOUND;
+    while (rc == LOAM_OK) {
+        bool found;
+        if (bytes_compare(it->inner->at.key, slice_of(&it->from)) < 0)
+            return stand(it, PLACE_BEFORE_FIRST);
+        rc = take_key_backward(it, &found);
+        if (rc == LOAM_OK && found) {
+            it->key = slice_of(&it->key_copy);
+            it->value = slice_of(&it->value_copy);
+            return stand(it, PLACE_ON_ENTRY);
+        }
+        if (rc == LOAM_OK && it->inner_beyond_front) rc = LOAM_NOTFOUND;
+    }
+    return rc == LOAM_NOTFOUND ? stand(it, PLACE_BEFORE_FIRST) : stick(it, rc);
+}
+
+static loam_status seek_forward(loam_iter *it, loam_slice key)
+{
+    return settle_forward(it, it->inner->ops->seek(it->inner, key, it->seq), false);
+}
+
+loam_status loam_iter_first(loam_iter *it)
+{
+    const loam_status rc = begin_move(it);
+    return rc < 0 ? rc : seek_forward(it, slice_of(&it->from));
+}
+
+/* Backward from below a bound: all versions of keys < to. */
+static loam_status last_below(loam_iter *it)
+{
+    struct iter *inner = it->inner;
+    const loam_status rc = it->has_to ? inner->ops->seek_back(inner, slice_of(&it->to), SEQ_MAX)
+                                      : inner->ops->last(inner);
+    return settle_backward(it, rc);
+}
+
+loam_status loam_iter_last(loam_iter *it)
+{
+    const loam_status rc = begin_move(it);
+    return rc < 0 ? rc : last_below(it);
+}
+
+loam_status loam_iter_seek(loam_iter *it, loam_slice key)
+{
+    const loam_status rc = begin_move(it);
+    if (rc < 0) return rc;
+    if (key.data == NULL && key.len > 0)
+        return failed(LOAM_INVALID, "a slice with a length and no data");
+    const loam_slice from = slice_of(&it->from);
+    return seek_forward(it, bytes_compare(key, from) < 0 ? from : key);
+}
+
+loam_status loam_iter_seek_back(loam_iter *it, loam_slice key)
+{
+    const loam_status rc = begin_move(it);
+    if (rc < 0) return rc;
+    if (key.data == NULL && key.len > 0)
+        return failed(LOAM_INVALID, "a slice with a length and no data");
+    if (it->has_to && bytes_compare(key, slice_of(&it->to)) >= 0) return last_below(it);
+    return settle_backward(it, it->inner->ops->seek_back(it->inner, key, 0));
+}
+
+loam_status loam_iter_next(loam_iter *it)
+{
+    loam_status rc = begin_move(it);
+    if (rc < 0) return rc;
+    if (it->place == PLACE_BEYOND_LAST) return LOAM_NOTFOUND;
+    if (it->place != PLACE_ON_ENTRY) return loam_iter_first(it);
+    if (it->backward) /* inner stands before the key: the first entry behind all its versions */
+        return settle_forward(it, it->inner->ops->seek(it->inner, it->key, 0), false);
+    rc = buf_set(&it->seen, it->key.data, it->key.len);
+    if (rc < 0) return stick(it, rc);
+    return settle_forward(it, it->inner->ops->next(it->inner), true);
+}
+
+loam_status loam_iter_prev(loam_iter *it)
+{
+    loam_status rc = begin_move(it);
+    if (rc < 0) return rc;
+    if (it->place == PLACE_BEFORE_FIRST) return LOAM_NOTFOUND;
+    if (it->place != PLACE_ON_ENTRY) return loam_iter_last(it);
+    struct iter *inner = it->inner;
+    if (it->backward) return settle_backward(it, it->inner_beyond_front ? LOAM_NOTFOUND : LOAM_OK);
+    rc = buf_set(&it->key_copy, it->key.data, it->key.len);
+    if (rc < 0) return stick(it, rc);
+    do { /* newer versions of the key that is shown */
+        rc = inner->ops->prev(inner);
+    } while (rc == LOAM_OK && bytes_equal(inner->at.key, slice_of(&it->key_copy)));
+    return settle_backward(it, rc);
+}

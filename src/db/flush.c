@@ -1,0 +1,352 @@
+/*
+ * flush.c - frozen memtables become runs of level 0; see db.h.
+ *
+ *   freeze -> log durable up to the last commit in them -> tables, packed into one object -> manifest edit -> views -> log let go
+ *
+ * Log first: an edit that installs a flushed table while the log behind it is not durable would, after a power cut, leave one collection's
+ * half of a batch, and a state that is no prefix of the commits. The edit carries the position, which attests it.
+ */
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "db/db.h"
+#include "record/merge.h"
+
+#include "base/poison.h"
+
+struct flush_part { /* one collection's share */
+    struct loam_coll *coll;
+    struct view *view; /* referenced; its memruns behind the first are flushed */
+    struct view *spare;
+    struct edit edit;
+    uint64_t written_bytes, last_seq;
+};
+
+struct flush {
+    loam_db *db;
+    struct flush_part *parts;
+    size_t part_count;
+    uint64_t end_position, last_seq;
+    struct object_writer *object;
+    struct object_id object_id;
+};
+
+/* ---- what is to be flushed ------------------------------------------------------------------ */
+
+/* Freezes what pins the older half of a log that is too long, or what helps a full memory. Lane held. */
+static loam_status freeze_pinning(loam_db *db)
+{
+    const uint64_t end = wal_end(db->wal), keep = db_log_bound(db) / 2;
+    if (wal_live_bytes(db->wal) <= db_log_bound(db) || end < keep) return LOAM_OK;
+    loam_status rc = LOAM_OK;
+    for (struct loam_coll *coll = db->dirty; rc == LOAM_OK && coll != NULL;
+         coll = coll->dirty_next) {
+        const struct view *view = atomic_load(&coll->view);
+        if (view->memrun_count > 0 && view->memruns[0]->first_position < end - keep)
+            rc = flush_freeze(coll);
+    }
+    return rc;
+}
+
+static void note_memrun(struct flush *flush, struct flush_part *part, const struct memrun *memrun)
+{
+    if (memrun->first_position == UINT64_MAX) return; /* nothing was ever added */
+    if (memrun->end_position > flush->end_position) flush->end_position = memrun->end_position;
+    if (memrun->last_seq > part->last_seq) part->last_seq = memrun->last_seq;
+    if (memrun->last_seq > flush->last_seq) flush->last_seq = memrun->last_seq;
+}
+
+/* Collects the collections that have something frozen. A list that grew meanwhile is for the next round. */
+static loam_status collect_parts(struct flush *flush)
+{
+    loam_db *db = flush->db;
+    size_t count = 0;
+    mutex_lock(&db->views);
+    for (struct loam_coll *coll = db->dirty; coll != NULL; coll = coll->dirty_next)
+        count += atomic_load(&coll->view)->memrun_count > 1;
+    mutex_unlock(&db->views);
+    if (count == 0) return LOAM_OK;
+    flush->parts = mem_zalloc(count * sizeof *flush->parts);
+    if (flush->parts == NULL) return LOAM_NOMEM;
+    mutex_lock(&db->lane); /* memruns' positions are the lane's */
+    mutex_lock(&db->views);
+    for (struct loam_coll *coll = db->dirty; coll != NULL && flush->part_count < count;
+         coll = coll->dirty_next) {
+        struct view *view = atomic_load(&coll->view);
+        if (view->memrun_count < 2) continue;
+        struct flush_part *part = &flush->parts[flush->part_count++];
+        part->coll = coll;
+        part->view = view;
+        view_ref(view);
+        for (uint32_t i = 1; i < view->memrun_count; i++)
+            note_memrun(flush, part, view->memruns[i]);
+    }
+    mutex_unlock(&db->views);
+    mutex_unlock(&db->lane);
+    return LOAM_OK;
+}
+
+/* ---- tables --------------------------------------------------------------------------------- */
+
+static loam_status open_frozen(const struct view *view, struct iter **out)
+{
+    struct iter *inputs[MEMRUNS_MAX];
+    size_t count = 0;
+    for (uint32_t i = 1; i < view->memrun_count; i++) {
+        const loam_status rc = memtable_iter_new(view->memruns[i]->memtable, &inputs[count]);
+        if (rc < 0) {
+            while (count > 0)
+                iter_close(inputs[--count]);
+            return rc;
+        }
+        count++;
+    }
+    return merge_iter_new(inputs, count, out);
+}
+
+static loam_status write_part(struct flush *flush, struct flush_part *part)
+{
+    struct run_writer *writer = NULL;
+    struct survival survival = {0};
+    struct iter *iter = NULL;
+    const struct run_writer_spec spec = {.coll = part->coll,
+                                         .level = 0,
+                                         .run = coll_next_run(flush->db),
+                                         .into = flush->object,
+                                         .into_id = flush->object_id};
+    loam_status rc = survival_init(&survival, flush->db);
+    if (rc < 0) goto out;
+    survival.version = part->view->version;
+    survival.level = 0;
+    survival.run_number = UINT64_MAX; /* every run there is lies below */
+    rc = open_frozen(part->view, &iter);
+    if (rc < 0) goto out;
+    rc = run_writer_new(&spec, &writer);
+    if (rc < 0) goto out;
+    rc = run_writer_drain(writer, iter, &survival, NULL, NULL);
+    if (rc < 0) goto out;
+    rc = run_writer_finish(writer, &part->edit, &part->written_bytes);
+    if (rc < 0) goto out;
+    rc = edit_set_flushed(&part->edit, part->coll->id, part->last_seq);
+out:
+    run_writer_free(writer);
+    iter_close(iter);
+    survival_deinit(&survival);
+    return rc;
+}
+
+static loam_status write_tables(struct flush *flush)
+{
+    char name[OBJECT_NAME_BYTES];
+    uint64_t written = 0;
+    flush->object_id = db_new_object(flush->db);
+    object_name_make(OBJECT_TABLES, flush->object_id, name);
+    loam_status rc = object_create(flush->db->store, name, &flush->object);
+    for (size_t i = 0; rc == LOAM_OK && i < flush->part_count; i++) {
+        flush->parts[i].spare = view_spare();
+        rc = flush->parts[i].spare == NULL ? LOAM_NOMEM : write_part(flush, &flush->parts[i]);
+        written += flush->parts[i].written_bytes;
+    }
+    if (rc == LOAM_OK && written > 0) {
+        rc = object_finish(flush->object);
+        if (rc == LOAM_OK) flush->object = NULL;
+    }
+    atomic_fetch_add_explicit(&flush->db->disk_written_bytes, written, memory_order_relaxed);
+    return rc;
+}
+
+/* ---- the log's floor ------------------------------------------------------------------------ */
+
+/* The position below which the log is not needed once these parts are in tables. */
+static uint64_t floor_without(struct flush *flush)
+{
+    loam_db *db = flush->db;
+    mutex_lock(&db->lane);
+    uint64_t floor = wal_end(db->wal);
+    mutex_lock(&db->views);
+    for (struct loam_coll *coll = db->dirty; coll != NULL; coll = coll->dirty_next) {
+        const struct view *view = atomic_load(&coll->view);
+        const struct view *flushed = NULL;
+        for (size_t i = 0; i < flush->part_count && flushed == NULL; i++)
+            if (flush->parts[i].coll == coll) flushed = flush->parts[i].view;
+        const uint32_t gone = flushed == NULL ? 0 : flushed->memrun_count - 1;
+        for (uint32_t i = 0; i + gone < view->memrun_count; i++)
+            if (view->memruns[i]->first_position < floor) floor = view->memruns[i]->first_position;
+    }
+    mutex_unlock(&db->views);
+    mutex_unlock(&db->lane);
+    return floor;
+}
+
+/* The change that says so, in whole segments. False when the floor does not move. manifest lock. */
+static bool floor_change(loam_db *db, uint64_t floor, struct change *change)
+{
+    const struct log_bounds bounds = catalog_log_bounds(db->catalog);
+    *change = (struct change){.tag = CHANGE_LOG_FLOOR, .position = bounds.start};
+    if (wal_segment_of(db->wal, floor, &change->object, &change->position))
+        return change->object.number != bounds.floor_segment.number ||
+               change->position > bounds.floor;
+    change->object = (struct object_id){bounds.epoch, 0};
+    for (size_t i = 0; i < bounds.segment_count; i++) {
+        if (floor >= bounds.segments[i].end) continue;
+        change->position = bounds.segments[i].start;
+        break;
+    }
+    return change->position > bounds.floor;
+}
+
+/* Deletes earlier openers' segments that end at or below the floor. They are still listed in `bounds`. */
+static void delete_passed(loam_db *db, const struct object_id *ids, size_t count)
+{
+    char name[OBJECT_NAME_BYTES];
+    for (size_t i = 0; i < count; i++) {
+        object_name_make(OBJECT_SEGMENT, ids[i], name);
+        if (store_delete(db->store, name) < 0) db_log(db, LOAM_LOG_WARNING, "%s", loam_errmsg());
+    }
+}
+
+static struct object_id *passed_segments(loam_db *db, uint64_t floor, size_t *count)
+{
+    const struct log_bounds bounds = catalog_log_bounds(db->catalog);
+    struct object_id *ids = mem_alloc_array(bounds.segment_count + 1, sizeof *ids);
+    *count = 0;
+    for (size_t i = 0; ids != NULL && i < bounds.segment_count; i++)
+        if (bounds.segments[i].end <= floor) ids[(*count)++] = bounds.segments[i].id;
+    return ids; /* NULL leaves the files for the next opener's cleaning */
+}
+
+/* ---- installing ----------------------------------------------------------------------------- */
+
+/* The parts' edits as one; a collection that was dropped meanwhile is left out. */
+static loam_status join_edits(struct flush *flush, struct edit *edit)
+{
+    loam_status rc = LOAM_OK;
+    for (size_t i = 0; rc == LOAM_OK && i < flush->part_count; i++) {
+        const struct flush_part *part = &flush->parts[i];
+        if (!atomic_load(&part->coll->dropped))
+            rc = buf_append(&edit->bytes, part->edit.bytes.data, part->edit.bytes.len);
+    }
+    if (rc == LOAM_OK) rc = coll_counters_to_edit(flush->db, edit, 0);
+    return rc;
+}
+
+static void install_parts(struct flush *flush)
+{
+    for (size_t i = 0; i < flush->part_count; i++) {
+        struct flush_part *part = &flush->parts[i];
+        if (atomic_load(&part->coll->dropped)) continue;
+        const struct coll_state *state = catalog_coll_by_id(flush->db->catalog, part->coll->id);
+        view_install(part->coll, part->spare, state->version, part->view->memrun_count - 1);
+        part->spare = NULL;
+    }
+}
+
+/* Recovery: the log is read from elsewhere, and the fresh manifest will say all this. */
+static loam_status install_recovered(struct flush *flush)
+{
+    struct edit edit = {0};
+    loam_status rc = join_edits(flush, &edit);
+    if (rc == LOAM_OK)
+        rc = catalog_apply(flush->db->catalog, loam_bytes(edit.bytes.data, edit.bytes.len));
+    if (rc == LOAM_OK) install_parts(flush);
+    edit_deinit(&edit);
+    return rc;
+}
+
+static loam_status install(struct flush *flush)
+{
+    loam_db *db = flush->db;
+    struct edit edit = {0};
+    struct change change = {.tag = CHANGE_LOG_ATTEST, .position = wal_synced(db->wal)};
+    struct object_id *passed = NULL;
+    size_t passed_count = 0;
+    const uint64_t floor = floor_without(flush);
+
+    mutex_lock(&db->manifest_lock);
+    loam_status rc = join_edits(flush, &edit);
+    if (rc == LOAM_OK) rc = edit_add(&edit, &change);
+    const bool moves = rc == LOAM_OK && floor_change(db, floor, &change);
+    if (moves) {
+        passed = passed_segments(db, change.position, &passed_count);
+        rc = edit_add(&edit, &change);
+    }
+    if (rc == LOAM_OK) rc = manifest_commit(db->manifest, &edit);
+    if (rc == LOAM_OK) install_parts(flush);
+    mutex_unlock(&db->manifest_lock);
+
+    if (rc == LOAM_OK && moves) {
+        delete_passed(db, passed, passed_count);
+        rc = wal_release(db->wal, change.position);
+        if (rc < 0) { /* the flush stands; a segment that cannot be recycled is only disk space */
+            db_log(db, LOAM_LOG_WARNING, "%s", loam_errmsg());
+            rc = LOAM_OK;
+        }
+    }
+    mem_free(passed);
+    edit_deinit(&edit);
+    return rc;
+}
+
+static void end_flush(struct flush *flush)
+{
+    object_abandon(flush->object);
+    for (size_t i = 0; i < flush->part_count; i++) {
+        edit_deinit(&flush->parts[i].edit);
+        mem_free(flush->parts[i].spare);
+        view_unref(flush->parts[i].view);
+    }
+    mem_free(flush->parts);
+}
+
+/* What was written and is not wanted: not in the manifest, so nobody will ever ask for it. */
+static void discard_object(struct flush *flush)
+{
+    char name[OBJECT_NAME_BYTES];
+    object_name_make(OBJECT_TABLES, flush->object_id, name);
+    if (flush->object == NULL && store_delete(flush->db->store, name) < 0)
+        db_log(flush->db, LOAM_LOG_WARNING, "%s", loam_errmsg());
+}
+
+static bool all_dropped(const struct flush *flush)
+{
+    for (size_t i = 0; i < flush->part_count; i++)
+        if (!atomic_load(&flush->parts[i].coll->dropped)) return false;
+    return true;
+}
+
+static loam_status flush_parts(struct flush *flush)
+{
+    loam_db *db = flush->db;
+    const bool recovering = db->manifest == NULL;
+    loam_status rc =
+        recovering ? LOAM_OK : commit_publish(db, flush->last_seq, flush->end_position);
+    if (rc == LOAM_OK) rc = write_tables(flush);
+    if (rc < 0) return rc;
+    const bool wrote = flush->object == NULL, unused = all_dropped(flush);
+    rc = recovering ? install_recovered(flush) : install(flush);
+    if (wrote && (rc == LOAM_FULL || rc == LOAM_NOMEM || (rc == LOAM_OK && unused)))
+        discard_object(flush);
+    return rc;
+}
+
+loam_status flush_run(loam_db *db)
+{
+    struct flush flush = {.db = db};
+    loam_status rc = LOAM_OK;
+    if (db->manifest != NULL) {
+        mutex_lock(&db->lane);
+        rc = freeze_pinning(db);
+        mutex_unlock(&db->lane);
+    }
+    if (rc == LOAM_OK) rc = collect_parts(&flush);
+    if (rc == LOAM_OK && flush.part_count > 0) {
+        rc = flush_parts(&flush);
+        if (rc == LOAM_OK) atomic_fetch_add(&db->flush_count, 1);
+        for (size_t i = 0; rc == LOAM_OK && db->manifest != NULL && i < flush.part_count; i++)
+            if (!atomic_load(&flush.parts[i].coll->dropped)) compact_consider(flush.parts[i].coll);
+    }
+    end_flush(&flush);
+    return rc;
+}

@@ -1,0 +1,334 @@
+/*
+ * jobs.c - who does the work behind the calls; see db.h.
+ *
+ * Role: a queue of flushes and compactions. Worker threads take from it, flushes first; a tender thread prepares log segments and
+ *   syncs periodically, so that neither waits for a long merge. Without threads (tests), the callers run jobs,
+ *   in an order that a seed decides, and one who would wait runs one instead.
+ * Invariants: (1) one flush at a time, one compaction a collection. (2) jobs_wait() never waits for what nobody runs: it
+ *   says so instead. (3) A failure in the background is never lost: it fences, or is said through the log callback and tried
+ *   again later (disk or memory full), or marks the collection (corrupt input), and later writes say why.
+ */
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "db/db.h"
+
+#include "base/poison.h"
+
+enum {
+    TEND_MS = 100,
+    SYNC_MS =
+        1000, /* at the latest, whatever the commits ask for: a dead device accepts mapped stores without a word */
+    RETRY_MS = 500 /* after a full disk */
+};
+
+static uint64_t mono_ms(const loam_db *db)
+{
+    return db_now_ns(db) / 1000000;
+}
+
+/* ---- asking ---------------------------------------------------------------------------------- */
+
+loam_status jobs_make_room(loam_db *db, size_t coll_count)
+{
+    struct jobs *jobs = &db->jobs;
+    loam_status rc = LOAM_OK;
+    mutex_lock(&db->jobs.lock);
+    if (coll_count > jobs->queue_cap) {
+        const size_t cap = coll_count * 2;
+        struct loam_coll **grown = mem_realloc(jobs->queue, cap * sizeof(struct loam_coll *));
+        if (grown != NULL) {
+            jobs->queue = grown;
+            jobs->queue_cap = cap;
+        } else {
+            rc = LOAM_NOMEM;
+        }
+    }
+    mutex_unlock(&db->jobs.lock);
+    return rc;
+}
+
+void jobs_want_flush(loam_db *db)
+{
+    mutex_lock(&db->jobs.lock);
+    db->jobs.flush_wanted = true;
+    cond_signal(&db->jobs.work);
+    mutex_unlock(&db->jobs.lock);
+}
+
+static void queue_compact(struct jobs *jobs, struct loam_coll *coll)
+{
+    if (coll->compact_queued || coll->compact_running || coll->compact_stuck) return;
+    check(jobs->queue_count < jobs->queue_cap);
+    jobs->queue[jobs->queue_count++] = coll;
+    coll->compact_queued = true;
+    cond_signal(&jobs->work);
+}
+
+void jobs_want_compact(struct loam_coll *coll)
+{
+    mutex_lock(&coll->db->jobs.lock);
+    queue_compact(&coll->db->jobs, coll);
+    mutex_unlock(&coll->db->jobs.lock);
+}
+
+void jobs_wake_tender(loam_db *db)
+{
+    mutex_lock(&db->jobs.lock);
+    if (!db->jobs.tend_asked) cond_signal(&db->jobs.tend);
+    db->jobs.tend_asked = true;
+    mutex_unlock(&db->jobs.lock);
+}
+
+void jobs_claim(struct loam_coll *coll)
+{
+    loam_db *db = coll->db;
+    struct jobs *jobs = &db->jobs;
+    mutex_lock(&db->jobs.lock);
+    while (coll->compact_running)
+        cond_wait(&jobs->done, &db->jobs.lock);
+    coll->compact_running = true;
+    coll->compact_stuck = false; /* the caller will see for himself */
+    mutex_unlock(&db->jobs.lock);
+}
+
+void jobs_unclaim(struct loam_coll *coll)
+{
+    loam_db *db = coll->db;
+    struct jobs *jobs = &db->jobs;
+    mutex_lock(&db->jobs.lock);
+    coll->compact_running = false;
+    cond_broadcast(&jobs->done);
+    mutex_unlock(&db->jobs.lock);
+    if (!atomic_load(&coll->dropped)) compact_consider(coll);
+}
+
+/* ---- running: the lock is held on entry and on return, not in between ------------------------- */
+
+/* A full disk or memory is tried again later; all else that fails here may not be passed over. */
+static void note_failure(loam_db *db, loam_status rc, const char *what)
+{
+    db_log(db, LOAM_LOG_ERROR, "%s failed: %s", what, loam_errmsg());
+    if (rc == LOAM_FULL || rc == LOAM_NOMEM) {
+        mutex_lock(&db->jobs.lock);
+        db->jobs.retry_at_ms = mono_ms(db) + RETRY_MS;
+        mutex_unlock(&db->jobs.lock);
+        return;
+    }
+    (void)db_fence(db, rc);
+}
+
+static void run_flush(loam_db *db) REQUIRES(&db->jobs.lock)
+{
+    struct jobs *jobs = &db->jobs;
+    jobs->flush_wanted = false;
+    jobs->flush_running = true;
+    jobs->running_count++;
+    mutex_unlock(&db->jobs.lock);
+    const loam_status rc = flush_run(db);
+    if (rc < 0) note_failure(db, rc, "flush");
+    mutex_lock(&db->jobs.lock);
+    if (rc == LOAM_FULL || rc == LOAM_NOMEM)
+        jobs->flush_wanted = true;
+    else
+        jobs->retry_at_ms = 0;
+    jobs->flush_running = false;
+    jobs->running_count--;
+    cond_broadcast(&jobs->done);
+    cond_signal(&jobs->work);
+}
+
+static void run_compact(loam_db *db, size_t at) REQUIRES(&db->jobs.lock)
+{
+    struct jobs *jobs = &db->jobs;
+    struct loam_coll *coll = jobs->queue[at];
+    jobs->queue_count--;
+    for (size_t i = at; i < jobs->queue_count; i++)
+        jobs->queue[i] = jobs->queue[i + 1];
+    coll->compact_queued = false;
+    if (coll->compact_running || atomic_load(&coll->dropped))
+        return; /* its claimer will consider it */
+    coll->compact_running = true;
+    jobs->running_count++;
+    mutex_unlock(&db->jobs.lock);
+    bool did;
+    const loam_status rc = compact_run(coll, false, &did);
+    const bool corrupt = rc == LOAM_CORRUPT;
+    if (corrupt)
+        db_log(db, LOAM_LOG_ERROR, "compaction gives up on \"%s\": %s", coll->name, loam_errmsg());
+    else if (rc < 0)
+        note_failure(db, rc, "compaction");
+    mutex_lock(&db->jobs.lock);
+    coll->compact_running = false;
+    coll->compact_stuck |= corrupt;
+    jobs->running_count--;
+    if (did || rc == LOAM_FULL || rc == LOAM_NOMEM) queue_compact(jobs, coll);
+    cond_broadcast(&jobs->done);
+}
+
+static bool flush_is_due(loam_db *db) REQUIRES(&db->jobs.lock)
+{
+    return db->jobs.flush_wanted && !db->jobs.flush_running &&
+           (db->jobs.retry_at_ms == 0 || mono_ms(db) >= db->jobs.retry_at_ms);
+}
+
+static bool compact_is_due(loam_db *db) REQUIRES(&db->jobs.lock)
+{
+    return db->jobs.queue_count > 0 &&
+           (db->jobs.retry_at_ms == 0 || mono_ms(db) >= db->jobs.retry_at_ms);
+}
+
+void jobs_yield_to_flush(loam_db *db)
+{
+    mutex_lock(&db->jobs.lock);
+    if (flush_is_due(db)) run_flush(db);
+    mutex_unlock(&db->jobs.lock);
+}
+
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+bool jobs_run_one(loam_db *db)
+{
+    struct jobs *jobs = &db->jobs;
+    mutex_lock(&db->jobs.lock);
+    const bool flush = flush_is_due(db);
+    const size_t compactions = compact_is_due(db) ? jobs->queue_count : 0;
+    const size_t choices = compactions + flush;
+    if (choices > 0) {
+        const size_t choice = (size_t)rand_below(&jobs->rand, choices);
+        if (choice < compactions)
+            run_compact(db, choice);
+        else
+            run_flush(db);
+    }
+    mutex_unlock(&db->jobs.lock);
+    return choices > 0;
+}
+
+bool jobs_wait(loam_db *db)
+{
+    struct jobs *jobs = &db->jobs;
+    if (!jobs->threaded) return jobs_run_one(db);
+    mutex_lock(&db->jobs.lock);
+    const bool somebody = jobs->running_count > 0 || flush_is_due(db) || compact_is_due(db);
+    if (somebody) (void)cond_wait_ns(&jobs->done, &db->jobs.lock, UINT64_C(100000000));
+    mutex_unlock(&db->jobs.lock);
+    return somebody;
+}
+
+/* ---- the tender ------------------------------------------------------------------------------ */
+
+/* Says in the log that the sync happened; otherwise nothing would attest it until the next commit. */
+static loam_status attest(loam_db *db)
+{
+    uint64_t end;
+    mutex_lock(&db->lane);
+    const struct record_spec spec = {.kind = RECORD_ATTEST, .seq = db->next_seq};
+    loam_status rc = wal_reserve(db->wal, 0);
+    if (rc == LOAM_OK) rc = wal_append(db->wal, &spec, NULL, 0, LOG_VOLATILE, &end);
+    mutex_unlock(&db->lane);
+    return rc == LOAM_FULL || rc == LOAM_NOMEM ? LOAM_OK : rc;
+}
+
+static loam_status tend(loam_db *db)
+{
+    loam_status rc = wal_tend(db->wal);
+    if (rc == LOAM_FULL || rc == LOAM_NOMEM)
+        rc = LOAM_OK; /* the commit that needs it will say so */
+    if (rc < 0) return rc;
+    const uint64_t now = db_now_ns(db);
+    const bool periodic = atomic_load(&db->periodic_pending);
+    const uint64_t interval_ms =
+        periodic && db->options.sync_interval_ms < SYNC_MS ? db->options.sync_interval_ms : SYNC_MS;
+    if (now - db->synced_at_ns < interval_ms * 1000000) return LOAM_OK;
+    atomic_store(&db->periodic_pending, false);
+    db->synced_at_ns = now;
+    if (!wal_has_unsynced(db->wal)) return LOAM_OK;
+    rc = wal_sync(db->wal);
+    return rc < 0 ? rc : attest(db);
+}
+
+static uint64_t tend_interval_ns(const loam_db *db)
+{
+    const uint64_t ms =
+        db->options.sync_interval_ms < TEND_MS ? db->options.sync_interval_ms : TEND_MS;
+    return ms * 1000000;
+}
+
+static void tender_main(void *arg)
+{
+    loam_db *db = arg;
+    struct jobs *jobs = &db->jobs;
+    mutex_lock(&db->jobs.lock);
+    while (!atomic_load(&jobs->stopping)) {
+        if (!jobs->tend_asked)
+            (void)cond_wait_ns(&jobs->tend, &db->jobs.lock, tend_interval_ns(db));
+        jobs->tend_asked = false;
+        mutex_unlock(&db->jobs.lock);
+        if (atomic_load(&db->fenced) == LOAM_OK) {
+            const loam_status rc = tend(db);
+            if (rc < 0) (void)db_fence(db, rc);
+        }
+        mutex_lock(&db->jobs.lock);
+    }
+    mutex_unlock(&db->jobs.lock);
+}
+
+static void worker_main(void *arg)
+{
+    loam_db *db = arg;
+    struct jobs *jobs = &db->jobs;
+    mutex_lock(&db->jobs.lock);
+    while (!atomic_load(&jobs->stopping)) {
+        if (atomic_load(&db->fenced) != LOAM_OK)
+            cond_wait(&jobs->work, &db->jobs.lock);
+        else if (flush_is_due(db))
+            run_flush(db);
+        else if (compact_is_due(db))
+            run_compact(db, 0);
+        else if (jobs->retry_at_ms != 0)
+            (void)cond_wait_ns(&jobs->work, &db->jobs.lock, UINT64_C(1000000) * TEND_MS);
+        else
+            cond_wait(&jobs->work, &db->jobs.lock);
+    }
+    mutex_unlock(&db->jobs.lock);
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+loam_status jobs_start(loam_db *db, bool threaded, uint64_t seed)
+{
+    struct jobs *jobs = &db->jobs;
+    loam_status rc = LOAM_OK;
+    jobs->rand.state = seed;
+    jobs->threaded = threaded;
+    db->synced_at_ns = db_now_ns(db);
+    if (!threaded) return LOAM_OK;
+    jobs->workers = mem_zalloc(db->options.background_threads * sizeof *jobs->workers);
+    if (jobs->workers == NULL) return LOAM_NOMEM;
+    jobs->worker_count = db->options.background_threads;
+    rc = thread_start(&jobs->tender, "loam-log", tender_main, db);
+    for (uint32_t i = 0; rc == LOAM_OK && i < jobs->worker_count; i++)
+        rc = thread_start(&jobs->workers[i], "loam-work", worker_main, db);
+    return rc;
+}
+
+void jobs_stop(loam_db *db)
+{
+    struct jobs *jobs = &db->jobs;
+    mutex_lock(&db->jobs.lock);
+    atomic_store(&jobs->stopping, true);
+    cond_broadcast(&jobs->work);
+    cond_broadcast(&jobs->tend);
+    cond_broadcast(&jobs->done);
+    mutex_unlock(&db->jobs.lock);
+    if (jobs->threaded) {
+        thread_join(&jobs->tender);
+        for (uint32_t i = 0; i < jobs->worker_count; i++)
+            thread_join(&jobs->workers[i]);
+    }
+    mem_free(jobs->workers);
+    jobs->workers = NULL;
+    mem_free(jobs->queue);
+    jobs->queue = NULL;
+}

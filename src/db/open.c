@@ -1,0 +1,305 @@
+/*
+ * open.c - opening and closing, options, and how a database becomes read-only; see db.h.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/status.h"
+#include "db/db.h"
+
+#include "base/poison.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+enum {
+    MEMTABLE_BYTES_LEAST = 16 << 10,
+    RUNS_PER_LEVEL_MAX = 64,
+    FILTER_BITS_MAX = 32,
+    THREADS_MAX = 64,
+    LOG_LINE_BYTES = 600
+};
+
+/* ---- small things that every file uses ------------------------------------------------------- */
+
+loam_status db_check(const loam_db *db)
+{
+    if (db == NULL) return failed(LOAM_INVALID, "the database is NULL");
+    if (store_is_child(db->store))
+        return failed(LOAM_MISUSE, "this database was opened before fork(); open it in the child");
+    return LOAM_OK;
+}
+
+loam_status db_check_coll(loam_db *db, loam_coll **coll)
+{
+    const loam_status rc = db_check(db);
+    if (rc < 0) return rc;
+    if (*coll == NULL) *coll = db->default_coll;
+    if ((*coll)->db != db) return failed(LOAM_INVALID, "a collection of another database");
+    if (atomic_load_explicit(&(*coll)->dropped, memory_order_relaxed))
+        return failed(LOAM_MISUSE, "the collection has been dropped");
+    return LOAM_OK;
+}
+
+void db_log(const loam_db *db, loam_log_level level, const char *format, ...)
+{
+    char line[LOG_LINE_BYTES];
+    va_list args;
+    if (db->options.log == NULL) return;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    db->options.log(db->options.log_ctx, level, line);
+}
+
+uint64_t db_now_ms(const loam_db *db)
+{
+    return db->sys.calls->wall_ms(db->sys.ctx);
+}
+
+uint64_t db_now_ns(const loam_db *db)
+{
+    return db->sys.calls->mono_ns(db->sys.ctx);
+}
+
+loam_status db_random_u64(const loam_db *db, uint64_t *out)
+{
+    const int error = db->sys.calls->random(db->sys.ctx, out, sizeof *out);
+    return error < 0 ? failed_errno(-error, "random numbers from the system") : LOAM_OK;
+}
+
+struct object_id db_new_object(loam_db *db)
+{
+    return (struct object_id){db->object_epoch, atomic_fetch_add(&db->next_object, 1) + 1};
+}
+
+uint64_t db_log_bound(const loam_db *db)
+{
+    const uint64_t unit = db->options.memtable_bytes;
+    return LOG_MEMTABLES_MAX * (unit > SEGMENT_BYTES_LEAST ? unit : SEGMENT_BYTES_LEAST);
+}
+
+loam_status db_fence(loam_db *db, loam_status rc)
+{
+    mutex_lock(&db->fence_lock);
+    const bool first = atomic_load(&db->fenced) == LOAM_OK;
+    if (first) {
+        snprintf(db->fence_text, sizeof db->fence_text, "%s", loam_errmsg());
+        atomic_store(&db->fenced, rc);
+    }
+    mutex_unlock(&db->fence_lock);
+    if (first) db_log(db, LOAM_LOG_ERROR, "read-only from now on: %s", db->fence_text);
+    return rc;
+}
+
+loam_status db_writable(loam_db *db)
+{
+    if (db->options.read_only)
+        return failed(LOAM_READONLY, "%s was opened read-only", store_path(db->store));
+    if (atomic_load_explicit(&db->fenced, memory_order_acquire) == LOAM_OK) return LOAM_OK;
+    return failed(LOAM_READONLY,
+                  "read-only since a failure (%s); close and open the database again",
+                  db->fence_text);
+}
+
+/* ---- options --------------------------------------------------------------------------------- */
+
+static loam_status read_options(const loam_options *given, loam_options *options)
+{
+    *options = loam_options_default();
+    if (given == NULL) return LOAM_OK;
+    const size_t size = given->struct_size;
+    if (size == 0)
+        return failed(LOAM_INVALID, "struct_size is 0; begin with loam_options_default()");
+    for (size_t i = sizeof *options; i < size; i++)
+        if (((const uint8_t *)given)[i] != 0)
+            return failed(LOAM_INVALID, "the options hold a field that this library does not know");
+    memcpy(options, given, size < sizeof *options ? size : sizeof *options);
+    options->struct_size = sizeof *options;
+    return LOAM_OK;
+}
+
+static loam_status resolve_options(struct sys_table sys, loam_options *options)
+{
+    if ((unsigned)options->durability > LOAM_DURABLE_PROCESS)
+        return failed(LOAM_INVALID, "durability %d is none", (int)options->durability);
+    if (options->durability == LOAM_DURABLE_DEFAULT) options->durability = LOAM_DURABLE_COMMIT;
+    if (options->sync_interval_ms == 0) options->sync_interval_ms = 100;
+    if (options->memory_bytes == 0) {
+        options->memory_bytes = sys.calls->memory_bytes(sys.ctx) / 4;
+        if (options->memory_bytes < 4 * MIB) options->memory_bytes = 4 * MIB;
+    }
+    if (options->memory_bytes < 4 * MIB)
+        return failed(LOAM_INVALID, "memory_bytes is %llu; at least 4 MiB are needed",
+                      (unsigned long long)options->memory_bytes);
+    if (options->memtable_bytes == 0) {
+        const uint64_t quarter = options->memory_bytes / 4;
+        options->memtable_bytes = quarter < 64 * MIB ? quarter : 64 * MIB;
+    }
+    if (options->memtable_bytes < MEMTABLE_BYTES_LEAST)
+        return failed(LOAM_INVALID, "memtable_bytes is %llu; at least 16 KiB are needed",
+                      (unsigned long long)options->memtable_bytes);
+    if (options->runs_per_level == 0) options->runs_per_level = 8;
+    if (options->runs_per_level > RUNS_PER_LEVEL_MAX)
+        return failed(LOAM_INVALID, "runs_per_level is %u; at most %d are allowed",
+                      options->runs_per_level, RUNS_PER_LEVEL_MAX);
+    if (options->filter_bits_per_key == 0) options->filter_bits_per_key = 10;
+    if (options->filter_bits_per_key > FILTER_BITS_MAX &&
+        options->filter_bits_per_key != LOAM_NO_FILTER)
+        return failed(LOAM_INVALID, "filter_bits_per_key is %u; at most %d are allowed",
+                      options->filter_bits_per_key, FILTER_BITS_MAX);
+    if (options->background_threads == 0) options->background_threads = 1;
+    if (options->background_threads > THREADS_MAX)
+        return failed(LOAM_INVALID, "background_threads is %u; at most %d are allowed",
+                      options->background_threads, THREADS_MAX);
+    if (options->must_exist && options->must_not_exist)
+        return failed(LOAM_INVALID, "must_exist and must_not_exist contradict each other");
+    return LOAM_OK;
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static void delete_unused(void *ctx, struct object_id id)
+{
+    loam_db *db = ctx;
+    char name[OBJECT_NAME_BYTES];
+    object_name_make(OBJECT_TABLES, id, name);
+    if (store_delete(db->store, name) < 0) db_log(db, LOAM_LOG_WARNING, "%s", loam_errmsg());
+}
+
+static void init_locks(loam_db *db)
+{
+    struct mutex *locks[] = {&db->changes, &db->lane,      &db->manifest_lock, &db->views,
+                             &db->names,   &db->snapshots, &db->fence_lock,    &db->jobs.lock};
+    for (size_t i = 0; i < sizeof locks / sizeof locks[0]; i++)
+        mutex_init(locks[i]);
+    cond_init(&db->jobs.work);
+    cond_init(&db->jobs.done);
+    cond_init(&db->jobs.tend);
+}
+
+static void free_db(loam_db *db)
+{
+    struct mutex *locks[] = {&db->changes, &db->lane,      &db->manifest_lock, &db->views,
+                             &db->names,   &db->snapshots, &db->fence_lock,    &db->jobs.lock};
+    coll_free_all(db);
+    epoch_free(db->epoch);
+    if (db->catalog != NULL) catalog_free(db->catalog);
+    if (db->cache != NULL) page_cache_free(db->cache);
+    if (db->arenas != NULL) arena_pool_free(db->arenas);
+    store_close(db->store);
+    for (size_t i = 0; i < sizeof locks / sizeof locks[0]; i++)
+        mutex_deinit(locks[i]);
+    cond_deinit(&db->jobs.work);
+    cond_deinit(&db->jobs.done);
+    cond_deinit(&db->jobs.tend);
+    mem_free(db);
+}
+
+static loam_status open_parts(loam_db *db)
+{
+    const uint64_t memory = db->options.memory_bytes;
+    const struct catalog_config config = {
+        .store = db->store, .delete_object = delete_unused, .ctx = db};
+    struct catalog_config filled = config;
+    db->arenas = arena_pool_new((size_t)(memory / 8));
+    if (db->arenas == NULL) return LOAM_NOMEM;
+    loam_status rc = page_cache_new(memory / 2, &db->cache);
+    if (rc == LOAM_OK) rc = epoch_new(&db->epoch);
+    if (rc == LOAM_OK) rc = coll_map_init(&db->by_id);
+    if (rc == LOAM_OK) rc = coll_map_init(&db->by_name);
+    filled.cache = db->cache;
+    if (rc == LOAM_OK) rc = catalog_new(&filled, &db->catalog);
+    return rc;
+}
+
+/* A failed open undoes itself: nothing was acknowledged, so the log and the manifest are left as they are. */
+static void abandon(loam_db *db)
+{
+    jobs_stop(db);
+    wal_free(db->wal);
+    manifest_close(db->manifest);
+    free_db(db);
+}
+
+loam_status db_open_in(const struct db_world *world, const char *dir, const loam_options *options,
+                       loam_db **out)
+{
+    bool is_new = false;
+    if (out == NULL) return failed(LOAM_INVALID, "out is NULL");
+    *out = NULL;
+    if (dir == NULL || dir[0] == 0) return failed(LOAM_INVALID, "the directory's name is empty");
+    loam_db *db = mem_zalloc(sizeof *db);
+    if (db == NULL) return LOAM_NOMEM;
+    db->sys = world->sys;
+    db->page_bytes = world->page_bytes;
+    init_locks(db);
+    loam_status rc = read_options(options, &db->options);
+    if (rc == LOAM_OK) rc = resolve_options(world->sys, &db->options);
+    if (rc == LOAM_OK) {
+        const struct store_options store_options = {.read_only = db->options.read_only,
+                                                    .must_exist = db->options.must_exist,
+                                                    .must_not_exist = db->options.must_not_exist};
+        rc = store_open(world->sys, dir, &store_options, &is_new, &db->store);
+    }
+    if (rc == LOAM_OK) {
+        rc = open_parts(db);
+        if (rc == LOAM_OK) rc = db_recover(db, is_new, world->mapped_log);
+        if (rc == LOAM_CORRUPT || rc == LOAM_TOONEW) rc = failed_in(rc, dir);
+    }
+    if (rc == LOAM_OK && !db->options.read_only) rc = jobs_start(db, world->threaded, world->seed);
+    if (rc < 0) {
+        abandon(db);
+        return rc;
+    }
+    if (!db->options.read_only) jobs_want_flush(db); /* what recovery froze, and old log */
+    *out = db;
+    return LOAM_OK;
+}
+
+loam_status loam_open(const char *dir, const loam_options *opts, loam_db **out)
+{
+    const struct db_world world = {.sys = sys_posix(), .threaded = true, .mapped_log = true};
+    return db_open_in(&world, dir, opts, out);
+}
+
+/* ---- closing --------------------------------------------------------------------------------- */
+
+static loam_status seal(loam_db *db)
+{
+    uint64_t end, running;
+    if (db->wal == NULL) return LOAM_OK; /* read-only */
+    if (atomic_load(&db->fenced) != LOAM_OK) {
+        const loam_status rc = atomic_load(&db->fenced);
+        wal_free(db->wal);
+        manifest_close(db->manifest);
+        return failed(rc, "what was written since the database went read-only (%s) may be missing",
+                      db->fence_text);
+    }
+    const loam_status rc = wal_close(db->wal, &end, &running);
+    if (rc < 0) {
+        manifest_close(db->manifest);
+        return rc;
+    }
+    return manifest_seal(db->manifest, end, running);
+}
+
+loam_status loam_close(loam_db *db)
+{
+    if (db == NULL) return LOAM_OK;
+    if (store_is_child(db->store))
+        return failed(LOAM_MISUSE, "this database was opened before fork(); its parent closes it");
+    const uint32_t iters = atomic_load(&db->iter_count);
+    mutex_lock(&db->snapshots);
+    const uint32_t snapshots = db->snapshot_count;
+    mutex_unlock(&db->snapshots);
+    if (iters > 0 || snapshots > 0)
+        return failed(LOAM_BUSY, "%u iterators and %u snapshots are open; close them first", iters,
+                      snapshots);
+    jobs_stop(db);
+    const loam_status rc = seal(db);
+    free_db(db);
+    return rc;
+}

@@ -1,0 +1,376 @@
+/*
+ * recover.c - from what a closed, killed or powerless predecessor left to an open database; see db.h.
+ *
+ *   root -> manifest -> catalog -> log -> memtables            nothing is written so far
+ *   -> unattested tail written again and synced -> fresh manifest -> root swapped: new epoch, new log key -> leftovers deleted
+ *
+ * Before the root is swapped, nothing that the predecessor left is changed or deleted, so a crash at any moment of this leaves the
+ * same recovery to be done again.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/codec.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "db/db.h"
+#include "record/batch.h"
+#include "wal/wal_reader.h"
+
+#include "base/poison.h"
+
+struct recovery {
+    loam_db *db;
+    struct wal_tail tail;
+    uint64_t expected_seq; /* 0: not known yet */
+    loam_coll *coll;       /* of the last entry; a log has runs of one collection */
+    uint64_t coll_flushed_seq;
+};
+
+/* ---- entries -------------------------------------------------------------------------------- */
+
+/* Room for one more entry: freezes and flushes as a writer would. A read-only store only grows. */
+static loam_status recovered_room(loam_db *db, loam_coll *coll, const struct entry *entry)
+{
+    const struct memrun *memrun = memrun_active(coll);
+    loam_status rc = LOAM_OK;
+    if (memrun == NULL) {
+        rc = view_add_memtable(coll);
+    } else if (!db->options.read_only) {
+        const bool full = atomic_load(&db->memtable_bytes) > db->options.memory_bytes / 2;
+        const bool large =
+            memtable_stats(memrun->memtable).arena_bytes >= db->options.memtable_bytes;
+        if (full || large) rc = view_add_memtable(coll);
+        if (rc == LOAM_OK && (full || atomic_load(&coll->view)->memrun_count >= MEMRUNS_MAX))
+            rc = flush_run(db);
+    }
+    if (rc < 0) return rc;
+    return memrun_reserve(db, memrun_active(coll), 1, entry->key.len + entry->value.len);
+}
+
+static void look_at_coll(struct recovery *recovery, uint32_t coll_id)
+{
+    if (recovery->coll != NULL && recovery->coll->id == coll_id) return;
+    recovery->coll = coll_by_id(recovery->db, coll_id);
+    if (recovery->coll != NULL)
+        recovery->coll_flushed_seq =
+            catalog_coll_by_id(recovery->db->catalog, coll_id)->flushed_seq;
+}
+
+static loam_status replay_entry(struct recovery *recovery, uint32_t coll_id,
+                                const struct entry *entry, const struct wal_commit *commit)
+{
+    look_at_coll(recovery, coll_id);
+    if (recovery->coll == NULL || entry->seq <= recovery->coll_flushed_seq) return LOAM_OK;
+    const loam_status rc = recovered_room(recovery->db, recovery->coll, entry);
+    if (rc < 0) return rc;
+    memrun_add(memrun_active(recovery->coll), entry, commit->position, commit->end);
+    return LOAM_OK;
+}
+
+static loam_status commit_is_damaged(const struct wal_commit *commit, const char *what)
+{
+    return failed(LOAM_CORRUPT, "%s: byte %" PRIu64 ": %s", commit->name, commit->offset, what);
+}
+
+static loam_status replay_entries(struct recovery *recovery, const struct wal_commit *commit,
+                                  uint32_t *count)
+{
+    const uint8_t *from = commit->body.data, *end = from + commit->body.len;
+    const uint8_t *at = get_varint32(from, end, count);
+    if (at == NULL || *count == 0 || (commit->flags & RECORD_CALLER_INDEX) != 0)
+        return commit_is_damaged(commit, "a commit without a count");
+    struct batch_reader reader = {at, end};
+    struct entry entry;
+    uint32_t coll_id;
+    for (uint32_t i = 0; i < *count; i++) {
+        loam_status rc = batch_next(&reader, &coll_id, &entry);
+        if (rc != LOAM_OK) return commit_is_damaged(commit, "its entries do not parse");
+        entry.seq = commit->seq + i;
+        rc = replay_entry(recovery, coll_id, &entry, commit);
+        if (rc < 0) return rc;
+    }
+    if (reader.at != end) return commit_is_damaged(commit, "more entries than its count");
+    return LOAM_OK;
+}
+
+/* ---- changes of collections ------------------------------------------------------------------ */
+
+static loam_status show_rename(loam_db *db, uint32_t coll_id)
+{
+    loam_coll *coll = coll_by_id(db, coll_id);
+    const struct coll_state *state = catalog_coll_by_id(db->catalog, coll_id);
+    return coll == NULL || state == NULL ? LOAM_OK : coll_rename_handle(coll, state->name);
+}
+
+static loam_status show_drop(loam_db *db, uint32_t coll_id)
+{
+    loam_coll *coll = coll_by_id(db, coll_id);
+    if (coll == NULL) return LOAM_OK;
+    struct view *spare = view_spare();
+    struct version *empty = version_new();
+    if (spare == NULL || empty == NULL) {
+        mem_free(spare);
+        version_unref(empty);
+        return LOAM_NOMEM;
+    }
+    coll_forget(coll);
+    view_install(coll, spare, empty, atomic_load(&coll->view)->memrun_count);
+    version_unref(empty);
+    return LOAM_OK;
+}
+
+static loam_status replay_change(struct recovery *recovery, const struct wal_commit *commit)
+{
+    loam_db *db = recovery->db;
+    struct change change;
+    struct edit_reader reader = edit_reader_over(commit->body);
+    if (commit->seq <= catalog_counters(db->catalog).change_seq) return LOAM_OK; /* it has it */
+    loam_status rc = edit_next(&reader, &change);
+    if (rc != LOAM_OK) return commit_is_damaged(commit, "a change that does not parse");
+    const enum change_tag tag = change.tag;
+    const uint32_t coll_id = change.coll;
+    loam_coll *ignored;
+    rc = catalog_apply(db->catalog, commit->body);
+    if (rc < 0) return rc;
+    if (tag == CHANGE_COLL_CREATE) {
+        if (coll_id >= db->next_coll) db->next_coll = coll_id + 1;
+        rc = coll_handle_new(db, catalog_coll_by_id(db->catalog, coll_id), &ignored);
+    } else if (tag == CHANGE_COLL_RENAME) {
+        rc = show_rename(db, coll_id);
+    } else if (tag == CHANGE_COLL_DROP) {
+        rc = show_drop(db, coll_id);
+    } else {
+        rc = commit_is_damaged(commit, "a change that is none of collections");
+    }
+    struct edit edit = {0};
+    if (rc == LOAM_OK) rc = coll_counters_to_edit(db, &edit, commit->seq);
+    if (rc == LOAM_OK) rc = catalog_apply(db->catalog, loam_bytes(edit.bytes.data, edit.bytes.len));
+    edit_deinit(&edit);
+    recovery->coll = NULL;
+    return rc;
+}
+
+static loam_status replay(void *ctx, const struct wal_commit *commit)
+{
+    struct recovery *recovery = ctx;
+    uint32_t count = commit->kind == RECORD_CHANGE;
+    loam_status rc = LOAM_OK;
+    if (recovery->expected_seq != 0 && commit->seq != recovery->expected_seq)
+        return commit_is_damaged(commit, "its sequence number does not follow the one before");
+    if (commit->kind == RECORD_COMMIT) rc = replay_entries(recovery, commit, &count);
+    if (commit->kind == RECORD_CHANGE) rc = replay_change(recovery, commit);
+    recovery->expected_seq = commit->seq + count;
+    return rc;
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static loam_status make_handles(loam_db *db)
+{
+    loam_coll *ignored;
+    loam_status rc = LOAM_OK;
+    for (size_t i = 0; rc == LOAM_OK && i < catalog_coll_count(db->catalog); i++)
+        rc = coll_handle_new(db, catalog_coll_at(db->catalog, i), &ignored);
+    return rc;
+}
+
+static uint64_t highest_flushed(const struct catalog *catalog)
+{
+    uint64_t seq = catalog_counters(catalog).change_seq;
+    for (size_t i = 0; i < catalog_coll_count(catalog); i++)
+        if (catalog_coll_at(catalog, i)->flushed_seq > seq)
+            seq = catalog_coll_at(catalog, i)->flushed_seq;
+    return seq;
+}
+
+static loam_status read_log(struct recovery *recovery)
+{
+    loam_db *db = recovery->db;
+    const struct log_bounds bounds = catalog_log_bounds(db->catalog);
+    struct wal_extent *listed = mem_alloc_array(bounds.segment_count + 1, sizeof *listed);
+    if (listed == NULL) return LOAM_NOMEM;
+    for (size_t i = 0; i < bounds.segment_count; i++)
+        listed[i] = (struct wal_extent){bounds.segments[i].id, bounds.segments[i].start,
+                                        bounds.segments[i].end};
+    const struct wal_past past = {
+        .store = db->store,
+        .store_id = db->root.store_id,
+        .listed = listed,
+        .listed_count = bounds.segment_count,
+        .epoch = db->root.epoch,
+        .log_key = db->root.log_key,
+        .start = bounds.start,
+        .start_running = bounds.start_running,
+        .floor_number = bounds.floor_segment.number,
+        .floor = bounds.floor,
+        .attested = bounds.attested,
+        .sealed = db->root.sealed,
+        .seal_end = db->root.log_end,
+        .seal_running = db->root.log_running,
+    };
+    const loam_status rc = wal_read(&past, replay, recovery, &recovery->tail);
+    mem_free(listed);
+    return rc;
+}
+
+static loam_status read_past(struct recovery *recovery)
+{
+    loam_db *db = recovery->db;
+    loam_buf bytes = {0};
+    loam_status rc = store_root_read(db->store, &bytes);
+    if (rc == LOAM_OK) rc = root_decode(loam_bytes(bytes.data, bytes.len), "root", &db->root);
+    loam_buf_free(&bytes);
+    if (rc == LOAM_OK) rc = manifest_load(db->store, &db->root, db->catalog);
+    if (rc < 0) return rc;
+    const struct catalog_counters counters = catalog_counters(db->catalog);
+    db->next_coll = counters.next_coll;
+    db->next_run = counters.next_run;
+    db->object_epoch =
+        db->root.epoch +
+        1; /* what is flushed before the fresh manifest is there is the new epoch's */
+    rc = make_handles(db);
+    if (rc == LOAM_OK) rc = read_log(recovery);
+    return rc;
+}
+
+/* ---- taking over ----------------------------------------------------------------------------- */
+
+static uint64_t lowest_needed(loam_db *db, uint64_t end)
+{
+    uint64_t lowest = end;
+    for (const loam_coll *coll = db->dirty; coll != NULL; coll = coll->dirty_next) {
+        const struct view *view = atomic_load(&coll->view);
+        for (uint32_t i = 0; i < view->memrun_count; i++)
+            if (view->memruns[i]->first_position < lowest)
+                lowest = view->memruns[i]->first_position;
+    }
+    return lowest;
+}
+
+static loam_status keep_segment(struct edit *edit, const struct object_id id, uint64_t start,
+                                uint64_t end, uint64_t lowest, uint64_t *floor)
+{
+    const struct change change = {
+        .tag = CHANGE_LOG_SEGMENT, .object = id, .position = start, .position_end = end};
+    if (end <= lowest) return LOAM_OK;
+    if (start < *floor) *floor = start;
+    return edit_add(edit, &change);
+}
+
+/* The log's bounds as the new opener sees them: the old segments that are needed, and where its own begin. */
+static loam_status bounds_edit(struct recovery *recovery, struct edit *edit)
+{
+    const struct wal_tail *tail = &recovery->tail;
+    const struct log_bounds old = catalog_log_bounds(recovery->db->catalog);
+    const uint64_t lowest = lowest_needed(recovery->db, tail->end);
+    uint64_t floor = tail->end;
+    const struct change start = {.tag = CHANGE_LOG_START,
+                                 .object = {recovery->db->root.epoch, 0},
+                                 .position = tail->end,
+                                 .running = tail->running};
+    loam_status rc = edit_add(edit, &start);
+    for (size_t i = 0; rc == LOAM_OK && i < old.segment_count; i++)
+        rc = keep_segment(edit, old.segments[i].id, old.segments[i].start, old.segments[i].end,
+                          lowest, &floor);
+    for (size_t i = 0; rc == LOAM_OK && i < tail->extent_count; i++)
+        rc = keep_segment(edit, tail->extents[i].id, tail->extents[i].start, tail->extents[i].end,
+                          lowest, &floor);
+    const struct change needed = {
+        .tag = CHANGE_LOG_FLOOR, .object = {recovery->db->root.epoch, 0}, .position = floor};
+    const struct change attest = {.tag = CHANGE_LOG_ATTEST, .position = tail->end};
+    if (rc == LOAM_OK) rc = edit_add(edit, &needed);
+    if (rc == LOAM_OK) rc = edit_add(edit, &attest);
+    if (rc == LOAM_OK) rc = coll_counters_to_edit(recovery->db, edit, 0);
+    return rc;
+}
+
+static bool is_wanted(loam_db *db, enum object_kind kind, struct object_id id)
+{
+    const struct log_bounds bounds = catalog_log_bounds(db->catalog);
+    if (kind == OBJECT_MANIFEST) return object_id_equal(id, db->root.manifest);
+    if (kind == OBJECT_TABLES) return catalog_uses_object(db->catalog, id);
+    for (size_t i = 0; i < bounds.segment_count; i++)
+        if (object_id_equal(id, bounds.segments[i].id)) return true;
+    return false;
+}
+
+static void delete_leftover(void *ctx, const char *name)
+{
+    loam_db *db = ctx;
+    enum object_kind kind;
+    struct object_id id;
+    if (!object_name_parse(name, &kind, &id) || is_wanted(db, kind, id)) return;
+    if (kind == OBJECT_MANIFEST && id.epoch == db->root.epoch) return; /* the one in reserve */
+    if (store_delete(db->store, name) < 0) db_log(db, LOAM_LOG_WARNING, "%s", loam_errmsg());
+}
+
+static loam_status new_identity(loam_db *db, bool is_new)
+{
+    uint64_t random[3];
+    for (size_t i = 0; i < 3; i++) {
+        const loam_status rc = db_random_u64(db, &random[i]);
+        if (rc < 0) return rc;
+    }
+    if (is_new) memcpy(db->root.store_id, random, STORE_ID_BYTES);
+    db->root.log_key = random[2];
+    db->object_epoch = ++db->root.epoch;
+    db->root.sealed = false;
+    db->root.log_end = db->root.log_running = 0;
+    return LOAM_OK;
+}
+
+static loam_status begin_log(struct recovery *recovery, bool mapped)
+{
+    loam_db *db = recovery->db;
+    uint64_t most = db->options.memtable_bytes;
+    if (most < SEGMENT_BYTES_LEAST) most = SEGMENT_BYTES_LEAST;
+    if (most > SEGMENT_BYTES_MOST) most = SEGMENT_BYTES_MOST;
+    struct wal_config config = {.store = db->store,
+                                .epoch = db->root.epoch,
+                                .log_key = db->root.log_key,
+                                .start = recovery->tail.end,
+                                .running = recovery->tail.running,
+                                .segment_bytes_max = most,
+                                .mapped = mapped};
+    memcpy(config.store_id, db->root.store_id, STORE_ID_BYTES);
+    return wal_new(&config, &db->wal);
+}
+
+static loam_status take_over(struct recovery *recovery, bool is_new, bool mapped_log)
+{
+    loam_db *db = recovery->db;
+    struct edit edit = {0};
+    loam_status rc = wal_rewrite_tail(db->store, &recovery->tail);
+    if (rc == LOAM_OK) rc = new_identity(db, is_new);
+    if (rc == LOAM_OK) rc = bounds_edit(recovery, &edit);
+    if (rc == LOAM_OK) rc = catalog_apply(db->catalog, loam_bytes(edit.bytes.data, edit.bytes.len));
+    if (rc == LOAM_OK) rc = begin_log(recovery, mapped_log);
+    if (rc == LOAM_OK) rc = manifest_create(db->store, &db->root, db->catalog, &db->manifest);
+    if (rc == LOAM_OK) {
+        catalog_arm(db->catalog);
+        rc = store_list(db->store, delete_leftover, db);
+    }
+    edit_deinit(&edit);
+    return rc;
+}
+
+loam_status db_recover(loam_db *db, bool is_new, bool mapped_log)
+{
+    struct recovery recovery = {.db = db};
+    loam_status rc = is_new ? make_handles(db) : read_past(&recovery);
+    if (rc == LOAM_OK) {
+        const uint64_t flushed = highest_flushed(db->catalog);
+        db->next_seq = flushed + 1 > recovery.expected_seq ? flushed + 1 : recovery.expected_seq;
+        atomic_store(&db->visible, db->next_seq - 1);
+    }
+    if (is_new) db->next_coll = 1;
+    if (is_new) db->next_run = 1;
+    if (rc == LOAM_OK && !db->options.read_only) rc = take_over(&recovery, is_new, mapped_log);
+    if (rc == LOAM_OK && recovery.tail.commit_count > 0)
+        db_log(db, LOAM_LOG_INFO, "%s: replayed %" PRIu64 " commits from the log",
+               store_path(db->store), recovery.tail.commit_count);
+    wal_tail_deinit(&recovery.tail);
+    return rc;
+}

@@ -1,0 +1,155 @@
+/*
+ * run_writer.c - sorted entries into the tables of one run; see db.h.
+ *
+ * A table is cut between keys, so that all versions of a key are in one. Tables of a compaction are objects of their own, so
+ * that the disk comes back piece by piece; a flush packs the tables of all its collections into one object.
+ */
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "db/db.h"
+
+#include "base/poison.h"
+
+enum {
+    TABLE_BYTES_MAX = 64 << 20,
+    POLL_ENTRIES = 512 /* how often go_on is asked */
+};
+
+struct run_writer {
+    struct run_writer_spec spec;
+    loam_db *db;
+    struct object_writer *object; /* of the table that is being written; spec.into if that is set */
+    struct object_id object_id;
+    struct table_writer *table;
+    struct table_meta *metas;
+    size_t meta_count, meta_cap;
+    loam_buf last_key;
+    uint64_t table_bytes_max, written_bytes;
+};
+
+loam_status run_writer_new(const struct run_writer_spec *spec, struct run_writer **out)
+{
+    struct run_writer *writer = mem_zalloc(sizeof *writer);
+    if (writer == NULL) return LOAM_NOMEM;
+    writer->spec = *spec;
+    writer->db = spec->coll->db;
+    const uint64_t memtable_bytes = writer->db->options.memtable_bytes;
+    writer->table_bytes_max = memtable_bytes < TABLE_BYTES_MAX ? memtable_bytes : TABLE_BYTES_MAX;
+    *out = writer;
+    return LOAM_OK;
+}
+
+static loam_status begin_table(struct run_writer *writer)
+{
+    loam_db *db = writer->db;
+    uint64_t uid;
+    const struct table_writer_options options = {
+        .compression = writer->spec.compress ? writer->spec.coll->compression : LOAM_UNCOMPRESSED,
+        .filter_bits_per_key =
+            db->options.filter_bits_per_key == LOAM_NO_FILTER ? 0 : db->options.filter_bits_per_key,
+        .page_bytes = db->page_bytes,
+    };
+    loam_status rc = db_random_u64(db, &uid);
+    if (rc < 0) return rc;
+    if (writer->spec.into != NULL) {
+        writer->object = writer->spec.into;
+        writer->object_id = writer->spec.into_id;
+    } else {
+        char name[OBJECT_NAME_BYTES];
+        writer->object_id = db_new_object(db);
+        object_name_make(OBJECT_TABLES, writer->object_id, name);
+        rc = object_create(db->store, name, &writer->object);
+    }
+    if (rc == LOAM_OK)
+        rc = table_writer_new(writer->object, writer->object_id, uid, &options, &writer->table);
+    return rc;
+}
+
+static loam_status end_table(struct run_writer *writer)
+{
+    if (writer->meta_count == writer->meta_cap) {
+        const size_t cap = writer->meta_cap == 0 ? 4 : writer->meta_cap * 2;
+        struct table_meta *grown = mem_realloc(writer->metas, cap * sizeof *grown);
+        if (grown == NULL) return LOAM_NOMEM;
+        writer->metas = grown;
+        writer->meta_cap = cap;
+    }
+    loam_status rc = table_writer_finish(writer->table, &writer->metas[writer->meta_count]);
+    if (rc < 0) return rc;
+    writer->written_bytes += writer->metas[writer->meta_count++].bytes;
+    table_writer_free(writer->table);
+    writer->table = NULL;
+    if (writer->spec.into == NULL) {
+        struct object_writer *object = writer->object;
+        writer->object = NULL; /* finish frees it when it succeeds */
+        rc = object_finish(object);
+        if (rc < 0) writer->object = object;
+    }
+    return rc;
+}
+
+static loam_status take_entry(struct run_writer *writer, const struct entry *entry)
+{
+    loam_status rc = LOAM_OK;
+    if (writer->table != NULL && table_writer_bytes(writer->table) >= writer->table_bytes_max &&
+        !bytes_equal(entry->key, loam_bytes(writer->last_key.data, writer->last_key.len)))
+        rc = end_table(writer);
+    if (rc == LOAM_OK && writer->table == NULL) rc = begin_table(writer);
+    if (rc == LOAM_OK) rc = table_writer_add(writer->table, entry);
+    if (rc == LOAM_OK) rc = buf_set(&writer->last_key, entry->key.data, entry->key.len);
+    return rc;
+}
+
+loam_status run_writer_drain(struct run_writer *writer, struct iter *iter,
+                             struct survival *survival, bool (*go_on)(void *), void *go_on_ctx)
+{
+    unsigned passed = 0;
+    loam_status rc = iter->ops->first(iter);
+    while (rc == LOAM_OK) {
+        bool keep;
+        rc = survival_ask(survival, &iter->at, &keep);
+        if (rc == LOAM_OK && keep) rc = take_entry(writer, &iter->at);
+        if (rc < 0) return rc;
+        if (go_on != NULL && ++passed % POLL_ENTRIES == 0 && !go_on(go_on_ctx))
+            return LOAM_CONFLICT;
+        rc = iter->ops->next(iter);
+    }
+    if (rc < 0) return rc;
+    return writer->table != NULL ? end_table(writer) : LOAM_OK;
+}
+
+loam_status run_writer_finish(struct run_writer *writer, struct edit *edit, uint64_t *written_bytes)
+{
+    check(writer->table == NULL);
+    for (size_t i = 0; i < writer->meta_count; i++) {
+        const loam_status rc = edit_add_table(edit, writer->spec.coll->id, writer->spec.level,
+                                              writer->spec.run, &writer->metas[i]);
+        if (rc < 0) return rc;
+    }
+    *written_bytes = writer->written_bytes;
+    for (size_t i = 0; i < writer->meta_count; i++)
+        table_meta_deinit(&writer->metas[i]);
+    writer->meta_count = 0;
+    return LOAM_OK;
+}
+
+void run_writer_free(struct run_writer *writer)
+{
+    if (writer == NULL) return;
+    table_writer_free(writer->table);
+    if (writer->spec.into == NULL) {
+        object_abandon(writer->object);
+        for (size_t i = 0; i < writer->meta_count; i++) {
+            char name[OBJECT_NAME_BYTES];
+            object_name_make(OBJECT_TABLES, writer->metas[i].object, name);
+            if (store_delete(writer->db->store, name) < 0)
+                db_log(writer->db, LOAM_LOG_WARNING, "%s", loam_errmsg());
+        }
+    }
+    for (size_t i = 0; i < writer->meta_count; i++)
+        table_meta_deinit(&writer->metas[i]);
+    mem_free(writer->metas);
+    loam_buf_free(&writer->last_key);
+    mem_free(writer);
+}

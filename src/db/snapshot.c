@@ -1,0 +1,44 @@
+/*
+ * snapshot.c - a sequence number that flush and compaction respect; see db.h.
+ */
+#include "base/mem.h"
+#include "base/status.h"
+#include "db/db.h"
+
+#include "base/poison.h"
+
+loam_status loam_snapshot_open(loam_db *db, loam_snapshot **out)
+{
+    if (out == NULL) return failed(LOAM_INVALID, "out is NULL");
+    *out = NULL;
+    const loam_status rc = db_check(db);
+    if (rc < 0) return rc;
+    loam_snapshot *snap = mem_zalloc(sizeof *snap);
+    if (snap == NULL) return LOAM_NOMEM;
+    snap->db = db;
+    snap->opened_ms = db_now_ns(db) / 1000000;
+    mutex_lock(&db->snapshots);
+    snap->seq = atomic_load(&db->visible);
+    snap->prev = db->snapshot_newest;
+    if (db->snapshot_newest != NULL)
+        db->snapshot_newest->next = snap;
+    else
+        db->snapshot_oldest = snap;
+    db->snapshot_newest = snap;
+    db->snapshot_count++;
+    mutex_unlock(&db->snapshots);
+    *out = snap;
+    return LOAM_OK;
+}
+
+void loam_snapshot_close(loam_snapshot *snap)
+{
+    if (snap == NULL) return;
+    loam_db *db = snap->db;
+    mutex_lock(&db->snapshots);
+    *(snap->prev != NULL ? &snap->prev->next : &db->snapshot_oldest) = snap->next;
+    *(snap->next != NULL ? &snap->next->prev : &db->snapshot_newest) = snap->prev;
+    db->snapshot_count--;
+    mutex_unlock(&db->snapshots);
+    mem_free(snap);
+}

@@ -1,0 +1,107 @@
+/*
+ * stats.c - what the database is and does, in numbers; see loam.h.
+ */
+#include <string.h>
+
+#include "base/status.h"
+#include "db/db.h"
+
+#include "base/poison.h"
+
+/* Copies at most *size bytes of a filled struct, whose first member is its size. */
+static loam_status hand_out(void *out, size_t *size, const void *filled, size_t filled_size)
+{
+    const size_t given = *size;
+    if (given < sizeof(size_t))
+        return failed(LOAM_INVALID, "struct_size is not set; it is sizeof the struct you pass");
+    memcpy(out, filled, given < filled_size ? given : filled_size);
+    *size = given;
+    return LOAM_OK;
+}
+
+static uint64_t total_debt(loam_db *db)
+{
+    const struct pick_policy policy = compact_policy(db);
+    uint64_t debt = 0;
+    mutex_lock(&db->manifest_lock);
+    for (size_t i = 0; i < catalog_coll_count(db->catalog); i++)
+        debt += pick_debt_bytes(catalog_coll_at(db->catalog, i)->version, &policy);
+    mutex_unlock(&db->manifest_lock);
+    return debt;
+}
+
+static uint64_t old_log_bytes(loam_db *db)
+{
+    uint64_t bytes = 0;
+    mutex_lock(&db->manifest_lock);
+    const struct log_bounds bounds = catalog_log_bounds(db->catalog);
+    for (size_t i = 0; i < bounds.segment_count; i++)
+        bytes += bounds.segments[i].end - bounds.segments[i].start;
+    bytes += catalog_table_bytes(db->catalog);
+    mutex_unlock(&db->manifest_lock);
+    return bytes;
+}
+
+loam_status loam_stats_get(loam_db *db, loam_stats *out)
+{
+    const loam_status rc = db_check(db);
+    if (rc < 0) return rc;
+    if (out == NULL) return failed(LOAM_INVALID, "out is NULL");
+    const struct page_cache_stats cache = page_cache_stats(db->cache);
+    const uint64_t log_bytes = db->wal == NULL ? 0 : wal_live_bytes(db->wal);
+    loam_stats stats = {
+        .disk_bytes = old_log_bytes(db) + log_bytes,
+        .memtable_bytes = atomic_load(&db->memtable_bytes) + arena_pool_bytes(db->arenas),
+        .cache_bytes = cache.frame_bytes,
+        .metadata_bytes = cache.charged_bytes,
+        .get_count = epoch_count_sum(db->epoch),
+        .put_count = atomic_load(&db->put_count),
+        .delete_count = atomic_load(&db->delete_count),
+        .flush_count = atomic_load(&db->flush_count),
+        .compaction_count = atomic_load(&db->compaction_count),
+        .user_written_bytes = atomic_load(&db->user_written_bytes),
+        .log_written_bytes = db->wal == NULL ? 0 : wal_written_bytes(db->wal),
+        .compaction_debt_bytes = total_debt(db),
+        .stall_total_ms = atomic_load(&db->stall_total_ns) / 1000000,
+        .stall_max_ms = atomic_load(&db->stall_max_ns) / 1000000,
+        .fenced = (loam_status)atomic_load(&db->fenced),
+        .stall_reason = atomic_load(&db->stall_reason),
+    };
+    stats.disk_written_bytes = atomic_load(&db->disk_written_bytes) + stats.log_written_bytes;
+    if (db->manifest != NULL) {
+        mutex_lock(&db->manifest_lock);
+        stats.disk_written_bytes += manifest_written_bytes(db->manifest);
+        mutex_unlock(&db->manifest_lock);
+    }
+    mutex_lock(&db->snapshots);
+    if (db->snapshot_oldest != NULL)
+        stats.snapshot_oldest_ms = db_now_ns(db) / 1000000 - db->snapshot_oldest->opened_ms;
+    mutex_unlock(&db->snapshots);
+    return hand_out(out, &out->struct_size, &stats, sizeof stats);
+}
+
+loam_status loam_coll_stats_get(loam_db *db, loam_coll *coll, loam_coll_stats *out)
+{
+    const loam_status rc = db_check_coll(db, &coll);
+    if (rc < 0) return rc;
+    if (out == NULL) return failed(LOAM_INVALID, "out is NULL");
+    loam_coll_stats stats = {0};
+    struct view *view = view_acquire(coll);
+    for (uint32_t i = 0; i < view->memrun_count; i++) {
+        const struct memtable_stats memtable = memtable_stats(view->memruns[i]->memtable);
+        stats.entry_count += memtable.entry_count;
+        stats.bytes += memtable.payload_bytes;
+    }
+    for (uint32_t level = 0; level < LEVEL_COUNT; level++) {
+        const struct level *from = &view->version->levels[level];
+        stats.level[level].run_count = from->run_count;
+        for (uint32_t i = 0; i < from->run_count; i++) {
+            stats.level[level].table_count += from->runs[i]->table_count;
+            stats.level[level].bytes += from->runs[i]->bytes;
+            stats.entry_count += from->runs[i]->entry_count;
+            stats.bytes += from->runs[i]->bytes;
+        }
+    }
+    view_unref(view);
+    return hand_out(out, &out->struct_size, &stats, sizeof stats);
+}

@@ -1,0 +1,178 @@
+/*
+ * view.c - what a reader of one collection sees, replaced without disturbing readers; see db.h.
+ *
+ * A view's count starts at one, held by its collection. Replacing it stores the new pointer and retires the old view: the
+ * collection's count is given back only when no reader can be between loading the pointer and taking a count of his own.
+ */
+#include <string.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "db/db.h"
+
+#include "base/poison.h"
+
+void memrun_unref(struct memrun *memrun)
+{
+    if (atomic_fetch_sub(&memrun->refs, 1) != 1) return;
+    memtable_unref(memrun->memtable);
+    mem_free(memrun);
+}
+
+static struct memrun *memrun_new(loam_db *db)
+{
+    struct memrun *memrun = mem_zalloc(sizeof *memrun);
+    if (memrun == NULL) return NULL;
+    memrun->memtable = memtable_new(db->arenas, (size_t)db->options.memtable_bytes);
+    if (memrun->memtable == NULL) {
+        mem_free(memrun);
+        return NULL;
+    }
+    atomic_init(&memrun->refs, 1);
+    memrun->first_position = memrun->end_position = UINT64_MAX;
+    return memrun;
+}
+
+struct memrun *memrun_active(const struct loam_coll *coll)
+{
+    const struct view *view = atomic_load_explicit(&coll->view, memory_order_relaxed);
+    return view->memrun_count == 0 ? NULL : view->memruns[0];
+}
+
+void memrun_add(struct memrun *memrun, const struct entry *entry, uint64_t from, uint64_t to)
+{
+    if (memrun->first_position == UINT64_MAX) memrun->first_position = from;
+    memrun->end_position = to;
+    memrun->last_seq = entry->seq;
+    memtable_add(memrun->memtable, entry, hash_key(entry->key));
+}
+
+loam_status memrun_reserve(loam_db *db, struct memrun *memrun, size_t entry_count,
+                           uint64_t payload_bytes)
+{
+    const uint64_t before = memtable_stats(memrun->memtable).arena_bytes;
+    const loam_status rc = memtable_reserve(memrun->memtable, entry_count, (size_t)payload_bytes);
+    const uint64_t after = memtable_stats(memrun->memtable).arena_bytes;
+    if (after != before)
+        atomic_fetch_add_explicit(&db->memtable_bytes, after - before, memory_order_relaxed);
+    return rc;
+}
+
+struct view *view_spare(void)
+{
+    struct view *view = mem_zalloc(sizeof *view);
+    if (view != NULL) atomic_init(&view->refs, 1);
+    return view;
+}
+
+struct view *view_new(struct version *version)
+{
+    struct view *view = view_spare();
+    if (view == NULL) return NULL;
+    version_ref(version);
+    view->version = version;
+    return view;
+}
+
+void view_ref(struct view *view)
+{
+    atomic_fetch_add_explicit(&view->refs, 1, memory_order_relaxed);
+}
+
+void view_unref(struct view *view)
+{
+    if (atomic_fetch_sub(&view->refs, 1) != 1) return;
+    for (uint32_t i = 0; i < view->memrun_count; i++)
+        memrun_unref(view->memruns[i]);
+    version_unref(view->version);
+    mem_free(view);
+}
+
+static void view_release(struct epoch_node *node)
+{
+    view_unref((struct view *)node);
+}
+
+struct view *view_acquire(struct loam_coll *coll)
+{
+    const struct epoch_ticket ticket = epoch_enter(coll->db->epoch);
+    struct view *view = atomic_load(&coll->view);
+    view_ref(view);
+    epoch_leave(ticket);
+    return view;
+}
+
+/* Puts `fresh` in place; it has its own references already. views lock. */
+static void replace(struct loam_coll *coll, struct view *fresh)
+{
+    struct view *old = atomic_load(&coll->view);
+    atomic_store(&coll->view, fresh);
+    old->node.release = view_release;
+    epoch_retire(coll->db->epoch, &old->node);
+}
+
+static void mark_dirty(struct loam_coll *coll, bool dirty)
+{
+    loam_db *db = coll->db;
+    if (coll->is_dirty == dirty) return;
+    coll->is_dirty = dirty;
+    if (dirty) {
+        coll->dirty_prev = NULL;
+        coll->dirty_next = db->dirty;
+        if (db->dirty != NULL) db->dirty->dirty_prev = coll;
+        db->dirty = coll;
+        return;
+    }
+    if (coll->dirty_prev != NULL) coll->dirty_prev->dirty_next = coll->dirty_next;
+    if (coll->dirty_next != NULL) coll->dirty_next->dirty_prev = coll->dirty_prev;
+    if (db->dirty == coll) db->dirty = coll->dirty_next;
+}
+
+/* Copies [0, count) of from's memruns behind the ones that are in to. */
+static void share_memruns(struct view *to, const struct view *from, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        check(to->memrun_count < MEMRUNS_MAX);
+        atomic_fetch_add(&from->memruns[i]->refs, 1);
+        to->memruns[to->memrun_count++] = from->memruns[i];
+    }
+}
+
+loam_status view_add_memtable(struct loam_coll *coll)
+{
+    struct memrun *memrun = memrun_new(coll->db);
+    struct view *fresh = memrun == NULL ? NULL : view_spare();
+    if (fresh == NULL) {
+        if (memrun != NULL) memrun_unref(memrun);
+        return LOAM_NOMEM;
+    }
+    fresh->memruns[fresh->memrun_count++] = memrun;
+    mutex_lock(&coll->db->views);
+    const struct view *old = atomic_load(&coll->view);
+    share_memruns(fresh, old, old->memrun_count);
+    version_ref(old->version);
+    fresh->version = old->version;
+    replace(coll, fresh);
+    mark_dirty(coll, true);
+    mutex_unlock(&coll->db->views);
+    return LOAM_OK;
+}
+
+void view_install(struct loam_coll *coll, struct view *spare, struct version *version,
+                  uint32_t flushed_count)
+{
+    mutex_lock(&coll->db->views);
+    const struct view *old = atomic_load(&coll->view);
+    check(flushed_count <= old->memrun_count);
+    share_memruns(spare, old, old->memrun_count - flushed_count);
+    for (uint32_t i = old->memrun_count - flushed_count; i < old->memrun_count; i++)
+        atomic_fetch_sub(&coll->db->memtable_bytes,
+                         memtable_stats(old->memruns[i]->memtable).arena_bytes);
+    version_ref(version);
+    spare->version = version;
+    replace(coll, spare);
+    if (spare->memrun_count == 0) mark_dirty(coll, false);
+    mutex_unlock(&coll->db->views);
+}

@@ -1,0 +1,339 @@
+/*
+ * write.c - the commit lane: from a call to bytes in the log, entries in memtables, and visibility; see db.h.
+ *
+ *   throttle -> lane { room in memtables and log -> log -> memtables } -> wait for the log -> visible
+ *
+ * Everything that can be refused (memory, disk, limits, dropped collections) is refused before the record is in the log. The lane is
+ * free while a commit waits for its sync: the next ones are logged and inserted meanwhile, and share the next sync. A commit, durable itself
+ * or not, becomes visible when every durable one up to it is on the medium: `durable_end` is where the last such one ends.
+ */
+#include <string.h>
+
+#include "base/check.h"
+#include "base/codec.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "db/batches.h"
+#include "db/db.h"
+#include "record/batch.h"
+
+#include "base/poison.h"
+
+enum {
+    SLEEP_NS_MIN = 50 * 1000, /* shorter delays add up until they are worth a system call */
+    DELAY_UNIT_BYTES = 1024,  /* of loam_coll.delay_ns */
+    ROOM_TRIES_MAX = 1 << 20
+};
+
+/* ---- before the lane ------------------------------------------------------------------------ */
+
+/* A delay in proportion to the bytes written, from the collection's own debt. */
+static void throttle(loam_db *db, loam_coll *coll, uint64_t payload_bytes)
+{
+    static _Thread_local uint64_t owed_ns;
+    const uint64_t unit_ns = atomic_load_explicit(&coll->delay_ns, memory_order_relaxed);
+    if (unit_ns == 0) return;
+    owed_ns += unit_ns * (payload_bytes + 32) / DELAY_UNIT_BYTES;
+    if (owed_ns < SLEEP_NS_MIN) return;
+    db->sys.calls->sleep_ns(db->sys.ctx, owed_ns);
+    atomic_fetch_add_explicit(&db->stall_total_ns, owed_ns, memory_order_relaxed);
+    owed_ns = 0;
+}
+
+/* Waits, outside the lane, until a flush gave memory or log back. */
+static loam_status wait_for_flush(loam_db *db, const char *reason)
+{
+    const uint64_t since = db_now_ns(db);
+    atomic_store(&db->stall_reason, reason);
+    jobs_want_flush(db);
+    const bool progress = jobs_wait(db);
+    atomic_store(&db->stall_reason, NULL);
+    const uint64_t passed = db_now_ns(db) - since;
+    atomic_fetch_add_explicit(&db->stall_total_ns, passed, memory_order_relaxed);
+    if (passed > atomic_load(&db->stall_max_ns)) atomic_store(&db->stall_max_ns, passed);
+    const loam_status rc = db_writable(db);
+    if (rc < 0) return rc;
+    return progress
+               ? LOAM_OK
+               : failed(LOAM_FULL, "%s, and nothing can be flushed; make room on the disk", reason);
+}
+
+/* ---- room in memtables ---------------------------------------------------------------------- */
+
+loam_status flush_freeze(struct loam_coll *coll)
+{
+    struct memrun *memrun = memrun_active(coll);
+    if (memrun == NULL || memtable_stats(memrun->memtable).entry_count == 0) return LOAM_OK;
+    if (atomic_load(&coll->view)->memrun_count >= MEMRUNS_MAX) return LOAM_OK;
+    return view_add_memtable(coll);
+}
+
+/* The collection with the largest active memtable, so that memory comes back soonest. views lock not held. */
+static loam_coll *largest_dirty(loam_db *db)
+{
+    loam_coll *largest = NULL;
+    uint64_t most = 0;
+    mutex_lock(&db->views);
+    for (loam_coll *coll = db->dirty; coll != NULL; coll = coll->dirty_next) {
+        const struct memrun *memrun = memrun_active(coll);
+        const uint64_t bytes = memrun == NULL ? 0 : memtable_stats(memrun->memtable).arena_bytes;
+        if (bytes > most && atomic_load(&coll->view)->memrun_count < MEMRUNS_MAX) {
+            most = bytes;
+            largest = coll;
+        }
+    }
+    mutex_unlock(&db->views);
+    return largest;
+}
+
+/* What all memtables may take: half of the budget. */
+static bool memory_is_full(loam_db *db)
+{
+    return atomic_load_explicit(&db->memtable_bytes, memory_order_relaxed) >
+           db->options.memory_bytes / 2;
+}
+
+static bool log_is_full(const loam_db *db)
+{
+    return wal_live_bytes(db->wal) > db_log_bound(db);
+}
+
+/* Makes the collection's active memtable one with room. *wait is set to the reason for which the caller must let the lane go
+   and wait. Lane held. */
+static loam_status make_room(loam_db *db, loam_coll *coll, uint32_t entry_count,
+                             uint64_t payload_bytes, const char **wait)
+{
+    struct memrun *memrun = memrun_active(coll);
+    loam_status rc = LOAM_OK;
+    if (memrun == NULL) {
+        rc = view_add_memtable(coll);
+    } else if (memtable_stats(memrun->memtable).arena_bytes >= db->options.memtable_bytes) {
+        if (atomic_load(&coll->view)->memrun_count >= MEMRUNS_MAX) {
+            *wait = "as many memtables as a collection may have wait to be flushed";
+            return LOAM_OK;
+        }
+        rc = view_add_memtable(coll);
+        if (rc == LOAM_OK) jobs_want_flush(db);
+    }
+    if (rc < 0) return rc;
+    return memrun_reserve(db, memrun_active(coll), entry_count, payload_bytes);
+}
+
+/* Memory or log beyond their bounds: freezes what helps most and says what to wait for. Lane held. */
+static loam_status relieve(loam_db *db, const char **wait)
+{
+    if (memory_is_full(db)) {
+        loam_coll *largest = largest_dirty(db);
+        const loam_status rc = largest == NULL ? LOAM_OK : flush_freeze(largest);
+        if (rc < 0) return rc;
+        *wait = "memtables take half of memory_bytes";
+    } else if (log_is_full(db)) {
+        *wait = "the log is as long as it may be"; /* the flush freezes those that pin it */
+    }
+    return LOAM_OK;
+}
+
+static loam_status room_for_entries(loam_db *db, const struct commit *commit, const char **wait)
+{
+    if (commit->record_kind == RECORD_CHANGE) return LOAM_OK;
+    if (commit->coll != NULL)
+        return make_room(db, commit->coll, commit->entry_count, commit->payload_bytes, wait);
+    return batch_make_room(db, commit, wait, make_room);
+}
+
+static loam_status room_for(loam_db *db, const struct commit *commit, const char **wait)
+{
+    loam_status rc = LOAM_OK;
+    *wait = NULL;
+    if (memory_is_full(db) || log_is_full(db)) rc = relieve(db, wait);
+    if (rc == LOAM_OK && *wait == NULL) rc = room_for_entries(db, commit, wait);
+    if (rc == LOAM_OK && *wait == NULL) rc = wal_reserve(db->wal, commit->body_bytes);
+    return rc;
+}
+
+/* ---- the lane ------------------------------------------------------------------------------- */
+
+static void add_entries(loam_db *db, const struct commit *commit, uint64_t seq, uint64_t from,
+                        uint64_t to)
+{
+    if (commit->coll != NULL) {
+        struct entry entry = commit->entry;
+        entry.seq = seq;
+        memrun_add(memrun_active(commit->coll), &entry, from, to);
+        return;
+    }
+    struct batch_reader reader = batch_reader_over(commit->entries);
+    struct entry entry;
+    uint32_t coll_id;
+    loam_coll *coll = NULL;
+    while (batch_next(&reader, &coll_id, &entry) == LOAM_OK) {
+        if (coll == NULL || coll->id != coll_id) coll = coll_by_id(db, coll_id);
+        entry.seq = seq++;
+        memrun_add(memrun_active(coll), &entry, from, to);
+    }
+}
+
+loam_status commit_locked(loam_db *db, const struct commit *commit, loam_durability how,
+                          uint64_t *seq, uint64_t *wait_position)
+{
+    const bool durable = how == LOAM_DURABLE_COMMIT;
+    const uint64_t from = wal_end(db->wal);
+    const struct record_spec spec = {.kind = commit->record_kind, .seq = db->next_seq};
+    uint64_t end;
+    const loam_status rc = wal_append(db->wal, &spec, commit->pieces, commit->piece_count,
+                                      durable ? LOG_DURABLE : LOG_VOLATILE, &end);
+    if (rc < 0) return db_fence(db, rc);
+    *seq = db->next_seq;
+    if (commit->record_kind == RECORD_COMMIT) add_entries(db, commit, *seq, from, end);
+    db->next_seq += commit->entry_count;
+    if (durable) db->durable_end = end;
+    *wait_position = db->durable_end;
+    return LOAM_OK;
+}
+
+loam_status commit_publish(loam_db *db, uint64_t last_seq, uint64_t wait_position)
+{
+    if (wal_synced(db->wal) < wait_position) {
+        const loam_status rc = wal_wait(db->wal, wait_position);
+        if (rc < 0) return db_fence(db, rc);
+    }
+    uint64_t seen = atomic_load_explicit(&db->visible, memory_order_relaxed);
+    while (seen < last_seq && !atomic_compare_exchange_weak(&db->visible, &seen, last_seq)) {
+    }
+    return LOAM_OK;
+}
+
+/* One try under the lane; *wait says what to wait for when it did not commit. */
+static loam_status try_commit(loam_db *db, const struct commit *commit, loam_durability how,
+                              uint64_t *last_seq, uint64_t *wait_position, const char **wait)
+{
+    uint64_t seq = 0;
+    mutex_lock(&db->lane);
+    loam_status rc = db_writable(db);
+    if (rc == LOAM_OK && commit->coll != NULL && atomic_load(&commit->coll->dropped))
+        rc = failed(LOAM_MISUSE, "the collection has been dropped");
+    if (rc == LOAM_OK) rc = room_for(db, commit, wait);
+    if (rc == LOAM_OK && *wait == NULL) rc = commit_locked(db, commit, how, &seq, wait_position);
+    mutex_unlock(&db->lane);
+    *last_seq = seq + commit->entry_count - 1;
+    return rc;
+}
+
+static loam_status write_commit(loam_db *db, const struct commit *commit, loam_durability how)
+{
+    uint64_t last_seq = 0, wait_position = 0;
+    const char *wait = NULL;
+    if (how == LOAM_DURABLE_DEFAULT) how = db->options.durability;
+    loam_status rc;
+    for (unsigned tries = 0;; tries++) {
+        rc = try_commit(db, commit, how, &last_seq, &wait_position, &wait);
+        if (rc < 0) return rc;
+        if (wait == NULL) break;
+        check(tries < ROOM_TRIES_MAX);
+        rc = wait_for_flush(db, wait);
+        if (rc < 0) return rc;
+    }
+    if (how == LOAM_DURABLE_PERIODIC) atomic_store(&db->periodic_pending, true);
+    if (wal_wants_tending(db->wal)) jobs_wake_tender(db);
+    return commit_publish(db, last_seq, wait_position);
+}
+
+/* ---- one entry ------------------------------------------------------------------------------ */
+
+static loam_status check_entry(loam_slice key, loam_slice value)
+{
+    if ((key.data == NULL && key.len > 0) || (value.data == NULL && value.len > 0))
+        return failed(LOAM_INVALID, "a slice with a length and no data");
+    if (key.len > KEY_BYTES_MAX)
+        return failed(LOAM_TOOBIG, "a key of %zu bytes; at most %u are allowed", key.len,
+                      KEY_BYTES_MAX);
+    if (value.len > VALUE_BYTES_MAX)
+        return failed(LOAM_TOOBIG, "a value of %zu bytes; at most %u are allowed", value.len,
+                      VALUE_BYTES_MAX);
+    return LOAM_OK;
+}
+
+loam_status write_check_entry(loam_slice key, loam_slice value)
+{
+    return check_entry(key, value);
+}
+
+static loam_status write_one(loam_db *db, loam_coll *coll, uint8_t kind, loam_slice key,
+                             loam_slice value)
+{
+    uint8_t head[1 + BATCH_HEAD_BYTES_MAX];
+    loam_status rc = db_check_coll(db, &coll);
+    if (rc == LOAM_OK) rc = check_entry(key, value);
+    if (rc < 0) return rc;
+    head[0] = 1; /* the entry count, as a varint */
+    const size_t head_bytes = 1 + batch_head_put(head + 1, kind, coll->id, key.len, value.len);
+    const struct sys_piece pieces[3] = {
+        {head, head_bytes}, {key.data, key.len}, {value.data, value.len}};
+    const struct commit commit = {.pieces = pieces,
+                                  .piece_count = 3,
+                                  .body_bytes = head_bytes + key.len + value.len,
+                                  .record_kind = RECORD_COMMIT,
+                                  .entry_count = 1,
+                                  .payload_bytes = key.len + value.len,
+                                  .coll = coll,
+                                  .entry = {.key = key, .value = value, .kind = kind}};
+    throttle(db, coll, commit.payload_bytes);
+    rc = write_commit(db, &commit, LOAM_DURABLE_DEFAULT);
+    if (rc < 0) return rc;
+    atomic_fetch_add_explicit(kind == ENTRY_PUT ? &db->put_count : &db->delete_count, 1,
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&db->user_written_bytes, commit.payload_bytes, memory_order_relaxed);
+    return LOAM_OK;
+}
+
+loam_status loam_put(loam_db *db, loam_coll *coll, loam_slice key, loam_slice value)
+{
+    return write_one(db, coll, ENTRY_PUT, key, value);
+}
+
+loam_status loam_delete(loam_db *db, loam_coll *coll, loam_slice key)
+{
+    return write_one(db, coll, ENTRY_DELETE, key, loam_bytes(NULL, 0));
+}
+
+/* ---- batches -------------------------------------------------------------------------------- */
+
+loam_status loam_write(loam_db *db, const loam_batch *b, loam_durability how)
+{
+    uint8_t head[VARINT64_BYTES_MAX];
+    struct batch_facts facts;
+    loam_status rc = db_check(db);
+    if (rc == LOAM_OK) rc = batch_facts(b, db, &facts);
+    if (rc == LOAM_OK && (unsigned)how > LOAM_DURABLE_PROCESS)
+        rc = failed(LOAM_INVALID, "durability %d is none", (int)how);
+    if (rc < 0) return rc;
+    if (facts.entry_count == 0) return how == LOAM_DURABLE_COMMIT ? loam_sync(db) : LOAM_OK;
+    const size_t head_bytes = (size_t)(put_varint64(head, facts.entry_count) - head);
+    const struct sys_piece pieces[2] = {{head, head_bytes}, {facts.bytes.data, facts.bytes.len}};
+    const struct commit commit = {.pieces = pieces,
+                                  .piece_count = 2,
+                                  .body_bytes = head_bytes + facts.bytes.len,
+                                  .record_kind = RECORD_COMMIT,
+                                  .entry_count = facts.entry_count,
+                                  .payload_bytes = facts.payload_bytes,
+                                  .entries = facts.bytes,
+                                  .batch = facts.batch};
+    throttle(db, facts.first_coll == NULL ? db->default_coll : facts.first_coll,
+             commit.payload_bytes);
+    rc = write_commit(db, &commit, how);
+    if (rc < 0) return rc;
+    atomic_fetch_add_explicit(&db->put_count, facts.put_count, memory_order_relaxed);
+    atomic_fetch_add_explicit(&db->delete_count, facts.entry_count - facts.put_count,
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&db->user_written_bytes, facts.payload_bytes, memory_order_relaxed);
+    return LOAM_OK;
+}
+
+loam_status loam_sync(loam_db *db)
+{
+    loam_status rc = db_check(db);
+    if (rc == LOAM_OK) rc = db_writable(db);
+    if (rc < 0) return rc;
+    rc = wal_wait(db->wal, wal_end(db->wal));
+    return rc < 0 ? db_fence(db, rc) : rc;
+}
