@@ -32,8 +32,8 @@ static void registry_after_fork_in_parent(void) UNCHECKED_LOCKS
     mutex_unlock(&registry_lock);
 }
 
-/* The child's copy of a directory is closed, not unlocked: the lock is the parent's, and goes with
-   the parent's descriptor. Were it left open, the lock would outlive the parent's close. */
+/* The child's copy of a directory is closed, not unlocked: the lock is the parent's. Were
+   the copy left open, the lock would outlive a parent that is killed. */
 static void registry_after_fork_in_child(void) UNCHECKED_LOCKS
 {
     while (registry_first != NULL) {
@@ -75,8 +75,9 @@ static bool registry_add(struct store *store)
     return added;
 }
 
-/* Closes the directory, and with it the lock, in one step with leaving the registry: a fork in
-   between would close a descriptor in the child that is somebody else's by now. */
+/* Unlocks and closes the directory in one step with leaving the registry: a fork in between would
+   close a descriptor in the child that is somebody else's by now. The close alone would leave the
+   lock to a child that has been forked and has not run yet. */
 static void registry_leave(struct store *store)
 {
     mutex_lock(&registry_lock);
@@ -87,7 +88,10 @@ static void registry_leave(struct store *store)
         *link = store->next;
         store->registered = false;
     }
-    if (store->dir >= 0) (void)store->sys.calls->close(store->sys.ctx, store->dir);
+    if (store->dir >= 0) {
+        (void)store->sys.calls->unlock_dir(store->sys.ctx, store->dir);
+        (void)store->sys.calls->close(store->sys.ctx, store->dir);
+    }
     store->dir = -1;
     mutex_unlock(&registry_lock);
 }

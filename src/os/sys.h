@@ -42,6 +42,7 @@ struct sys {
     int (*open_dir)(void *ctx, const char *path);
     int (*sync_dir)(void *ctx, int dir);
     int (*lock_dir)(void *ctx, int dir, bool exclusive); /* -EWOULDBLOCK when held by another */
+    int (*unlock_dir)(void *ctx, int dir); /* also where a forked child has a copy of dir */
     int (*identify)(void *ctx, int dir, struct sys_identity *identity);
     int (*fs_kind)(void *ctx, int dir, enum sys_fs *kind);
     int (*free_bytes)(void *ctx, int dir, uint64_t *bytes);

@@ -87,6 +87,12 @@ static int posix_lock_dir(void *ctx, int dir, bool exclusive)
     return answer(flock(dir, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB));
 }
 
+static int posix_unlock_dir(void *ctx, int dir)
+{
+    (void)ctx;
+    return answer(flock(dir, LOCK_UN));
+}
+
 static int posix_identify(void *ctx, int dir, struct sys_identity *identity)
 {
     struct stat about;
@@ -339,6 +345,7 @@ struct sys_table sys_posix(void)
         .open_dir = posix_open_dir,
         .sync_dir = posix_sync_dir,
         .lock_dir = posix_lock_dir,
+        .unlock_dir = posix_unlock_dir,
         .identify = posix_identify,
         .fs_kind = posix_fs_kind,
         .free_bytes = posix_free_bytes,

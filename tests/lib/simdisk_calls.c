@@ -127,6 +127,15 @@ static int sim_lock_dir(void *ctx, int fd, bool exclusive)
     return leave_int(disk, result);
 }
 
+static int sim_unlock_dir(void *ctx, int fd)
+{
+    struct simdisk *disk = ctx;
+    int result;
+    struct simdir *dir = enter_dir(disk, fd, &result);
+    if (dir != NULL) descriptor_of(disk, fd)->held = HELD_NOT;
+    return leave_int(disk, result);
+}
+
 static int sim_identify(void *ctx, int fd, struct sys_identity *identity)
 {
     struct simdisk *disk = ctx;
@@ -490,6 +499,7 @@ struct sys_table simdisk_table(struct simdisk *disk)
         .open_dir = sim_open_dir,
         .sync_dir = sim_sync_dir,
         .lock_dir = sim_lock_dir,
+        .unlock_dir = sim_unlock_dir,
         .identify = sim_identify,
         .fs_kind = sim_fs_kind,
         .free_bytes = sim_free_bytes,
