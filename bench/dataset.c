@@ -5,7 +5,12 @@
 
 #include <string.h>
 
-enum { WORDS = 6, HALF_BYTES = WORDS * 8, TAIL_BYTES = VALUE_BYTES - 2 * HALF_BYTES };
+enum {
+    WORDS = 6,
+    HALF_BYTES = WORDS * 8,
+    TAIL_AT = 2 * HALF_BYTES,
+    TAIL_BYTES = VALUE_BYTES - TAIL_AT
+};
 
 static const uint64_t word_factor[WORDS] = {
     UINT64_C(0x9e3779b97f4a7c15), UINT64_C(0xc2b2ae3d27d4eb4f), UINT64_C(0x165667b19e3779f9),
@@ -58,7 +63,7 @@ void dataset_value(char value[VALUE_BYTES], uint64_t entry)
         memcpy(value + i * 8, &word, 8);
     }
     memcpy(value + HALF_BYTES, value, HALF_BYTES);
-    memcpy(value + 2 * HALF_BYTES, &seed, TAIL_BYTES);
+    memcpy(value + TAIL_AT, &seed, TAIL_BYTES);
 }
 
 bool dataset_value_holds(struct bytes_view value, uint64_t entry)
@@ -72,7 +77,7 @@ bool dataset_value_holds(struct bytes_view value, uint64_t entry)
         memcpy(&second, value.data + HALF_BYTES + i * 8, 8);
         wrong |= (first ^ second) | (first ^ (seed * word_factor[i]));
     }
-    return !wrong && !memcmp(value.data + 2 * HALF_BYTES, &seed, TAIL_BYTES);
+    return !wrong && !memcmp(value.data + TAIL_AT, &seed, TAIL_BYTES);
 }
 
 uint32_t *dataset_shuffled(uint32_t count, uint64_t seed)
