@@ -6,7 +6,7 @@
  *   heap. Measured: 13-14 ns an entry at 9:1 skew against 25-28 for the plain heap; a loser
  *   tree and galloping were not better.
  * Invariants: (1) yields every entry of every input, in entry order. (2) Two inputs with the same (key,
- *   seq) are LOAM_CORRUPT. (3) Heads are taken after a prefix that the inputs' current keys share; a key
+ *   seq) are LOAM_CORRUPT. (3) Heads are taken after a prefix that the two foremost keys share; a key
  *   outside the prefix gets the head 0 or UINT64_MAX, which stays monotone, and ties are decided by whole keys,
  *   so a badly chosen prefix costs time and never order. It is chosen anew at each seek, and when
  *   the winner leaves it.
