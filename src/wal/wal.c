@@ -207,9 +207,10 @@ static struct segment_header header_for(const struct wal *wal, struct object_id 
 /* Goes on in the oldest spare. */
 static loam_status switch_segment(struct wal *wal)
 {
+    static const struct sys_piece nothing = {"", 0};
     if (wal->active.log !=
         NULL) { /* a hole must not open below a volatile commit in the next one */
-        const loam_status rc = log_append(wal->active.log, NULL, 0, LOG_VOLATILE);
+        const loam_status rc = log_append(wal->active.log, &nothing, 1, LOG_VOLATILE);
         if (rc < 0) return rc;
     }
     mutex_lock(&wal->lock);
