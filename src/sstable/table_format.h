@@ -1,0 +1,71 @@
+/*
+ * table_format.h - the bytes of an SSTable.
+ *
+ * Role: constants of the format; the same in prose, with its reasons, is docs/format-sstable.md.
+ *
+ *   table   = (page | extent)* index filter bounds footer; no padding between them
+ *   block   = check u32 | type u8 | format u8 | codec u8 | zero u8 | raw bytes u32 | stored bytes u32 | stored
+ *             check = low 32 bits of XXH3-64 of all that follows it, seeded with uid ^ offset in the table.
+ *   page    = one block. Raw:
+ *             entry count n u16 | prefix bytes u16 | zero u32 | sequence base u64
+ *             | fingerprint u8 [n], padded to 2 | offset u16 [n], padded to 8 | head u64 [n] | entry [n]
+ *   entry   = kind u8 | key bytes varint | value bytes varint | sequence varint | key | value
+ *             In a page the sequence is a zigzag difference from the page's base, in an extent it is itself.
+ *   stream  = blocks of CHUNK_BYTES raw each, the last one less: extents, index, filter and bounds are streams.
+ *   extent  = stream of one entry, for an entry that is too large for a page.
+ *   index   = page count n u64 | separator bytes u64 | prefix bytes u32 | zero u32
+ *             | top u64 [(n + 63) / 64] | head u64 [n] | page end u64 [n] | separator end u64 [n] | prefix | separators
+ *             Separators stand without the prefix. A page end with INDEX_EXTENT_BIT is an extent's.
+ *   filter  = type u8 | probes u8 | zero u16 | block count u32 | zero [56] | block [64] [count]; absent: 0 bytes
+ *   bounds  = smallest key | largest key
+ *   footer  = one block, FOOTER_BYTES in all, the last bytes of the table; table_footer.c has its fields.
+ *
+ * Invariants: (1) little-endian, position-independent: offsets count from the table's first byte. (2) A block of a
+ *   format above ours is LOAM_TOONEW, of an unknown type or codec LOAM_CORRUPT. (3) A number here never changes its meaning.
+ * In the picture: sstable layer; every file of it that touches bytes.
+ */
+#ifndef LOAM_SSTABLE_TABLE_FORMAT_H
+#define LOAM_SSTABLE_TABLE_FORMAT_H
+
+#include <stdint.h>
+
+enum block_type { /* 0 is never valid */
+                  BLOCK_PAGE = 1,
+                  BLOCK_EXTENT = 2,
+                  BLOCK_INDEX = 3,
+                  BLOCK_FILTER = 4,
+                  BLOCK_BOUNDS = 5,
+                  BLOCK_FOOTER = 6
+};
+
+enum block_codec { CODEC_RAW = 0, CODEC_LZ4 = 1, CODEC_ZSTD = 2 };
+
+enum {
+    BLOCK_FORMAT = 1,
+    BLOCK_HEADER_BYTES = 16,
+
+    PAGE_HEADER_BYTES = 16,
+    PAGE_RAW_BYTES_MAX = 65535,  /* offsets are u16 */
+    PAGE_ENTRY_BYTES_MIN = 4,    /* kind, two lengths and a sequence of one byte each */
+    PAGE_SLOT_BYTES = 1 + 2 + 8, /* fingerprint, offset, head */
+    ENTRY_HEAD_BYTES_MAX = 1 + 3 + 5 + 10,
+
+    CHUNK_BYTES = 65536,
+
+    INDEX_HEADER_BYTES = 32,
+    INDEX_GROUP = 64,
+
+    FILTER_HEADER_BYTES = 64,
+    FILTER_BLOCK_BYTES = 64,
+    FILTER_BLOOM = 1, /* type */
+    FILTER_BLOOM_PROBES = 6,
+
+    FOOTER_RAW_BYTES = 168,
+    FOOTER_BYTES = BLOCK_HEADER_BYTES + FOOTER_RAW_BYTES
+};
+
+#define INDEX_EXTENT_BIT (UINT64_C(1) << 63)
+
+_Static_assert(CHUNK_BYTES > PAGE_RAW_BYTES_MAX, "a chunk's buffers serve pages as well");
+
+#endif
