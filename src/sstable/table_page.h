@@ -1,0 +1,141 @@
+/*
+ * table_page.h - a flat page of entries: found by fingerprint, sought by head, decoded by offset.
+ *
+ * Role: the layout that point reads, seeks and both directions of a scan share. Header,
+ *   fingerprints and offsets of a 4 KiB page stand in its first two cache lines, so a point read misses about
+ *   twice: there and at its entry.
+ * Invariants: (1) page_check() has passed before anything else here sees the bytes; from then on nothing is
+ *   bounds-checked. (2) At least PAGE_SLACK_BYTES readable bytes follow a page: fingerprints are compared 32 at
+ *   a time, and the head of an entry is read as one word. (3) Fingerprints may lie; heads and offsets were checked.
+ * In the picture: sstable layer; knows no file. Bytes: table_format.h.
+ */
+#ifndef LOAM_SSTABLE_TABLE_PAGE_H
+#define LOAM_SSTABLE_TABLE_PAGE_H
+
+#include <stdbool.h>
+
+#include <loam.h>
+
+#include "base/codec.h"
+#include "record/entry.h"
+#include "sstable/table_format.h"
+
+enum { PAGE_SLACK_BYTES = 32 };
+
+struct page { /* a page's header, decoded */
+    const uint8_t *bytes;
+    uint64_t seq_base;
+    uint32_t entry_count, prefix_bytes, offsets_at, heads_at;
+};
+
+/* Where things stand in a page of that many entries. */
+static inline uint32_t page_offsets_at(uint32_t entry_count)
+{
+    return PAGE_HEADER_BYTES + ((entry_count + 1) & ~1u);
+}
+
+static inline uint32_t page_heads_at(uint32_t entry_count)
+{
+    return (page_offsets_at(entry_count) + 2 * entry_count + 7) & ~7u;
+}
+
+static inline uint32_t page_entries_at(uint32_t entry_count)
+{
+    return page_heads_at(entry_count) + 8 * entry_count;
+}
+
+static inline struct page page_view(const uint8_t *raw)
+{
+    const uint32_t count = get_u16(raw);
+    return (struct page){
+        .bytes = raw,
+        .seq_base = get_u64(raw + 8),
+        .entry_count = count,
+        .prefix_bytes = get_u16(raw + 2),
+        .offsets_at = page_offsets_at(count),
+        .heads_at = page_heads_at(count),
+    };
+}
+
+/* A varint of a checked page. */
+static inline const uint8_t *page_varint(const uint8_t *at, uint64_t *value)
+{
+    uint64_t got = *at++;
+    if (got >= 0x80) {
+        got &= 0x7f;
+        for (unsigned shift = 7;; shift += 7) {
+            const uint64_t byte = *at++;
+            got |= (byte & 0x7f) << shift;
+            if (byte < 0x80) break;
+        }
+    }
+    *value = got;
+    return at;
+}
+
+static inline uint64_t zigzag_from(uint64_t coded)
+{
+    return (coded >> 1) ^ (0 - (coded & 1));
+}
+
+/* The entry that starts at the given byte of a checked page. */
+static inline void page_entry_at(const struct page *page, const uint8_t *at, struct entry *entry)
+{
+    uint64_t key_bytes, value_bytes, seq;
+    const uint64_t head = get_u64(at);
+    const uint64_t last = ~head & UINT64_C(0x8080808080000000);
+    entry->kind = (uint8_t)head;
+    if (__builtin_expect((head & 0x808000) == 0 && last != 0, 1)) {
+        /* Lengths of one byte, a sequence of up to five: all in one word, and no branch in it. */
+        const unsigned used = (unsigned)__builtin_ctzll(last) + 1;
+        const uint64_t low = (head & (UINT64_MAX >> (64 - used))) >> 24;
+        key_bytes = head >> 8 & 0x7f;
+        value_bytes = head >> 16 & 0x7f;
+        seq = (low & 0x7f) | (low >> 1 & 0x3f80) | (low >> 2 & 0x1fc000) | (low >> 3 & 0xfe00000) |
+              (low >> 4 & 0x7f0000000);
+        at += used / 8;
+    } else {
+        at = page_varint(at + 1, &key_bytes);
+        at = page_varint(at, &value_bytes);
+        at = page_varint(at, &seq);
+    }
+    entry->seq = page->seq_base + zigzag_from(seq);
+    entry->key = (loam_slice){at, key_bytes};
+    entry->value = (loam_slice){entry->kind == ENTRY_PUT ? at + key_bytes : NULL, value_bytes};
+}
+
+static inline void page_entry(const struct page *page, uint32_t index, struct entry *entry)
+{
+    const uint8_t *offset = page->bytes + page->offsets_at + 2 * index;
+    page_entry_at(page, page->bytes + get_u16(offset), entry);
+}
+
+static inline uint8_t page_fingerprint(uint64_t hash)
+{
+    return (uint8_t)(hash >> 56);
+}
+
+/* NULL if the bytes are a page in every respect but its fingerprints, else what is wrong. */
+const char *page_check(const uint8_t *raw, size_t len);
+
+/* The newest version of key with sequence <= seq. */
+bool page_find(const uint8_t *raw, loam_slice key, uint64_t hash, uint64_t seq,
+               struct entry *entry);
+
+/* The index of the first entry at or after (key, seq); entry_count if there is none. */
+uint32_t page_seek(const struct page *page, loam_slice key, uint64_t seq);
+
+/* The first of count ascending little-endian u64 at `heads` that is >= head; count if there is none. */
+static inline uint64_t heads_lower_bound(const uint8_t *heads, uint64_t count, uint64_t head)
+{
+    const uint8_t *base = heads;
+    if (count == 0) return 0;
+    while (count > 1) {
+        const uint64_t half = count / 2;
+        base += get_u64(base + 8 * (half - 1)) < head ? 8 * half : 0;
+        count -= half;
+    }
+    return (uint64_t)(base - heads) / 8 + (get_u64(base) < head);
+}
+
+#endif
