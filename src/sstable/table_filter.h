@@ -1,0 +1,63 @@
+/*
+ * table_filter.h - says "not here" for 99 of 100 absent keys after one cache miss.
+ *
+ * Role: a blocked Bloom filter: the hash's upper half picks a block of 64 bytes, six times 9 bits of the
+ *   hash, multiplied, pick bits in it. The type tag leaves room for a locator later.
+ * Invariants: (1) a key that was added is never denied. (2) Blocks are aligned to cache lines when the
+ *   filter's bytes are.
+ * In the picture: sstable layer; knows no file. Bytes: table_format.h.
+ */
+#ifndef LOAM_SSTABLE_TABLE_FILTER_H
+#define LOAM_SSTABLE_TABLE_FILTER_H
+
+#include <stdbool.h>
+
+#include <loam.h>
+
+#include "base/codec.h"
+#include "sstable/table_format.h"
+
+struct table_filter { /* all-zero denies nothing */
+    const uint8_t *blocks;
+    uint64_t block_count;
+};
+
+/* Checks the bytes, which stay the caller's; NULL or what is wrong. */
+const char *table_filter_open(struct table_filter *filter, loam_slice bytes);
+
+static inline uint64_t table_filter_block(uint64_t hash, uint64_t block_count)
+{
+    return (hash >> 32) * block_count >> 32;
+}
+
+/* The six bit numbers of a key stand in the upper 54 bits. */
+static inline uint64_t table_filter_bits(uint64_t hash)
+{
+    return hash * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static inline void table_filter_prefetch(const struct table_filter *filter, uint64_t hash)
+{
+    if (filter->block_count == 0) return;
+    __builtin_prefetch(filter->blocks +
+                       FILTER_BLOCK_BYTES * table_filter_block(hash, filter->block_count));
+}
+
+static inline bool table_filter_denies(const struct table_filter *filter, uint64_t hash)
+{
+    if (filter->block_count == 0) return false;
+    const uint8_t *block =
+        filter->blocks + FILTER_BLOCK_BYTES * table_filter_block(hash, filter->block_count);
+    uint64_t bits = table_filter_bits(hash), all = 1;
+    for (unsigned probe = 0; probe < FILTER_BLOOM_PROBES; probe++, bits <<= 9)
+        all &= get_u64(block + 8 * (bits >> 61)) >> (bits >> 55 & 63);
+    return (all & 1) == 0;
+}
+
+/* The bytes of a filter over that many hashes; 0 for no filter. */
+uint64_t table_filter_bytes(uint64_t hash_count, uint32_t bits_per_key);
+
+/* Writes a filter over hashes to dst, of table_filter_bytes(). */
+void table_filter_build(uint8_t *dst, uint64_t bytes, const uint64_t *hashes, uint64_t hash_count);
+
+#endif
