@@ -1,0 +1,140 @@
+/*
+ * table_footer.c - the last bytes of a table; see table_footer.h.
+ *
+ *   raw: uid | table bytes | entry count | tombstone count | payload bytes | page count | dense count
+ *        | smallest sequence | largest sequence, u64 each
+ *        | smallest key bytes u32 | largest key bytes u32
+ *        | XXH3-64 of the smallest, then the largest key, seeded with uid
+ *        | index, filter, bounds: offset, stored bytes, raw bytes, u64 each
+ *        | "loam.sst"
+ */
+#include "sstable/table_footer.h"
+
+#include <inttypes.h>
+
+#include "base/check.h"
+#include "base/codec.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "sstable/table_stream.h"
+
+#include "base/poison.h"
+
+enum { FOOTER_COUNTS = 9, FOOTER_PLACES_AT = 8 * FOOTER_COUNTS + 16, FOOTER_MAGIC_AT = 160 };
+
+_Static_assert(FOOTER_PLACES_AT + 3 * 24 == FOOTER_MAGIC_AT, "the magic follows the places");
+_Static_assert(FOOTER_MAGIC_AT + 8 == FOOTER_RAW_BYTES, "the magic ends the footer");
+
+static const char footer_magic[9] = "loam.sst";
+
+void table_meta_deinit(struct table_meta *meta)
+{
+    /* The meta owns its keys; a slice is read-only for everybody else. */
+    mem_free((void *)(uintptr_t)meta->smallest.data);
+    mem_free((void *)(uintptr_t)meta->largest.data);
+    memset(meta, 0, sizeof *meta);
+}
+
+loam_status table_meta_copy(const struct table_meta *from, struct table_meta *to)
+{
+    struct table_meta copy = *from;
+    copy.smallest.data = mem_copy(from->smallest.data, from->smallest.len);
+    copy.largest.data = mem_copy(from->largest.data, from->largest.len);
+    if (copy.smallest.data == NULL || copy.largest.data == NULL) {
+        table_meta_deinit(&copy);
+        return LOAM_NOMEM;
+    }
+    *to = copy;
+    return LOAM_OK;
+}
+
+/* All of the raw footer before the places follows from the meta. */
+static void put_facts(uint8_t *raw, const struct table_meta *meta)
+{
+    const uint64_t counts[FOOTER_COUNTS] = {
+        meta->uid,           meta->bytes,      meta->entry_count, meta->tombstone_count,
+        meta->payload_bytes, meta->page_count, meta->dense_count, meta->seq_min,
+        meta->seq_max};
+    const loam_slice bounds[2] = {meta->smallest, meta->largest};
+    for (size_t i = 0; i < FOOTER_COUNTS; i++)
+        put_u64(raw + 8 * i, counts[i]);
+    put_u32(raw + 72, (uint32_t)meta->smallest.len);
+    put_u32(raw + 76, (uint32_t)meta->largest.len);
+    put_u64(raw + 80, hash_seeded_pieces(bounds, 2, meta->uid));
+}
+
+loam_status table_footer_put(struct block_sink *sink, struct table_footer *footer,
+                             struct table_meta *meta)
+{
+    uint8_t frame[FOOTER_BYTES];
+    uint8_t *raw = frame + BLOCK_HEADER_BYTES;
+    const loam_slice bounds[2] = {meta->smallest, meta->largest};
+    footer->bounds.at = sink->at;
+    footer->bounds.raw_bytes = meta->smallest.len + meta->largest.len;
+    const loam_status rc = stream_put(sink, BLOCK_BOUNDS, bounds, 2, false);
+    if (rc < 0) return rc;
+    footer->bounds.stored_bytes = sink->at - footer->bounds.at;
+    meta->bytes = sink->at + FOOTER_BYTES;
+    put_facts(raw, meta);
+    const struct footer_place *places[3] = {&footer->index, &footer->filter, &footer->bounds};
+    for (size_t i = 0; i < 3; i++) {
+        put_u64(raw + FOOTER_PLACES_AT + 24 * i, places[i]->at);
+        put_u64(raw + FOOTER_PLACES_AT + 24 * i + 8, places[i]->stored_bytes);
+        put_u64(raw + FOOTER_PLACES_AT + 24 * i + 16, places[i]->raw_bytes);
+    }
+    memcpy(raw + FOOTER_MAGIC_AT, footer_magic, 8);
+    return block_put(sink, BLOCK_FOOTER, frame, FOOTER_RAW_BYTES, false);
+}
+
+/* A stream starts at *at, and what it would become in memory is no more than its blocks could hold. */
+static bool place_is_sane(const struct footer_place *place, uint64_t *at, uint64_t end)
+{
+    if (place->at != *at || place->stored_bytes > end - *at) return false;
+    /* None of these is packed. */
+    if (place->raw_bytes > place->stored_bytes) return false;
+    if (stream_bytes(place->raw_bytes) != place->stored_bytes) return false;
+    *at += place->stored_bytes;
+    return true;
+}
+
+static const char *check_places(const struct table_footer *footer, uint64_t footer_at)
+{
+    uint64_t at = footer->index.at;
+    if (at > footer_at) return "footer: the pages pass the footer";
+    if (!place_is_sane(&footer->index, &at, footer_at)) return "footer: the index is out of place";
+    if (!place_is_sane(&footer->filter, &at, footer_at))
+        return "footer: the filter is out of place";
+    if (!place_is_sane(&footer->bounds, &at, footer_at))
+        return "footer: the bounds are out of place";
+    return at == footer_at ? NULL : "footer: a gap before the footer";
+}
+
+loam_status table_footer_read(const struct block_source *source, const struct table_meta *meta,
+                              struct table_footer *footer)
+{
+    uint8_t frame[FOOTER_BYTES], facts[FOOTER_PLACES_AT];
+    const uint8_t *raw = frame + BLOCK_HEADER_BYTES;
+    struct block_head head;
+    if (meta->bytes < FOOTER_BYTES) return block_fault(source, 0, "too short for a table");
+    const uint64_t at = meta->bytes - FOOTER_BYTES;
+    loam_status rc = object_read(source->object, source->base + at, frame, sizeof frame);
+    if (rc < 0) return rc;
+    rc = block_check(source, BLOCK_FOOTER, at, loam_bytes(frame, sizeof frame), &head);
+    if (rc < 0) return rc;
+    if (head.codec != CODEC_RAW || head.raw_bytes != FOOTER_RAW_BYTES)
+        return block_fault(source, at, "footer: impossible length");
+    if (memcmp(raw + FOOTER_MAGIC_AT, footer_magic, 8) != 0)
+        return block_fault(source, at, "footer: no table ends here");
+    put_facts(facts, meta);
+    if (memcmp(raw, facts, sizeof facts) != 0)
+        return block_fault(source, at, "footer: the manifest describes another table");
+    struct footer_place *places[3] = {&footer->index, &footer->filter, &footer->bounds};
+    for (size_t i = 0; i < 3; i++) {
+        places[i]->at = get_u64(raw + FOOTER_PLACES_AT + 24 * i);
+        places[i]->stored_bytes = get_u64(raw + FOOTER_PLACES_AT + 24 * i + 8);
+        places[i]->raw_bytes = get_u64(raw + FOOTER_PLACES_AT + 24 * i + 16);
+    }
+    const char *fault = check_places(footer, at);
+    return fault == NULL ? LOAM_OK : block_fault(source, at, fault);
+}

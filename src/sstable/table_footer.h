@@ -1,0 +1,31 @@
+/*
+ * table_footer.h - the last bytes of a table: what it holds, and where index, filter and bounds stand.
+ *
+ * Role: repeats what the manifest knows of the table, so that either betrays a wrong other.
+ * Invariants: (1) the three streams follow the pages and each other without a gap, up to the footer. (2) the uid in it is
+ *   the one that seeds all checksums, its own included.
+ * In the picture: sstable layer; written last, read first. Bytes: table_footer.c.
+ */
+#ifndef LOAM_SSTABLE_TABLE_FOOTER_H
+#define LOAM_SSTABLE_TABLE_FOOTER_H
+
+#include "sstable/table_block.h"
+#include "sstable/table_writer.h"
+
+struct footer_place { /* of a stream */
+    uint64_t at, stored_bytes, raw_bytes;
+};
+
+struct table_footer {
+    struct footer_place index, filter, bounds;
+};
+
+/* Appends bounds and footer; meta is complete but for its bytes, which become known. */
+LOAM_MUST loam_status table_footer_put(struct block_sink *sink, struct table_footer *footer,
+                                       struct table_meta *meta);
+
+/* Reads it and holds it against meta. */
+LOAM_MUST loam_status table_footer_read(const struct block_source *source,
+                                        const struct table_meta *meta, struct table_footer *footer);
+
+#endif

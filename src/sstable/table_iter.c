@@ -1,0 +1,306 @@
+/*
+ * table_iter.c - walks a table in both directions; see table.h and record/iter.h.
+ *
+ * Role: a position is (page, entry); moving within a page is an offset and three varints.
+ * Invariants: (1) the page under the iterator is pinned, or lies in a buffer of the iterator's own (bulk, extents).
+ *   (2) an extent's value is read only when the iterator comes to stand on it.
+ */
+#include <inttypes.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "sstable/table.h"
+#include "sstable/table_extent.h"
+#include "sstable/table_inner.h"
+#include "sstable/table_page.h"
+
+#include "base/poison.h"
+
+enum { BULK_BYTES = 512 * 1024 };
+
+struct table_iter {
+    struct iter iter;
+    struct table *table;
+    struct table_hold hold;
+    unsigned flags;
+    bool is_extent; /* page_index is one, and `extent` holds it */
+    bool has_page;  /* page_index is loaded */
+    uint64_t page_index;
+    uint32_t entry_index, entry_count;
+    struct page page;
+    struct page_pin pin;
+    const uint8_t *ahead; /* the next page, if it is in memory; not pinned, never read */
+    struct extent extent;
+    /* Bulk: the stored bytes [run_from, run_end) of the table, and room for one page unpacked. */
+    uint8_t *run, *unpacked;
+    uint64_t run_from, run_end;
+};
+
+static inline struct table_iter *as_table_iter(struct iter *iter)
+{
+    return (struct table_iter *)iter;
+}
+
+static inline const struct table_index *iter_index(const struct table_iter *it)
+{
+    return &it->hold.loaded->index;
+}
+
+static void leave_page(struct table_iter *it)
+{
+    page_unpin(&it->pin);
+    extent_clear(&it->extent);
+    it->has_page = it->is_extent = false;
+    it->entry_count = 0;
+}
+
+/* ---- bulk ---- */
+
+/* The stored bytes from start on that one read takes: whole pages, no extents, at least the first. */
+static uint64_t run_end_from(const struct table_iter *it, uint64_t page)
+{
+    const struct table_index *index = iter_index(it);
+    const uint64_t start = index_page_start(index, page);
+    uint64_t end = index_page_end(index, page);
+    while (++page < index->page_count && !index_is_extent(index, page) &&
+           index_page_end(index, page) - start <= BULK_BYTES)
+        end = index_page_end(index, page);
+    return end;
+}
+
+static loam_status read_run(struct table_iter *it, uint64_t page)
+{
+    const struct block_source *source = &it->hold.loaded->source;
+    const uint64_t start = index_page_start(iter_index(it), page);
+    uint64_t end = index_page_end(iter_index(it), page);
+    /* Bulk is for going forward; going backward, a run would be read for each page. */
+    if (end != it->run_from) end = run_end_from(it, page);
+    it->run_from = it->run_end = 0;
+    const loam_status rc =
+        object_read(source->object, source->base + start, it->run, (size_t)(end - start));
+    if (rc < 0) return rc;
+    it->run_from = start;
+    it->run_end = end;
+    const uint64_t pages_end = it->hold.loaded->footer.index.at;
+    const uint64_t ahead = pages_end - end < BULK_BYTES ? pages_end - end : BULK_BYTES;
+    if (ahead > 0) object_will_need(source->object, source->base + end, ahead);
+    return LOAM_OK;
+}
+
+static loam_status open_bulk_page(struct table_iter *it, uint64_t page, const uint8_t **raw)
+{
+    const struct table_index *index = iter_index(it);
+    const uint64_t start = index_page_start(index, page), end = index_page_end(index, page);
+    struct block_head head;
+    loam_status rc = LOAM_OK;
+    if (start < it->run_from || end > it->run_end) rc = read_run(it, page);
+    if (rc < 0) return rc;
+    const uint8_t *frame = it->run + (start - it->run_from);
+    rc = table_check_frame(it->hold.loaded, (uint32_t)page, frame, &head);
+    if (rc < 0) return rc;
+    return table_open_page(it->hold.loaded, (uint32_t)page, &head, frame, it->unpacked, raw);
+}
+
+/* ---- positions ---- */
+
+/* Makes page the current one; of an extent, only its key. */
+static loam_status enter_page(struct table_iter *it, uint64_t page)
+{
+    struct table_loaded *loaded = it->hold.loaded;
+    const uint8_t *raw = NULL;
+    loam_status rc;
+    if (it->has_page && it->page_index == page) return LOAM_OK;
+    leave_page(it);
+    if (index_is_extent(&loaded->index, page)) {
+        rc = extent_read_key(&loaded->source, index_page_start(&loaded->index, page),
+                             index_page_end(&loaded->index, page), &it->extent);
+        if (rc < 0) return rc;
+        it->is_extent = true;
+        it->entry_count = 1;
+    } else {
+        if (it->flags & TABLE_ITER_BULK) {
+            rc = open_bulk_page(it, page, &raw);
+        } else {
+            rc = page_pin(it->table->owner.cache, loaded->slots, (uint32_t)page, table_load_page,
+                          loaded, &it->pin);
+            if (rc == LOAM_OK) raw = it->pin.bytes + BLOCK_HEADER_BYTES;
+        }
+        if (rc < 0) return rc;
+        it->page = page_view(raw);
+        it->entry_count = it->page.entry_count;
+    }
+    it->page_index = page;
+    it->has_page = true;
+    return LOAM_OK;
+}
+
+/* Shows the entry at the position; an extent gets its value now. */
+static loam_status stand(struct table_iter *it)
+{
+    if (!it->is_extent) {
+        page_entry(&it->page, it->entry_index, &it->iter.at);
+        return LOAM_OK;
+    }
+    if (!(it->flags & TABLE_ITER_KEYS_ONLY)) {
+        const loam_status rc = extent_read_value(&it->hold.loaded->source, &it->extent);
+        if (rc < 0) return rc;
+    }
+    it->iter.at = it->extent.entry;
+    if (it->flags & TABLE_ITER_KEYS_ONLY) it->iter.at.value = loam_bytes(NULL, 0);
+    return LOAM_OK;
+}
+
+/* Finds the page that will be next (it may not exist) for prefetch_ahead(). */
+static void look_ahead(struct table_iter *it, uint64_t page)
+{
+    it->ahead = NULL;
+    if (page < iter_index(it)->page_count)
+        it->ahead = page_peek(it->table->owner.cache, it->hold.loaded->slots, (uint32_t)page);
+}
+
+/* Pages lie anywhere in memory, which defeats the processor's own prefetcher: the next page's lines are
+   asked for at the pace at which this one is walked. A stale or missing page costs nothing. */
+static inline void prefetch_ahead(const struct table_iter *it)
+{
+    const uintptr_t at = (uintptr_t)it->iter.at.key.data - (uintptr_t)it->page.bytes;
+    __builtin_prefetch((const void *)((uintptr_t)it->ahead + at));
+    __builtin_prefetch((const void *)((uintptr_t)it->ahead + at + 64));
+}
+
+/* Stands on the first entry of page, or answers that there is no such page. */
+static loam_status stand_first(struct table_iter *it, uint64_t page)
+{
+    if (page >= iter_index(it)->page_count) return LOAM_NOTFOUND;
+    const loam_status rc = enter_page(it, page);
+    if (rc < 0) return rc;
+    look_ahead(it, page + 1);
+    it->entry_index = 0;
+    return stand(it);
+}
+
+/* Stands on the last entry before page. */
+static loam_status stand_last_before(struct table_iter *it, uint64_t page)
+{
+    if (page == 0) return LOAM_NOTFOUND;
+    const loam_status rc = enter_page(it, page - 1);
+    if (rc < 0) return rc;
+    look_ahead(it, page - 2);
+    it->entry_index = it->entry_count - 1;
+    return stand(it);
+}
+
+/* The index of the first entry of the current page at or after (key, seq); entry_count if none is. */
+static uint32_t seek_in_page(const struct table_iter *it, loam_slice key, uint64_t seq)
+{
+    if (!it->is_extent) return page_seek(&it->page, key, seq);
+    const struct entry *entry = &it->extent.entry;
+    return entry_compare(entry->key, entry->seq, key, seq) < 0 ? 1 : 0;
+}
+
+/* Moves the position to the first entry at or after (key, seq) without standing on it; LOAM_NOTFOUND if
+   all are before it. */
+static loam_status find_position(struct table_iter *it, loam_slice key, uint64_t seq)
+{
+    const uint64_t count = iter_index(it)->page_count;
+    for (uint64_t page = index_find(iter_index(it), key); page < count; page++) {
+        const loam_status rc = enter_page(it, page);
+        if (rc < 0) return rc;
+        it->entry_index = seek_in_page(it, key, seq);
+        if (it->entry_index < it->entry_count) return LOAM_OK;
+    }
+    return LOAM_NOTFOUND;
+}
+
+/* ---- the interface ---- */
+
+static loam_status table_iter_first(struct iter *iter)
+{
+    return stand_first(as_table_iter(iter), 0);
+}
+
+static loam_status table_iter_last(struct iter *iter)
+{
+    struct table_iter *it = as_table_iter(iter);
+    return stand_last_before(it, iter_index(it)->page_count);
+}
+
+static loam_status table_iter_next(struct iter *iter)
+{
+    struct table_iter *it = as_table_iter(iter);
+    if (++it->entry_index < it->entry_count) {
+        page_entry(&it->page, it->entry_index, &iter->at);
+        prefetch_ahead(it);
+        return LOAM_OK;
+    }
+    return stand_first(it, it->page_index + 1);
+}
+
+static loam_status table_iter_prev(struct iter *iter)
+{
+    struct table_iter *it = as_table_iter(iter);
+    if (it->entry_index > 0) {
+        page_entry(&it->page, --it->entry_index, &iter->at);
+        prefetch_ahead(it);
+        return LOAM_OK;
+    }
+    return stand_last_before(it, it->page_index);
+}
+
+static loam_status table_iter_seek(struct iter *iter, loam_slice key, uint64_t seq)
+{
+    struct table_iter *it = as_table_iter(iter);
+    const loam_status rc = find_position(it, key, seq);
+    return rc == LOAM_OK ? stand(it) : rc;
+}
+
+static loam_status table_iter_seek_back(struct iter *iter, loam_slice key, uint64_t seq)
+{
+    struct table_iter *it = as_table_iter(iter);
+    /* What is behind (key, seq) starts at (key, seq - 1), for versions descend; no version is 0. */
+    const loam_status rc = find_position(it, key, seq > 0 ? seq - 1 : 0);
+    if (rc < 0) return rc;
+    return rc == LOAM_OK ? table_iter_prev(iter) : table_iter_last(iter);
+}
+
+static void table_iter_close(struct iter *iter)
+{
+    struct table_iter *it = as_table_iter(iter);
+    if (it->hold.loaded != NULL) leave_page(it);
+    table_release(&it->hold);
+    table_unref(it->table);
+    mem_free(it->run);
+    mem_free(it->unpacked);
+    mem_free(it);
+}
+
+static const struct iter_ops table_iter_ops = {
+    .first = table_iter_first,
+    .last = table_iter_last,
+    .seek = table_iter_seek,
+    .seek_back = table_iter_seek_back,
+    .next = table_iter_next,
+    .prev = table_iter_prev,
+    .close = table_iter_close,
+};
+
+loam_status table_iter_new(struct table *table, unsigned flags, struct iter **out)
+{
+    struct table_iter *it = mem_zalloc(sizeof *it);
+    if (it == NULL) return LOAM_NOMEM;
+    it->iter.ops = &table_iter_ops;
+    it->table = table;
+    it->flags = flags;
+    table_ref(table);
+    loam_status rc = table_hold(table, &it->hold);
+    if (rc == LOAM_OK && (flags & TABLE_ITER_BULK)) {
+        it->run = mem_alloc(BULK_BYTES + PAGE_SLACK_BYTES);
+        it->unpacked = mem_alloc(PAGE_RAW_BYTES_MAX + PAGE_SLACK_BYTES);
+        if (it->run == NULL || it->unpacked == NULL) rc = LOAM_NOMEM;
+    }
+    if (rc < 0) {
+        table_iter_close(&it->iter);
+        return rc;
+    }
+    *out = &it->iter;
+    return LOAM_OK;
+}

@@ -1,0 +1,222 @@
+/*
+ * table_verify.c - reads every byte of a table and says what is wrong with it; see table.h.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "sstable/table.h"
+#include "sstable/table_extent.h"
+#include "sstable/table_inner.h"
+#include "sstable/table_page.h"
+#include "sstable/table_stream.h"
+
+#include "base/poison.h"
+
+enum { VERIFY_LINE_BYTES = 640 };
+
+struct verify {
+    struct table *table;
+    struct table_loaded *loaded;
+    void (*line)(void *ctx, const char *text);
+    void *ctx;
+    uint64_t fault_count;
+    uint64_t page;
+    uint8_t *frame, *unpacked; /* of a page */
+    loam_buf last_key;
+    uint64_t last_seq;
+    struct table_meta found; /* counts; no keys */
+    bool complete;           /* no page was unreadable, so counts can be compared */
+};
+
+static void say(struct verify *verify, const char *text)
+{
+    verify->fault_count++;
+    if (verify->line != NULL) verify->line(verify->ctx, text);
+}
+
+/* Says what is wrong with the current page. */
+static void say_page(struct verify *verify, const char *what)
+{
+    char text[VERIFY_LINE_BYTES];
+    const struct block_source *source = &verify->loaded->source;
+    const uint64_t at = index_page_start(&verify->loaded->index, verify->page);
+    snprintf(text, sizeof text, "%s: byte %" PRIu64 ": page %" PRIu64 ": %s",
+             object_name(source->object), source->base + at, verify->page, what);
+    say(verify, text);
+}
+
+static loam_status verify_entry(struct verify *verify, const struct entry *entry)
+{
+    const struct table_index *index = &verify->loaded->index;
+    const loam_slice last = loam_bytes(verify->last_key.data, verify->last_key.len);
+    struct table_meta *found = &verify->found;
+    if (found->entry_count > 0 &&
+        entry_compare(last, verify->last_seq, entry->key, entry->seq) >= 0)
+        say_page(verify, "an entry is not behind the one before it");
+    if (index_separator_compare(index, verify->page, entry->key) < 0)
+        say_page(verify, "a key is above the page's separator");
+    if (verify->page > 0) {
+        const int order = index_separator_compare(index, verify->page - 1, entry->key);
+        if (order > 0 || (order == 0 && !bytes_equal(last, entry->key)))
+            say_page(verify, "a key is not above the separator before the page");
+    }
+    if (table_filter_denies(&verify->loaded->filter, hash_key(entry->key)))
+        say_page(verify, "the filter denies a key");
+    if (found->entry_count == 0 && !bytes_equal(entry->key, verify->table->meta.smallest))
+        say_page(verify, "the first key is not the table's smallest");
+    if (found->entry_count == 0 || entry->seq < found->seq_min) found->seq_min = entry->seq;
+    if (entry->seq > found->seq_max) found->seq_max = entry->seq;
+    found->entry_count++;
+    found->tombstone_count += entry->kind == ENTRY_DELETE;
+    found->payload_bytes += entry->key.len + entry->value.len;
+    verify->last_seq = entry->seq;
+    return buf_set(&verify->last_key, entry->key.data, entry->key.len);
+}
+
+static loam_status verify_entries(struct verify *verify, const uint8_t *raw)
+{
+    const struct page page = page_view(raw);
+    uint32_t tombstones = 0;
+    for (uint32_t i = 0; i < page.entry_count; i++) {
+        struct entry entry;
+        page_entry(&page, i, &entry);
+        if (raw[PAGE_HEADER_BYTES + i] != page_fingerprint(hash_key(entry.key)))
+            say_page(verify, "a fingerprint is not its key's");
+        tombstones += entry.kind == ENTRY_DELETE;
+        const loam_status rc = verify_entry(verify, &entry);
+        if (rc < 0) return rc;
+    }
+    verify->found.dense_count += tombstones > page.entry_count / 2;
+    return LOAM_OK;
+}
+
+static loam_status verify_extent(struct verify *verify, uint64_t start, uint64_t end)
+{
+    const struct block_source *source = &verify->loaded->source;
+    struct extent extent;
+    loam_status rc = extent_read_key(source, start, end, &extent);
+    if (rc < 0) return rc;
+    rc = extent_read_value(source, &extent);
+    if (rc == LOAM_OK) rc = verify_entry(verify, &extent.entry);
+    verify->found.dense_count += extent.entry.kind == ENTRY_DELETE;
+    extent_clear(&extent);
+    return rc;
+}
+
+static loam_status verify_page(struct verify *verify)
+{
+    const struct table_loaded *loaded = verify->loaded;
+    const uint64_t start = index_page_start(&loaded->index, verify->page);
+    const uint64_t end = index_page_end(&loaded->index, verify->page);
+    const uint8_t *raw = NULL;
+    struct block_head head;
+    if (index_is_extent(&loaded->index, verify->page)) return verify_extent(verify, start, end);
+    loam_status rc = object_read(loaded->source.object, loaded->source.base + start, verify->frame,
+                                 (size_t)(end - start));
+    if (rc == LOAM_OK) rc = table_check_frame(loaded, (uint32_t)verify->page, verify->frame, &head);
+    if (rc == LOAM_OK)
+        rc = table_open_page(loaded, (uint32_t)verify->page, &head, verify->frame, verify->unpacked,
+                             &raw);
+    return rc == LOAM_OK ? verify_entries(verify, raw) : rc;
+}
+
+/* A page that cannot be read is said and passed over; everything else that fails ends the work. */
+static loam_status verify_pages(struct verify *verify)
+{
+    const struct block_source *source = &verify->loaded->source;
+    object_will_need(source->object, source->base, verify->table->meta.bytes);
+    for (; verify->page < verify->loaded->index.page_count; verify->page++) {
+        const loam_status rc = verify_page(verify);
+        if (rc >= 0) continue;
+        if (rc != LOAM_CORRUPT && rc != LOAM_TOONEW) return rc;
+        say(verify, loam_errmsg());
+        verify->complete = false;
+    }
+    return LOAM_OK;
+}
+
+static void verify_counts(struct verify *verify)
+{
+    const struct table_meta *meta = &verify->table->meta, *found = &verify->found;
+    const struct {
+        const char *what;
+        uint64_t stated, found;
+    } counts[] = {
+        {"entries", meta->entry_count, found->entry_count},
+        {"tombstones", meta->tombstone_count, found->tombstone_count},
+        {"payload bytes", meta->payload_bytes, found->payload_bytes},
+        {"tombstone-dense pages", meta->dense_count, found->dense_count},
+        {"the smallest sequence", meta->seq_min, found->seq_min},
+        {"the largest sequence", meta->seq_max, found->seq_max},
+    };
+    char text[VERIFY_LINE_BYTES];
+    const char *name = object_name(verify->loaded->source.object);
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        if (counts[i].stated == counts[i].found) continue;
+        snprintf(text, sizeof text,
+                 "%s: byte %" PRIu64 ": %s: the footer says %" PRIu64 ", the pages %" PRIu64, name,
+                 meta->offset, counts[i].what, counts[i].stated, counts[i].found);
+        say(verify, text);
+    }
+    const loam_slice last = loam_bytes(verify->last_key.data, verify->last_key.len);
+    if (bytes_equal(last, meta->largest)) return;
+    snprintf(text, sizeof text, "%s: byte %" PRIu64 ": the last key is not the table's largest",
+             name, meta->offset);
+    say(verify, text);
+}
+
+static loam_status verify_bounds(struct verify *verify)
+{
+    const struct block_source *source = &verify->loaded->source;
+    const struct footer_place *place = &verify->loaded->footer.bounds;
+    const struct table_meta *meta = &verify->table->meta;
+    struct stream_reader reader = {0};
+    loam_status rc = LOAM_NOMEM;
+    uint8_t *keys = mem_alloc((size_t)place->raw_bytes);
+    if (keys == NULL) return rc;
+    rc = stream_open(&reader, source, BLOCK_BOUNDS, place->at, place->at + place->stored_bytes);
+    if (rc == LOAM_OK) rc = stream_rest(&reader, keys, (size_t)place->raw_bytes);
+    if (rc == LOAM_OK &&
+        (place->raw_bytes != meta->smallest.len + meta->largest.len ||
+         !bytes_equal(loam_bytes(keys, meta->smallest.len), meta->smallest) ||
+         !bytes_equal(loam_bytes(keys + meta->smallest.len, meta->largest.len), meta->largest)))
+        rc = block_fault(source, place->at, "the bounds are not the table's smallest and largest");
+    if (rc == LOAM_CORRUPT || rc == LOAM_TOONEW) {
+        say(verify, loam_errmsg());
+        rc = LOAM_OK;
+    }
+    stream_close(&reader);
+    mem_free(keys);
+    return rc;
+}
+
+loam_status table_verify(struct table *table, void (*line)(void *ctx, const char *text), void *ctx)
+{
+    struct verify verify = {.table = table, .line = line, .ctx = ctx, .complete = true};
+    struct table_hold hold = {0};
+    loam_status rc = table_hold(table, &hold);
+    if (rc < 0) {
+        if (line != NULL && (rc == LOAM_CORRUPT || rc == LOAM_TOONEW)) line(ctx, loam_errmsg());
+        return rc;
+    }
+    verify.loaded = hold.loaded;
+    verify.frame = mem_alloc(BLOCK_HEADER_BYTES + PAGE_RAW_BYTES_MAX + PAGE_SLACK_BYTES);
+    verify.unpacked = mem_alloc(PAGE_RAW_BYTES_MAX + PAGE_SLACK_BYTES);
+    if (verify.frame == NULL || verify.unpacked == NULL) rc = LOAM_NOMEM;
+    if (rc == LOAM_OK) rc = verify_pages(&verify);
+    if (rc == LOAM_OK) rc = verify_bounds(&verify);
+    if (rc == LOAM_OK && verify.complete) verify_counts(&verify);
+    if (rc == LOAM_OK && verify.fault_count > 0)
+        rc =
+            failed(LOAM_CORRUPT, "%s: byte %" PRIu64 ": a table with %" PRIu64 " faults",
+                   object_name(hold.loaded->source.object), table->meta.offset, verify.fault_count);
+    mem_free(verify.frame);
+    mem_free(verify.unpacked);
+    loam_buf_free(&verify.last_key);
+    table_release(&hold);
+    return rc;
+}

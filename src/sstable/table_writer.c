@@ -1,0 +1,223 @@
+/*
+ * table_writer.c - sorted entries in, an SSTable out; see table_writer.h.
+ */
+#include "sstable/table_writer.h"
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "sstable/table_block.h"
+#include "sstable/table_filter.h"
+#include "sstable/table_footer.h"
+#include "sstable/table_index.h"
+#include "sstable/table_page_builder.h"
+#include "sstable/table_stream.h"
+
+#include "base/poison.h"
+
+enum { PAGE_BYTES_RAW = 4096, PAGE_BYTES_PACKED = 16384 };
+
+struct table_writer {
+    struct block_sink sink;
+    struct page_builder page;
+    struct index_builder index;
+    loam_buf hashes; /* of the distinct keys, u64 each */
+    loam_buf first_key, last_key;
+    uint64_t last_seq, last_hash;
+    uint64_t
+        page_end; /* with INDEX_EXTENT_BIT: of a page that waits for its separator; 0: none does */
+    uint32_t bits_per_key;
+    struct table_meta meta; /* its keys are not set before the end */
+};
+
+loam_status table_writer_new(struct object_writer *object, struct object_id id, uint64_t uid,
+                             const struct table_writer_options *options, struct table_writer **out)
+{
+    struct table_writer *writer = mem_zalloc(sizeof *writer);
+    if (writer == NULL) return LOAM_NOMEM;
+    uint32_t page_bytes = options->page_bytes;
+    if (page_bytes == 0)
+        page_bytes = options->compression == LOAM_UNCOMPRESSED ? PAGE_BYTES_RAW : PAGE_BYTES_PACKED;
+    loam_status rc = block_sink_init(&writer->sink, object, uid, options->compression);
+    if (rc == LOAM_OK) rc = page_builder_init(&writer->page, page_bytes);
+    if (rc < 0) {
+        table_writer_free(writer);
+        return rc;
+    }
+    writer->bits_per_key = options->filter_bits_per_key;
+    writer->meta.object = id;
+    writer->meta.offset = object_written(object);
+    writer->meta.uid = uid;
+    *out = writer;
+    return LOAM_OK;
+}
+
+void table_writer_free(struct table_writer *writer)
+{
+    if (writer == NULL) return;
+    block_sink_deinit(&writer->sink);
+    page_builder_deinit(&writer->page);
+    index_builder_deinit(&writer->index);
+    loam_buf_free(&writer->hashes);
+    loam_buf_free(&writer->first_key);
+    loam_buf_free(&writer->last_key);
+    mem_free(writer);
+}
+
+static loam_slice last_key(const struct table_writer *writer)
+{
+    return loam_bytes(writer->last_key.data, writer->last_key.len);
+}
+
+/* Gives the page that waits for it its separator, now that the key behind it is known (NULL: none). */
+static loam_status separate_page(struct table_writer *writer, const loam_slice *next)
+{
+    if (writer->page_end == 0) return LOAM_OK;
+    const loam_status rc =
+        index_builder_add(&writer->index, writer->page_end, last_key(writer), next);
+    if (rc == LOAM_OK) writer->page_end = 0;
+    return rc;
+}
+
+static loam_status count_page(struct table_writer *writer, uint64_t end, bool is_dense)
+{
+    if (writer->meta.page_count == UINT32_MAX)
+        return failed(LOAM_TOOBIG, "a table of more than %u pages", UINT32_MAX);
+    writer->page_end = end;
+    writer->meta.page_count++;
+    writer->meta.dense_count += is_dense;
+    return LOAM_OK;
+}
+
+static loam_status close_page(struct table_writer *writer)
+{
+    struct page_builder *page = &writer->page;
+    if (page->entry_count == 0) return LOAM_OK;
+    const bool is_dense = page->tombstone_count > page->entry_count / 2;
+    const size_t raw_bytes = page_builder_finish(page);
+    const loam_status rc = block_put(&writer->sink, BLOCK_PAGE, page->frame, raw_bytes, true);
+    return rc < 0 ? rc : count_page(writer, writer->sink.at, is_dense);
+}
+
+static loam_status put_extent(struct table_writer *writer, const struct entry *entry)
+{
+    uint8_t head[ENTRY_HEAD_BYTES_MAX];
+    uint8_t *at = head;
+    *at++ = entry->kind;
+    at = put_varint64(at, entry->key.len);
+    at = put_varint64(at, entry->value.len);
+    at = put_varint64(at, entry->seq);
+    const loam_slice pieces[3] = {loam_bytes(head, (size_t)(at - head)), entry->key, entry->value};
+    const loam_status rc = stream_put(&writer->sink, BLOCK_EXTENT, pieces, 3, true);
+    if (rc < 0) return rc;
+    return count_page(writer, writer->sink.at | INDEX_EXTENT_BIT, entry->kind == ENTRY_DELETE);
+}
+
+/* Remembers the key and its hash; the same key again (another version) is in the filter already. */
+static loam_status note_key(struct table_writer *writer, const struct entry *entry)
+{
+    const bool is_first = writer->meta.entry_count == 0;
+    if (!is_first && bytes_equal(last_key(writer), entry->key)) return LOAM_OK;
+    const uint64_t hash = hash_key(entry->key);
+    loam_status rc = LOAM_OK;
+    if (writer->bits_per_key > 0) rc = buf_append(&writer->hashes, &hash, sizeof hash);
+    if (rc == LOAM_OK && is_first)
+        rc = buf_set(&writer->first_key, entry->key.data, entry->key.len);
+    if (rc == LOAM_OK) rc = buf_set(&writer->last_key, entry->key.data, entry->key.len);
+    if (rc == LOAM_OK) writer->last_hash = hash;
+    return rc;
+}
+
+static void count_entry(struct table_meta *meta, const struct entry *entry)
+{
+    if (meta->entry_count == 0) meta->seq_min = meta->seq_max = entry->seq;
+    if (entry->seq < meta->seq_min) meta->seq_min = entry->seq;
+    if (entry->seq > meta->seq_max) meta->seq_max = entry->seq;
+    meta->entry_count++;
+    meta->tombstone_count += entry->kind == ENTRY_DELETE;
+    meta->payload_bytes += entry->key.len + entry->value.len;
+}
+
+loam_status table_writer_add(struct table_writer *writer, const struct entry *entry)
+{
+    struct page_builder *page = &writer->page;
+    check(entry->key.len <= KEY_BYTES_MAX && entry->value.len <= VALUE_BYTES_MAX);
+    check(entry->seq > 0 && entry->seq <= SEQ_MAX);
+    check(entry->kind == ENTRY_PUT || (entry->kind == ENTRY_DELETE && entry->value.len == 0));
+    if (writer->meta.entry_count > 0)
+        check(entry_compare(last_key(writer), writer->last_seq, entry->key, entry->seq) < 0);
+    const bool fits = page_builder_takes(page, entry);
+    loam_status rc = LOAM_OK;
+    if (!fits || !page_builder_has_room(page, entry)) rc = close_page(writer);
+    if (rc == LOAM_OK) rc = separate_page(writer, &entry->key);
+    if (rc == LOAM_OK) rc = note_key(writer, entry);
+    if (rc == LOAM_OK && fits) page_builder_add(page, entry, writer->last_hash);
+    if (rc == LOAM_OK && !fits) rc = put_extent(writer, entry);
+    if (rc < 0) return rc;
+    writer->last_seq = entry->seq;
+    count_entry(&writer->meta, entry);
+    return LOAM_OK;
+}
+
+uint64_t table_writer_bytes(const struct table_writer *writer)
+{
+    return writer->sink.at + writer->page.entries_bytes +
+           PAGE_SLOT_BYTES * (uint64_t)writer->page.entry_count +
+           index_builder_bytes(&writer->index) +
+           table_filter_bytes(writer->hashes.len / sizeof(uint64_t), writer->bits_per_key) +
+           FOOTER_BYTES;
+}
+
+uint64_t table_writer_entry_count(const struct table_writer *writer)
+{
+    return writer->meta.entry_count;
+}
+
+static loam_status put_index(struct table_writer *writer, struct footer_place *place)
+{
+    loam_buf bytes = {0};
+    loam_status rc = index_builder_finish(&writer->index, &bytes);
+    if (rc < 0) return rc;
+    const loam_slice piece = loam_bytes(bytes.data, bytes.len);
+    place->at = writer->sink.at;
+    place->raw_bytes = bytes.len;
+    rc = stream_put(&writer->sink, BLOCK_INDEX, &piece, 1, false);
+    place->stored_bytes = writer->sink.at - place->at;
+    loam_buf_free(&bytes);
+    return rc;
+}
+
+static loam_status put_filter(struct table_writer *writer, struct footer_place *place)
+{
+    const uint64_t hash_count = writer->hashes.len / sizeof(uint64_t);
+    const uint64_t bytes = table_filter_bytes(hash_count, writer->bits_per_key);
+    place->at = writer->sink.at;
+    place->raw_bytes = bytes;
+    place->stored_bytes = 0;
+    if (bytes == 0) return LOAM_OK;
+    uint8_t *filter = mem_alloc((size_t)bytes);
+    if (filter == NULL) return LOAM_NOMEM;
+    table_filter_build(filter, bytes, writer->hashes.data, hash_count);
+    const loam_slice piece = loam_bytes(filter, (size_t)bytes);
+    const loam_status rc = stream_put(&writer->sink, BLOCK_FILTER, &piece, 1, false);
+    place->stored_bytes = writer->sink.at - place->at;
+    mem_free(filter);
+    return rc;
+}
+
+loam_status table_writer_finish(struct table_writer *writer, struct table_meta *meta)
+{
+    struct table_footer footer;
+    check(writer->meta.entry_count > 0);
+    loam_status rc = close_page(writer);
+    if (rc == LOAM_OK) rc = separate_page(writer, NULL);
+    if (rc == LOAM_OK) rc = put_index(writer, &footer.index);
+    if (rc == LOAM_OK) rc = put_filter(writer, &footer.filter);
+    if (rc < 0) return rc;
+    writer->meta.smallest = loam_bytes(writer->first_key.data, writer->first_key.len);
+    writer->meta.largest = last_key(writer);
+    rc = table_footer_put(&writer->sink, &footer, &writer->meta);
+    return rc < 0 ? rc : table_meta_copy(&writer->meta, meta);
+}
