@@ -5,9 +5,7 @@
 
 #include "base/mem.h"
 #include "base/status.h"
-#include "memtable/memtable.h"
 #include "os/pages.h"
-#include "os/thread.h"
 
 #include "base/poison.h"
 
@@ -24,66 +22,6 @@ _Static_assert(sizeof(struct arena_piece) <= ARENA_LINE_BYTES, "a piece's head i
 /* A larger piece has no place in memory; the bound keeps sums of sizes from wrapping. */
 #define RESERVE_BYTES_MAX (SIZE_MAX / 4)
 
-struct arena_pool {
-    struct mutex lock;          /* guards pieces */
-    struct arena_piece *pieces; /* all of ARENA_PIECE_BYTES */
-    _Atomic size_t bytes;       /* changed under the lock, read without */
-    size_t keep_bytes;
-};
-
-struct arena_pool *arena_pool_new(size_t keep_bytes)
-{
-    struct arena_pool *pool = mem_zalloc(sizeof *pool);
-    if (pool == NULL) return NULL;
-    mutex_init(&pool->lock);
-    pool->keep_bytes = keep_bytes;
-    return pool;
-}
-
-void arena_pool_free(struct arena_pool *pool)
-{
-    if (pool == NULL) return;
-    while (pool->pieces != NULL) {
-        struct arena_piece *piece = pool->pieces;
-        pool->pieces = piece->next;
-        pages_free(piece, ARENA_PIECE_BYTES);
-    }
-    mutex_deinit(&pool->lock);
-    mem_free(pool);
-}
-
-size_t arena_pool_bytes(const struct arena_pool *pool)
-{
-    return atomic_load_explicit(&pool->bytes, memory_order_relaxed);
-}
-
-static struct arena_piece *take_pooled_piece(struct arena_pool *pool)
-{
-    mutex_lock(&pool->lock);
-    struct arena_piece *piece = pool->pieces;
-    if (piece != NULL) {
-        pool->pieces = piece->next;
-        atomic_fetch_sub_explicit(&pool->bytes, ARENA_PIECE_BYTES, memory_order_relaxed);
-    }
-    mutex_unlock(&pool->lock);
-    return piece;
-}
-
-/* Returns false when the pool is full. */
-static bool give_piece_to_pool(struct arena_pool *pool, struct arena_piece *piece)
-{
-    mutex_lock(&pool->lock);
-    const size_t kept = atomic_load_explicit(&pool->bytes, memory_order_relaxed);
-    const bool room = kept < pool->keep_bytes && pool->keep_bytes - kept >= ARENA_PIECE_BYTES;
-    if (room) {
-        piece->next = pool->pieces;
-        pool->pieces = piece;
-        atomic_store_explicit(&pool->bytes, kept + ARENA_PIECE_BYTES, memory_order_relaxed);
-    }
-    mutex_unlock(&pool->lock);
-    return room;
-}
-
 void arena_init(struct arena *arena, struct arena_pool *pool)
 {
     *arena = (struct arena){.pool = pool, .next_piece_bytes = ARENA_FIRST_PIECE_BYTES};
@@ -96,7 +34,9 @@ void arena_deinit(struct arena *arena)
         arena->pieces = piece->next;
         if (piece->bytes < ARENA_PIECE_BYTES)
             mem_free(piece);
-        else if (piece->bytes > ARENA_PIECE_BYTES || !give_piece_to_pool(arena->pool, piece))
+        else if (piece->bytes == ARENA_PIECE_BYTES)
+            arena_pool_give(arena->pool, piece);
+        else
             pages_free(piece, piece->bytes);
     }
     arena_init(arena, arena->pool);
@@ -112,11 +52,10 @@ static size_t piece_bytes_for(const struct arena *arena, size_t bytes)
     return size;
 }
 
-static struct arena_piece *piece_of(struct arena *arena, size_t bytes)
+static struct arena_piece *new_piece(struct arena *arena, size_t bytes)
 {
     if (bytes < ARENA_PIECE_BYTES) return mem_alloc(bytes);
-    struct arena_piece *pooled = bytes == ARENA_PIECE_BYTES ? take_pooled_piece(arena->pool) : NULL;
-    return pooled != NULL ? pooled : pages_alloc(bytes);
+    return bytes == ARENA_PIECE_BYTES ? arena_pool_take(arena->pool) : pages_alloc(bytes);
 }
 
 static struct arena_area area_of(struct arena_piece *piece)
@@ -133,7 +72,7 @@ loam_status arena_reserve_slowly(struct arena *arena, size_t bytes)
 {
     if (bytes > RESERVE_BYTES_MAX) return failed(LOAM_NOMEM, "out of memory: %zu bytes", bytes);
     const size_t piece_bytes = piece_bytes_for(arena, bytes);
-    struct arena_piece *piece = piece_of(arena, piece_bytes);
+    struct arena_piece *piece = new_piece(arena, piece_bytes);
     if (piece == NULL) return LOAM_NOMEM;
     *piece = (struct arena_piece){.next = arena->pieces, .bytes = piece_bytes};
     arena->pieces = piece;

@@ -1,14 +1,15 @@
 /*
  * arena.h - memory that is handed out in order and given back all at once.
  *
- * Role: cells and nodes of one memtable. Cells are taken from the low end of a piece, nodes in whole
- *   cache lines from its high end, so that neither pays for the other's alignment. Pieces start at
- *   8 KiB and double to 2 MiB; those of 2 MiB come from the pool and return to it, because the first
- *   touch of fresh memory costs more than the writes that follow.
- * Invariants: (1) one thread takes; arena_bytes() may be asked by any. (2) What was taken stays where it is
- *   until deinit. (3) After arena_reserve(n), takings of n bytes together cannot fail, whatever their
- *   sizes: one of the two open areas holds all of them. More than n is a check.
- * In the picture: memtable layer, on os/pages.h; the pool is declared in memtable.h.
+ * Role: cells and nodes of one memtable. Cells are taken from the low end of a piece, nodes in
+ *   whole cache lines from its high end, so that neither pays for the other's alignment. Pieces
+ *   start at 8 KiB and double to 2 MiB; those of 2 MiB come from the pool and return to it,
+ *   because the first touch of fresh memory costs more than the writes that follow.
+ * Invariants: (1) one thread takes; arena_bytes() may be asked by any. (2) What was taken stays
+ *   where it is until deinit. (3) After arena_reserve(n), takings of n bytes together cannot
+ *   fail, whatever their sizes: one of the two open areas holds all of them. More than n is a
+ *   check.
+ * In the picture: memtable layer, on arena_pool.c and os/pages.h; under btree.c and memtable.c.
  */
 #ifndef LOAM_MEMTABLE_ARENA_H
 #define LOAM_MEMTABLE_ARENA_H
@@ -20,12 +21,11 @@
 #include <loam.h>
 
 #include "base/check.h"
+#include "memtable/arena_pool.h"
 
-#define ARENA_PIECE_BYTES ((size_t)2 << 20)
 #define ARENA_FIRST_PIECE_BYTES ((size_t)8 << 10)
 #define ARENA_LINE_BYTES 64u
 
-struct arena_pool;
 struct arena_piece;
 
 /* What is free of a piece. */

@@ -118,7 +118,8 @@ static struct btree_node *split_for(struct btree *tree, struct arena *arena,
     return right;
 }
 
-/* Locks the leaf, the full nodes above it and the first that is not; returns the depth of the last locked. */
+/* Locks the leaf, the full nodes above it and the first that is not; returns the depth of the
+   last locked. */
 static uint32_t lock_upwards(const struct btree_spot *spot)
 {
     uint32_t depth = spot->depth - 1;
@@ -175,9 +176,10 @@ void btree_add(struct btree *tree, struct arena *arena, const struct btree_spot 
 }
 
 /*
- * Splitting takes a full node, and between two splits of what was one node 31 keys must come; the nodes
- * that are full already may split at once. So a level of c nodes that gets n keys splits at most n times, and at
- * most c + n/16 + 3 times. A key splits no more than one node a level and adds one root.
+ * Splitting takes a full node, and between two splits of what was one node 31 keys must come; the
+ * nodes that are full already may split at once. So a level of c nodes that gets n keys splits at
+ * most n times, and at most c + n/16 + 3 times. A key splits no more than one node a level and
+ * adds one root.
  */
 size_t btree_growth_bytes(const struct btree *tree, uint64_t count)
 {
@@ -255,7 +257,8 @@ bool btree_back(const struct btree *tree, struct btree_place *place)
     return true;
 }
 
-/* The neighbour's slots are asked for when a leaf is entered, so that its cells can be when it ends. */
+/* The neighbour's slots are asked for when a leaf is entered, so that its cells can be when it
+   ends. */
 static void prefetch_forward(const struct btree_node *leaf, uint32_t index, uint32_t count)
 {
     const uint32_t ahead = index + CELLS_AHEAD;

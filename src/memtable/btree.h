@@ -3,10 +3,11 @@
  *
  * Role: leads a key to its leaf, splits what is full, walks leaves both ways.
  * Invariants: (1) a change that concerns several nodes locks them all before it begins and
- *   unlocks them when the last link is set; a reader takes a child's version and then looks again at the parent's
- *   (at the root: at the root pointer), so it never descends past a split it has not seen.
- *   (2) A leaf's `next` is always right. `prev` may lag behind a split and is believed only if that leaf's `next`
- *   leads back. (3) No leaf that readers reach is empty. (4) Nothing is ever removed: keys once found stay.
+ *   unlocks them when the last link is set; a reader takes a child's version and then looks again
+ *   at the parent's (at the root: at the root pointer), so it never descends past a split it has
+ *   not seen. (2) A leaf's `next` is always right. `prev` may lag behind a split and is believed
+ *   only if that leaf's `next` leads back. (3) No leaf that readers reach is empty. (4) Nothing
+ *   is ever removed: keys once found stay.
  * In the picture: memtable layer; memtable.c writes and reads it, memtable_iter.c walks it.
  */
 #ifndef LOAM_MEMTABLE_BTREE_H
@@ -52,9 +53,9 @@ struct btree_place {
     uint32_t version, index;
 };
 
-/* At the first key >= key; possibly behind the last key of its leaf, where by the time of btree_settle() the
-   writer may have put one that is smaller than key. The chain if the keys are equal, else NULL;
-   also for an empty tree, and place->leaf is then NULL. */
+/* At the first key >= key; possibly behind the last key of its leaf, where by the time of
+   btree_settle() the writer may have put one that is smaller than key. The chain if the keys are
+   equal, else NULL; also for an empty tree, and place->leaf is then NULL. */
 const struct cell *btree_find(const struct btree *tree, loam_slice key, struct btree_place *place);
 
 /* Before the first key, and behind the last. False when the tree is empty. */
@@ -63,7 +64,8 @@ bool btree_back(const struct btree *tree, struct btree_place *place);
 
 enum btree_step { BTREE_STEPPED, BTREE_END, BTREE_MOVED /* the place is stale: find again */ };
 
-/* Goes to the place's own key, or, if it is behind a leaf's last, to the next leaf's first: *chain. */
+/* Goes to the place's own key, or, if it is behind a leaf's last, to the next leaf's first:
+   *chain. */
 enum btree_step btree_settle(struct btree_place *place, const struct cell **chain);
 
 /* Goes to the key in front of the place: *chain. */

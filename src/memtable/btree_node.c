@@ -7,8 +7,8 @@
 
 #include "base/poison.h"
 
-/* A reader that meets a change spins this often (a change takes well under a microsecond) before it lets the
-   writer have the core. */
+/* A reader that meets a change spins this often (a change takes well under a microsecond) before
+   it lets the writer have the core. */
 #define SPINS_MAX 200
 
 /* Heads that have this many useful bytes fewer than they could are left as they are: renewing

@@ -1,11 +1,12 @@
 /*
  * cell.h - one version of one key in the memory of a memtable.
  *
- * Role: a head of 16 bytes, the key, the value. The versions of a key form a chain, newest first. A
- *   cell that has an older one is preceded by its links: the older cell, and one further back, so
- *   placed (skew-binary numbers, Myers 1983) that any version is found in logarithmic steps.
+ * Role: a head of 16 bytes, the key, the value. The versions of a key form a chain, newest first.
+ *   A cell that has an older one is preceded by its links: the older cell, and one further back,
+ *   so placed (skew-binary numbers, Myers 1983) that any version is found in logarithmic steps.
  *   The first version of a key, which is most of them, has no links and pays nothing.
- * Invariants: immutable once a reader can reach it; whoever reaches one reaches the whole chain behind it.
+ * Invariants: immutable once a reader can reach it; whoever reaches one reaches the whole chain
+ *   behind it.
  * In the picture: memtable layer; nodes point to cells, iterators hold them.
  */
 #ifndef LOAM_MEMTABLE_CELL_H

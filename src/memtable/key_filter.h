@@ -1,11 +1,11 @@
 /*
  * key_filter.h - says fast that a memtable does not hold a key.
  *
- * Role: a blocked Bloom filter: one 64-byte block per key, one bit in each of its 8 words. At 16 bits
- *   a key one absent key in a thousand passes.
- * Invariants: (1) a key that was added always passes. (2) One thread adds, any number ask; the words
- *   are relaxed atomics, because whoever must see a key has been told so through the tree or
- *   through a sequence number, with the order that carries.
+ * Role: a blocked Bloom filter: one 64-byte block per key, one bit in each of its 8 words. At 16
+ *   bits a key one absent key in a thousand passes.
+ * Invariants: (1) a key that was added always passes. (2) One thread adds, any number ask; the
+ *   words are relaxed atomics, because whoever must see a key has been told so through the tree
+ *   or through a sequence number, with the order that carries.
  * In the picture: memtable layer, of memory alone; the tables' filters are another format.
  */
 #ifndef LOAM_MEMTABLE_KEY_FILTER_H

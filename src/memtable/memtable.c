@@ -14,7 +14,7 @@
 
 /* From this many bytes of keys and values on a filter pays. */
 #define FILTER_FROM_BYTES (UINT64_C(256) << 10)
-/* What an entry takes beside its key and value: its head, and its share of nodes two thirds full. */
+/* What an entry takes beside its key and value: its head, its share of nodes two thirds full. */
 #define ENTRY_OVERHEAD_BYTES 40
 /* What a cell takes beside its key and value, when it was rounded up. */
 #define CELL_EXTRA_BYTES_MAX (CELL_HEAD_BYTES_MAX + 8)
@@ -49,7 +49,8 @@ void memtable_ref(struct memtable *memtable)
 void memtable_unref(struct memtable *memtable)
 {
     if (memtable == NULL) return;
-    /* Pairs with the other unrefs: the last one sees all that was done under the others' references. */
+    /* Pairs with the other unrefs: the last one sees all that was done under the others'
+       references. */
     const uint32_t refs = atomic_fetch_sub_explicit(&memtable->refs, 1, memory_order_acq_rel);
     check(refs > 0);
     if (refs > 1) return;
@@ -103,7 +104,7 @@ loam_status memtable_reserve(struct memtable *memtable, size_t entry_count, size
                                                btree_growth_bytes(&memtable->tree, entry_count));
 }
 
-static void count_entry(struct memtable *memtable, const struct entry *entry)
+static void count_added_entry(struct memtable *memtable, const struct entry *entry)
 {
     const uint64_t count = load_stat(&memtable->entry_count);
     const uint64_t payload = load_stat(&memtable->payload_bytes);
@@ -126,7 +127,7 @@ void memtable_add(struct memtable *memtable, const struct entry *entry, uint64_t
     if (filter != NULL && spot.newest == NULL) key_filter_add(filter, hash);
     void *memory = arena_take(&memtable->arena, cell_bytes(entry, spot.newest));
     btree_add(&memtable->tree, &memtable->arena, &spot, cell_put(memory, entry, spot.newest));
-    count_entry(memtable, entry);
+    count_added_entry(memtable, entry);
 }
 
 bool memtable_get(const struct memtable *memtable, loam_slice key, uint64_t hash, uint64_t seq,

@@ -1,52 +1,47 @@
 /*
- * memtable.h - the newest entries, sorted, in memory: a B+-tree with one writer and lock-free readers.
+ * memtable.h - the newest entries, sorted, in memory: a B+-tree of one writer and lock-free readers.
  *
- * Role: takes every write after the log has it; answers reads; is frozen when full and flushed to a table.
- *   Nodes of 64 slots hold 8-byte heads of the keys (after the node's common prefix) beside
- *   u32 or pointer slots, so a descent costs about one miss a level: 4-5 times a skip list's speed.
- *   One slot per key; behind it a chain of versions, newest first, with a second pointer
- *   that jumps, so that an old snapshot under a hot key costs logarithmic steps. Appending in key
- *   order skips the descent. A blocked Bloom filter (16 bits a key, 64-byte blocks) stands in front
- *   once the memtable holds 256 KiB: a miss in the tree costs more than a whole table read.
- * Invariants: (1) one thread adds at a time; any number read meanwhile, without a lock. Optimistic
- *   node versions (Bayer/Schkolnick's idea in Leis' form): slots are written before the count, nodes are filled before they are
- *   linked, a slot is replaced by one release store, a node that moves slots or splits bumps its version; readers
- *   check it and start again. All shared words are relaxed or acquire/release atomics. (2) Memory
- *   lives as long as the memtable: a reader can never follow a freed pointer. (3) After memtable_reserve()
- *   of enough room, memtable_add() cannot fail. (4) An entry is visible to readers with
- *   seq >= its own as soon as add returns; readers bound by a smaller seq never see it.
+ * Role: takes every write after the log has it; answers reads; is frozen when full and flushed to
+ *   a table. Nodes of 64 slots hold 8-byte heads of the keys (after the node's common prefix)
+ *   beside pointers, so a descent costs about one miss a level: 4-5 times a skip
+ *   list's speed. One slot per key; behind it a chain of versions, newest first, with a second
+ *   pointer that jumps, so that an old snapshot under a hot key costs logarithmic steps.
+ *   Appending in key order skips the descent. A blocked Bloom filter (16 bits a key, 64-byte
+ *   blocks) stands in front once the memtable holds 256 KiB: a miss in the tree costs more than a
+ *   whole table read.
+ * Invariants: (1) one thread adds at a time; any number read meanwhile, without a lock.
+ *   Optimistic node versions (Bayer/Schkolnick's idea in Leis' form): slots are written before
+ *   the count, nodes are filled before they are linked, a slot is replaced by one release store,
+ *   a node that moves slots or splits bumps its version; readers check it and start again. All
+ *   shared words are relaxed or acquire/release atomics. (2) Memory lives as long as the
+ *   memtable: a reader can never follow a freed pointer. (3) After memtable_reserve() of enough
+ *   room, memtable_add() cannot fail. (4) An entry is visible to readers with seq >= its own as
+ *   soon as add returns; readers bound by a smaller seq never see it.
  * In the picture: memtable layer, on record/ and os/pages.h; db/ owns it.
  */
 #ifndef LOAM_MEMTABLE_MEMTABLE_H
 #define LOAM_MEMTABLE_MEMTABLE_H
 
+#include "memtable/arena_pool.h"
 #include "record/iter.h"
 
 struct memtable;
-struct arena_pool;
 
-/*
- * Recycled 2 MiB pieces, shared by all memtables of a database; thread-safe. keep_bytes bounds what
- * it keeps for later; arena_pool_bytes() is what it keeps now.
- */
-struct arena_pool *arena_pool_new(size_t keep_bytes); /* NULL: out of memory */
-void arena_pool_free(struct arena_pool *pool);        /* after all memtables on it */
-size_t arena_pool_bytes(const struct arena_pool *pool);
-
-/* bytes_hint: the size at which it will be frozen, for the filter. Costs under 1 KiB until something is
-   added; its arena then starts at 8 KiB and doubles to 2 MiB pieces. Reference counted: new
-   returns one, the last unref frees. NULL: out of memory. */
+/* bytes_hint: the size at which it will be frozen, for the filter. Costs under 1 KiB until
+   something is added; its arena then starts at 8 KiB and doubles to 2 MiB pieces. Reference
+   counted: new returns one, the last unref frees. NULL: out of memory. */
 struct memtable *memtable_new(struct arena_pool *pool, size_t bytes_hint);
 void memtable_ref(struct memtable *memtable);
 void memtable_unref(struct memtable *memtable); /* accepts NULL */
 
-/* Writer only. Makes room for entry_count entries of payload_bytes keys and values together, whatever splits
-   they cause. LOAM_OK or LOAM_NOMEM; reserving again before adding replaces, it does not add up. */
+/* Writer only. Makes room for entry_count entries of payload_bytes keys and values together,
+   whatever splits they cause. LOAM_OK or LOAM_NOMEM; reserving again before adding replaces, it
+   does not add up. */
 LOAM_MUST loam_status memtable_reserve(struct memtable *memtable, size_t entry_count,
                                        size_t payload_bytes);
 
-/* Writer only, after a sufficient reserve (check). Copies key and value. seq is larger than that of any version of
-   the key that is there (check in debug builds); hash is hash_key(key). */
+/* Writer only, after a sufficient reserve (check). Copies key and value. seq is larger than that
+   of any version of the key that is there (check in debug builds); hash is hash_key(key). */
 void memtable_add(struct memtable *memtable, const struct entry *entry, uint64_t hash);
 
 /* The newest version of key with seq <= the given one, also a tombstone; slices live as long as the
@@ -54,8 +49,8 @@ void memtable_add(struct memtable *memtable, const struct entry *entry, uint64_t
 bool memtable_get(const struct memtable *memtable, loam_slice key, uint64_t hash, uint64_t seq,
                   struct entry *out);
 
-/* An iterator over it, also while it is written: it sees at least what was there when it moved. Takes
-   no reference: the caller's outlives it. Its slices live as long as the memtable. */
+/* An iterator over it, also while it is written: it sees at least what was there when it moved.
+   Takes no reference: the caller's outlives it. Its slices live as long as the memtable. */
 LOAM_MUST loam_status memtable_iter_new(const struct memtable *memtable, struct iter **out);
 
 struct memtable_stats {

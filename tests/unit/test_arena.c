@@ -1,5 +1,5 @@
 /*
- * test_arena.c - arenas keep what they promised, recycle their pieces and survive being out of memory.
+ * test_arena.c - arenas keep what they promised and survive being out of memory.
  */
 #include <setjmp.h>
 #include <stdarg.h>

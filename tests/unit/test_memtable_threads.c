@@ -67,7 +67,7 @@ static void get_what_is_there(struct scene *scene, struct rand *rand)
     atomic_fetch_add_explicit(&scene->got, 1, memory_order_relaxed);
 }
 
-/* Walks from somewhere and counts; all that was written before, in the range walked, must be met. */
+/* Walks from somewhere and counts: all that was written before, in that range, must be met. */
 static void walk_forward(struct scene *scene, struct iter *iter, struct rand *rand, uint64_t steps)
 {
     const uint64_t written = atomic_load_explicit(&scene->written, memory_order_acquire);

@@ -1,0 +1,77 @@
+/*
+ * arena_pool.c - pieces of memory between two memtables; see arena_pool.h.
+ */
+#include "memtable/arena_pool.h"
+
+#include <stdatomic.h>
+
+#include "base/mem.h"
+#include "os/pages.h"
+#include "os/thread.h"
+
+#include "base/poison.h"
+
+/* The first bytes of a piece that lies in the pool. */
+struct pooled_piece {
+    struct pooled_piece *next;
+};
+
+struct arena_pool {
+    struct mutex lock; /* guards pieces */
+    struct pooled_piece *pieces;
+    _Atomic size_t bytes; /* changed under the lock, read without */
+    size_t keep_bytes;
+};
+
+struct arena_pool *arena_pool_new(size_t keep_bytes)
+{
+    struct arena_pool *pool = mem_zalloc(sizeof *pool);
+    if (pool == NULL) return NULL;
+    mutex_init(&pool->lock);
+    pool->keep_bytes = keep_bytes;
+    return pool;
+}
+
+void arena_pool_free(struct arena_pool *pool)
+{
+    if (pool == NULL) return;
+    while (pool->pieces != NULL) {
+        struct pooled_piece *piece = pool->pieces;
+        pool->pieces = piece->next;
+        pages_free(piece, ARENA_PIECE_BYTES);
+    }
+    mutex_deinit(&pool->lock);
+    mem_free(pool);
+}
+
+size_t arena_pool_bytes(const struct arena_pool *pool)
+{
+    return atomic_load_explicit(&pool->bytes, memory_order_relaxed);
+}
+
+void *arena_pool_take(struct arena_pool *pool)
+{
+    mutex_lock(&pool->lock);
+    struct pooled_piece *piece = pool->pieces;
+    if (piece != NULL) {
+        pool->pieces = piece->next;
+        atomic_fetch_sub_explicit(&pool->bytes, ARENA_PIECE_BYTES, memory_order_relaxed);
+    }
+    mutex_unlock(&pool->lock);
+    return piece != NULL ? piece : pages_alloc(ARENA_PIECE_BYTES);
+}
+
+void arena_pool_give(struct arena_pool *pool, void *piece)
+{
+    struct pooled_piece *given = piece;
+    mutex_lock(&pool->lock);
+    const size_t kept = atomic_load_explicit(&pool->bytes, memory_order_relaxed);
+    const bool has_room = kept < pool->keep_bytes && pool->keep_bytes - kept >= ARENA_PIECE_BYTES;
+    if (has_room) {
+        given->next = pool->pieces;
+        pool->pieces = given;
+        atomic_store_explicit(&pool->bytes, kept + ARENA_PIECE_BYTES, memory_order_relaxed);
+    }
+    mutex_unlock(&pool->lock);
+    if (!has_room) pages_free(piece, ARENA_PIECE_BYTES);
+}
