@@ -14,13 +14,13 @@
 /* Longer prefixes are cut: heads then say less, whole keys decide. */
 #define PREFIX_BYTES_MAX 128
 
-/* The prefix stays this many bytes behind what the two foremost keys share, or the next key would leave it.
-   One that is left within so many moves was too long: the slack grows by a step. */
+/* The prefix stays this many bytes behind what the two foremost keys share, or the next key would
+   leave it. One that is left within so many moves was too long: the slack grows by a step. */
 #define SLACK_BYTES_STEP 4
 #define MOVES_PER_PREFIX_MIN 64
 
-/* One input in the heap. Its head is complemented when going backwards, so that the least head is always
-   the next entry. */
+/* One input in the heap. Its head is complemented when going backwards, so that the least head is
+   always the next entry. */
 struct merge_leg {
     uint64_t head;
     struct iter *input;
@@ -192,7 +192,8 @@ static loam_status place_input(struct iter *input, const struct merge_target *ta
     return LOAM_NOTFOUND;
 }
 
-/* Sorts a leg that has answered rc into the live or the ended ones; `next` is the first not sorted. */
+/* Sorts a leg that has answered rc into the live or the ended ones; `next` is the first not
+   sorted. */
 static void sort_leg(struct merge_iter *merge, size_t next, loam_status rc)
 {
     if (rc != LOAM_OK) return;
@@ -219,8 +220,8 @@ static loam_status step_input(const struct merge_iter *merge, struct iter *input
     return merge->turned == 0 ? input->ops->next(input) : input->ops->prev(input);
 }
 
-/* The same entry, the other direction: the other inputs go to their neighbours of it, and the one that holds
-   it, whose bytes the target is, steps last. */
+/* The same entry, the other direction: the other inputs go to their neighbours of it, and the one
+   that holds it, whose bytes the target is, steps last. */
 static loam_status turn_merge(struct merge_iter *merge)
 {
     const struct merge_target target = {
