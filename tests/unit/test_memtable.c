@@ -477,7 +477,7 @@ static void a_reserve_that_fails_leaves_it_as_it_was(void **state)
     (void)state;
     struct model model = new_model(1 << 20, 8);
     unsigned failures = 0;
-    for (unsigned i = 0; i < 5000; i++) {
+    for (unsigned i = 0; i < 9000; i++) {
         uint8_t key[MADE_KEY_BYTES + 1];
         const struct entry *entry =
             model_put(&model, key, make_random(key, i, rand_next(&model.rand)));
