@@ -172,7 +172,7 @@ loam_slice loam_iter_value(const loam_iter *it)
 
 /* ---- moving --------------------------------------------------------------------------------- */
 
-static loam_status stand(loam_iter *it, enum place place)
+static loam_status stand_at(loam_iter *it, enum place place)
 {
     it->place = place;
     return place == PLACE_ON_ENTRY ? LOAM_OK : LOAM_NOTFOUND;
@@ -202,13 +202,13 @@ static loam_status settle_forward(loam_iter *it, loam_status rc, bool has_seen)
     while (rc == LOAM_OK) {
         const struct entry *at = &it->inner->at;
         if (it->has_to && bytes_compare(at->key, slice_of(&it->to)) >= 0)
-            return stand(it, PLACE_BEYOND_LAST);
+            return stand_at(it, PLACE_BEYOND_LAST);
         const bool hidden =
             at->seq > it->seq || (has_seen && bytes_equal(at->key, slice_of(&it->seen)));
         if (!hidden && at->kind == ENTRY_PUT) {
             it->key = at->key;
             it->value = at->value;
-            return stand(it, PLACE_ON_ENTRY);
+            return stand_at(it, PLACE_ON_ENTRY);
         }
         if (!hidden) { /* a tombstone: older versions of its key are gone */
             rc = buf_set(&it->seen, at->key.data, at->key.len);
@@ -226,7 +226,7 @@ static loam_status settle_forward(loam_iter *it, loam_status rc, bool has_seen)
             rc = it->inner->ops->next(it->inner);
         }
     }
-    return rc == LOAM_NOTFOUND ? stand(it, PLACE_BEYOND_LAST) : stick(it, rc);
+    return rc == LOAM_NOTFOUND ? stand_at(it, PLACE_BEYOND_LAST) : stick(it, rc);
 }
 
 /* Copies the newest version at seq of the key under inner, and moves inner before the key. *found says whether it is a put. */
@@ -256,16 +256,16 @@ static loam_status settle_backward(loam_iter *it, loam_status rc)
     while (rc == LOAM_OK) {
         bool found;
         if (bytes_compare(it->inner->at.key, slice_of(&it->from)) < 0)
-            return stand(it, PLACE_BEFORE_FIRST);
+            return stand_at(it, PLACE_BEFORE_FIRST);
         rc = take_key_backward(it, &found);
         if (rc == LOAM_OK && found) {
             it->key = slice_of(&it->key_copy);
             it->value = slice_of(&it->value_copy);
-            return stand(it, PLACE_ON_ENTRY);
+            return stand_at(it, PLACE_ON_ENTRY);
         }
         if (rc == LOAM_OK && it->inner_beyond_front) rc = LOAM_NOTFOUND;
     }
-    return rc == LOAM_NOTFOUND ? stand(it, PLACE_BEFORE_FIRST) : stick(it, rc);
+    return rc == LOAM_NOTFOUND ? stand_at(it, PLACE_BEFORE_FIRST) : stick(it, rc);
 }
 
 static loam_status seek_forward(loam_iter *it, loam_slice key)

@@ -17,7 +17,7 @@ struct report {
     loam_status worst;
 };
 
-static void say(struct report *report, loam_status rc, const char *text)
+static void say_fault(struct report *report, loam_status rc, const char *text)
 {
     if (rc == LOAM_OK) return;
     if (report->worst == LOAM_OK || rc == LOAM_CORRUPT) report->worst = rc;
@@ -26,13 +26,13 @@ static void say(struct report *report, loam_status rc, const char *text)
 
 static void table_fault(void *ctx, const char *text)
 {
-    say(ctx, LOAM_CORRUPT, text);
+    say_fault(ctx, LOAM_CORRUPT, text);
 }
 
 static void verify_view(struct report *report, const struct view *view)
 {
     const loam_status rc = version_check(view->version);
-    if (rc < 0) say(report, rc, loam_errmsg());
+    if (rc < 0) say_fault(report, rc, loam_errmsg());
     for (uint32_t level = 0; level < LEVEL_COUNT; level++) {
         const struct level *runs = &view->version->levels[level];
         for (uint32_t i = 0; i < runs->run_count; i++) {
@@ -40,7 +40,8 @@ static void verify_view(struct report *report, const struct view *view)
                 const loam_status found =
                     table_verify(runs->runs[i]->tables[t].table, table_fault, report);
                 /* A fault was said by the table itself; what kept it from being read was not. */
-                if (found < 0) say(report, found, found == LOAM_CORRUPT ? NULL : loam_errmsg());
+                if (found < 0)
+                    say_fault(report, found, found == LOAM_CORRUPT ? NULL : loam_errmsg());
             }
         }
     }

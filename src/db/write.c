@@ -100,8 +100,8 @@ static bool log_is_full(const loam_db *db)
 
 /* Makes the collection's active memtable one with room. *wait is set to the reason for which the caller must let the lane go
    and wait. Lane held. */
-static loam_status make_room(loam_db *db, loam_coll *coll, uint32_t entry_count,
-                             uint64_t payload_bytes, const char **wait)
+static loam_status memtable_room(loam_db *db, loam_coll *coll, uint32_t entry_count,
+                                 uint64_t payload_bytes, const char **wait)
 {
     struct memrun *memrun = memrun_active(coll);
     loam_status rc = LOAM_OK;
@@ -137,8 +137,8 @@ static loam_status room_for_entries(loam_db *db, const struct commit *commit, co
 {
     if (commit->record_kind == RECORD_CHANGE) return LOAM_OK;
     if (commit->coll != NULL)
-        return make_room(db, commit->coll, commit->entry_count, commit->payload_bytes, wait);
-    return batch_make_room(db, commit, wait, make_room);
+        return memtable_room(db, commit->coll, commit->entry_count, commit->payload_bytes, wait);
+    return batch_make_room(db, commit, wait, memtable_room);
 }
 
 static loam_status room_for(loam_db *db, const struct commit *commit, const char **wait)
@@ -240,7 +240,7 @@ static loam_status write_commit(loam_db *db, const struct commit *commit, loam_d
 
 /* ---- one entry ------------------------------------------------------------------------------ */
 
-static loam_status check_entry(loam_slice key, loam_slice value)
+loam_status write_check_entry(loam_slice key, loam_slice value)
 {
     if ((key.data == NULL && key.len > 0) || (value.data == NULL && value.len > 0))
         return failed(LOAM_INVALID, "a slice with a length and no data");
@@ -253,17 +253,12 @@ static loam_status check_entry(loam_slice key, loam_slice value)
     return LOAM_OK;
 }
 
-loam_status write_check_entry(loam_slice key, loam_slice value)
-{
-    return check_entry(key, value);
-}
-
 static loam_status write_one(loam_db *db, loam_coll *coll, uint8_t kind, loam_slice key,
                              loam_slice value)
 {
     uint8_t head[1 + BATCH_HEAD_BYTES_MAX];
     loam_status rc = db_check_coll(db, &coll);
-    if (rc == LOAM_OK) rc = check_entry(key, value);
+    if (rc == LOAM_OK) rc = write_check_entry(key, value);
     if (rc < 0) return rc;
     head[0] = 1; /* the entry count, as a varint */
     const size_t head_bytes = 1 + batch_head_put(head + 1, kind, coll->id, key.len, value.len);

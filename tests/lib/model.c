@@ -1,0 +1,292 @@
+/*
+ * model.c - what a store must hold; see model.h.
+ */
+#include "lib/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+
+struct pair {
+    loam_slice key, value;
+};
+
+struct table_of {
+    char *name;
+    struct pair *pairs;
+    size_t count, cap;
+};
+
+struct model {
+    struct table_of *tables;
+    size_t count;
+};
+
+static char message[400];
+
+static void *keep(const void *bytes, size_t len)
+{
+    void *copy = malloc(len + 1);
+    if (copy == NULL) abort();
+    if (len > 0) memcpy(copy, bytes, len);
+    return copy;
+}
+
+static struct table_of *find(const struct model *model, const char *coll)
+{
+    for (size_t i = 0; i < model->count; i++)
+        if (strcmp(model->tables[i].name, coll) == 0) return &model->tables[i];
+    return NULL;
+}
+
+struct model *model_new(void)
+{
+    struct model *model = calloc(1, sizeof *model);
+    if (model == NULL) abort();
+    model_create(model, "default");
+    return model;
+}
+
+static void clear_table(struct table_of *table)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        free((void *)(uintptr_t)table->pairs[i].key.data);
+        free((void *)(uintptr_t)table->pairs[i].value.data);
+    }
+    free(table->pairs);
+    free(table->name);
+}
+
+void model_free(struct model *model)
+{
+    if (model == NULL) return;
+    for (size_t i = 0; i < model->count; i++)
+        clear_table(&model->tables[i]);
+    free(model->tables);
+    free(model);
+}
+
+struct model *model_copy(const struct model *model)
+{
+    struct model *copy = calloc(1, sizeof *copy);
+    if (copy == NULL) abort();
+    for (size_t i = 0; i < model->count; i++) {
+        const struct table_of *from = &model->tables[i];
+        model_create(copy, from->name);
+        for (size_t p = 0; p < from->count; p++)
+            model_put(copy, from->name, from->pairs[p].key, from->pairs[p].value);
+    }
+    return copy;
+}
+
+bool model_has(const struct model *model, const char *coll)
+{
+    return find(model, coll) != NULL;
+}
+
+void model_create(struct model *model, const char *coll)
+{
+    size_t at = 0;
+    while (at < model->count && strcmp(model->tables[at].name, coll) < 0)
+        at++;
+    model->tables = realloc(model->tables, (model->count + 1) * sizeof *model->tables);
+    if (model->tables == NULL) abort();
+    memmove(model->tables + at + 1, model->tables + at,
+            (model->count - at) * sizeof *model->tables);
+    model->tables[at] = (struct table_of){.name = keep(coll, strlen(coll) + 1)};
+    model->count++;
+}
+
+static struct table_of take_out(struct model *model, const char *coll)
+{
+    struct table_of *table = find(model, coll), taken = *table;
+    const size_t at = (size_t)(table - model->tables);
+    model->count--;
+    memmove(table, table + 1, (model->count - at) * sizeof *table);
+    return taken;
+}
+
+void model_drop(struct model *model, const char *coll)
+{
+    struct table_of table = take_out(model, coll);
+    clear_table(&table);
+}
+
+void model_rename(struct model *model, const char *from, const char *to)
+{
+    struct table_of table = take_out(model, from);
+    model_create(model, to);
+    struct table_of *renamed = find(model, to);
+    free(table.name);
+    table.name = renamed->name;
+    *renamed = table;
+}
+
+size_t model_coll_count(const struct model *model)
+{
+    return model->count;
+}
+
+const char *model_coll_at(const struct model *model, size_t index)
+{
+    return model->tables[index].name;
+}
+
+static size_t lower(const struct table_of *table, loam_slice key)
+{
+    size_t low = 0, high = table->count;
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+        if (bytes_compare(table->pairs[middle].key, key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+void model_put(struct model *model, const char *coll, loam_slice key, loam_slice value)
+{
+    struct table_of *table = find(model, coll);
+    const size_t at = lower(table, key);
+    const loam_slice kept = loam_bytes(keep(value.data, value.len), value.len);
+    if (at < table->count && bytes_equal(table->pairs[at].key, key)) {
+        free((void *)(uintptr_t)table->pairs[at].value.data);
+        table->pairs[at].value = kept;
+        return;
+    }
+    if (table->count == table->cap) {
+        table->cap = table->cap == 0 ? 64 : table->cap * 2;
+        table->pairs = realloc(table->pairs, table->cap * sizeof *table->pairs);
+        if (table->pairs == NULL) abort();
+    }
+    memmove(table->pairs + at + 1, table->pairs + at, (table->count - at) * sizeof *table->pairs);
+    table->pairs[at] = (struct pair){loam_bytes(keep(key.data, key.len), key.len), kept};
+    table->count++;
+}
+
+void model_delete(struct model *model, const char *coll, loam_slice key)
+{
+    struct table_of *table = find(model, coll);
+    const size_t at = lower(table, key);
+    if (at == table->count || !bytes_equal(table->pairs[at].key, key)) return;
+    free((void *)(uintptr_t)table->pairs[at].key.data);
+    free((void *)(uintptr_t)table->pairs[at].value.data);
+    table->count--;
+    memmove(table->pairs + at, table->pairs + at + 1, (table->count - at) * sizeof *table->pairs);
+}
+
+bool model_get(const struct model *model, const char *coll, loam_slice key, loam_slice *value)
+{
+    const struct table_of *table = find(model, coll);
+    const size_t at = lower(table, key);
+    if (at == table->count || !bytes_equal(table->pairs[at].key, key)) return false;
+    *value = table->pairs[at].value;
+    return true;
+}
+
+size_t model_count(const struct model *model, const char *coll)
+{
+    return find(model, coll)->count;
+}
+
+void model_at(const struct model *model, const char *coll, size_t index, loam_slice *key,
+              loam_slice *value)
+{
+    const struct table_of *table = find(model, coll);
+    *key = table->pairs[index].key;
+    *value = table->pairs[index].value;
+}
+
+size_t model_lower(const struct model *model, const char *coll, loam_slice key)
+{
+    return lower(find(model, coll), key);
+}
+
+/* ---- comparing with a database --------------------------------------------------------------- */
+
+struct names {
+    const struct model *model;
+    size_t index;
+    bool differ;
+};
+
+static void take_name(void *ctx, const char *name)
+{
+    struct names *names = ctx;
+    if (names->index >= names->model->count ||
+        strcmp(names->model->tables[names->index].name, name) != 0)
+        names->differ = true;
+    names->index++;
+}
+
+static const char *complain(const char *coll, const char *what, size_t at, loam_status rc)
+{
+    snprintf(message, sizeof message, "%s: %s at %zu: %s %s", coll, what, at, loam_status_name(rc),
+             rc < 0 ? loam_errmsg() : "");
+    return message;
+}
+
+static const char *walk(const struct table_of *table, loam_iter *it, bool backward)
+{
+    for (size_t i = 0; i <= table->count; i++) {
+        const loam_status rc = backward ? loam_iter_prev(it) : loam_iter_next(it);
+        if (i == table->count)
+            return rc == LOAM_NOTFOUND ? NULL : complain(table->name, "no end", i, rc);
+        const struct pair *pair = &table->pairs[backward ? table->count - 1 - i : i];
+        if (rc != LOAM_OK) return complain(table->name, "early end", i, rc);
+        if (!bytes_equal(loam_iter_key(it), pair->key))
+            return complain(table->name, backward ? "key backward" : "key forward", i, rc);
+        if (!bytes_equal(loam_iter_value(it), pair->value))
+            return complain(table->name, backward ? "value backward" : "value forward", i, rc);
+    }
+    return NULL;
+}
+
+static const char *get_each(const struct table_of *table, loam_db *db, loam_coll *coll,
+                            const loam_snapshot *snap)
+{
+    loam_buf value = {0};
+    const char *differs = NULL;
+    for (size_t i = 0; i < table->count && differs == NULL; i++) {
+        const loam_status rc = loam_get_at(db, coll, snap, table->pairs[i].key, &value);
+        if (rc != LOAM_OK || !bytes_equal(loam_bytes(value.data, value.len), table->pairs[i].value))
+            differs = complain(table->name, "get", i, rc);
+    }
+    loam_buf_free(&value);
+    return differs;
+}
+
+static const char *table_differs(const struct table_of *table, loam_db *db,
+                                 const loam_snapshot *snap)
+{
+    loam_coll *coll;
+    loam_iter *it;
+    const loam_range range = {.at = snap};
+    loam_status rc = loam_collection(db, table->name, &coll);
+    if (rc != LOAM_OK) return complain(table->name, "missing", 0, rc);
+    rc = loam_iter_open(db, coll, &range, &it);
+    if (rc != LOAM_OK) return complain(table->name, "iterator", 0, rc);
+    const char *differs = walk(table, it, false);
+    if (differs == NULL) differs = walk(table, it, true);
+    loam_iter_close(it);
+    return differs != NULL ? differs : get_each(table, db, coll, snap);
+}
+
+const char *model_differs(const struct model *model, loam_db *db, const loam_snapshot *snap)
+{
+    struct names names = {.model = model};
+    if (snap == NULL) { /* collections are not part of snapshots */
+        const loam_status rc = loam_collections(db, take_name, &names);
+        if (rc != LOAM_OK) return complain("collections", "list", 0, rc);
+        if (names.differ || names.index != model->count)
+            return complain("collections", "differ", names.index, LOAM_OK);
+    }
+    for (size_t i = 0; i < model->count; i++) {
+        const char *differs = table_differs(&model->tables[i], db, snap);
+        if (differs != NULL) return differs;
+    }
+    return NULL;
+}

@@ -1,0 +1,40 @@
+/*
+ * model.h - what a store must hold, as plainly as it can be said: named sorted arrays.
+ *
+ * Role: the oracle of the model, crash and kill suites. Every operation is a scan or a memmove; nothing here is clever.
+ * In the picture: tests only.
+ */
+#ifndef LOAM_TESTS_LIB_MODEL_H
+#define LOAM_TESTS_LIB_MODEL_H
+
+#include <loam.h>
+
+struct model;
+
+struct model *model_new(void); /* holds an empty "default" */
+struct model *model_copy(const struct model *model);
+void model_free(struct model *model);
+
+bool model_has(const struct model *model, const char *coll);
+void model_create(struct model *model, const char *coll);
+void model_drop(struct model *model, const char *coll);
+void model_rename(struct model *model, const char *from, const char *to);
+size_t model_coll_count(const struct model *model);
+const char *model_coll_at(const struct model *model, size_t index); /* in order of names */
+
+void model_put(struct model *model, const char *coll, loam_slice key, loam_slice value);
+void model_delete(struct model *model, const char *coll, loam_slice key);
+/* NULL data when it is not there. */
+bool model_get(const struct model *model, const char *coll, loam_slice key, loam_slice *value);
+
+/* Entries of a collection in order of keys; lower is the first index with key >= key. */
+size_t model_count(const struct model *model, const char *coll);
+void model_at(const struct model *model, const char *coll, size_t index, loam_slice *key,
+              loam_slice *value);
+size_t model_lower(const struct model *model, const char *coll, loam_slice key);
+
+/* NULL when the database, at snap or now, holds exactly what the model does, read forward, backward and key by key; else a
+   sentence about the first difference, in static storage. */
+const char *model_differs(const struct model *model, loam_db *db, const loam_snapshot *snap);
+
+#endif

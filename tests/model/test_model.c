@@ -1,0 +1,533 @@
+/*
+ * test_model.c - random histories against a sorted array, on a simulated disk, with tiny memtables and pages.
+ *
+ * A history is a seed: options, operations, the order of background work, deaths and losses of power all follow from it. SEED=n
+ * replays one; OPS=n sets the operations in all. After a death every commit must be there; after a loss of power, a prefix of the
+ * commits that reaches at least to the last one that was promised.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/rand.h"
+#include "db/db.h"
+#include "lib/model.h"
+#include "lib/simdisk.h"
+
+enum { COLLS = 6, SNAPSHOTS = 3, HISTORY_OPS = 3000, PENDING_MAX = 4000 };
+
+static const char *const NAMES[COLLS] = {"default", "a", "b", "users", "zz", "\xc3\xa9t\xc3\xa9"};
+
+struct step {  /* one entry of a commit, to be applied to a model again */
+    char what; /* p put, d delete, + create, - drop, r rename */
+    bool last; /* of its commit */
+    uint8_t coll, to;
+    loam_slice key, value;
+};
+
+struct history {
+    uint64_t seed;
+    struct rand rand;
+    struct simdisk *disk;
+    loam_db *db;
+    loam_options options;
+    struct db_world world;
+    struct model *model;   /* all that was acknowledged */
+    struct model *durable; /* what must survive a loss of power; pending brings it to model */
+    struct step pending[PENDING_MAX];
+    size_t pending_count;
+    loam_snapshot *snaps[SNAPSHOTS];
+    struct model *snap_models[SNAPSHOTS];
+    size_t key_space;
+    uint64_t ops, deaths, losses, reopens;
+};
+
+#define expect(h, condition)                                                                       \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            fail_msg("SEED=%llu after %llu operations: %s (%s)", (unsigned long long)(h)->seed,    \
+                     (unsigned long long)(h)->ops, #condition, loam_errmsg());                     \
+    } while (0)
+
+/* ---- keys, values ---------------------------------------------------------------------------- */
+
+static uint8_t *random_bytes(struct history *h, size_t len)
+{
+    uint8_t *bytes = malloc(len + 1);
+    const uint64_t pattern = rand_next(&h->rand);
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = (uint8_t)(pattern >> (i % 8 * 8)) ^ (uint8_t)(i / 8);
+    return bytes;
+}
+
+static loam_slice random_key(struct history *h)
+{
+    const uint64_t number = rand_below(&h->rand, h->key_space);
+    char *text = malloc(700);
+    size_t len;
+    switch (number % 11) {
+    case 0:
+        len = (size_t)snprintf(text, 700, "%08llu", (unsigned long long)number);
+        break;
+    case 1: /* long, with a long common prefix */
+        memset(text, 'x', 500);
+        len = 500 + (size_t)snprintf(text + 500, 100, "%llu", (unsigned long long)number);
+        break;
+    case 2: /* short and binary, the empty one among them */
+        len = (size_t)(number / 11 % 4);
+        memset(text, (int)(number / 44 % 3) * 127 + (number % 2 ? 1 : 0), 4);
+        break;
+    default:
+        len = (size_t)snprintf(text, 700, "key/%06llu",
+                               (unsigned long long)(number * 7919 % 1000000));
+    }
+    return loam_bytes(text, len);
+}
+
+static loam_slice random_value(struct history *h)
+{
+    const uint64_t kind = rand_below(&h->rand, 200);
+    const size_t len = kind == 0   ? (size_t)rand_below(&h->rand, 200000)
+                       : kind < 10 ? (size_t)rand_below(&h->rand, 9000)
+                                   : (size_t)rand_below(&h->rand, 120);
+    return loam_bytes(random_bytes(h, len), len);
+}
+
+/* ---- the two pictures ------------------------------------------------------------------------ */
+
+static void apply(struct model *model, const struct step *step)
+{
+    const char *coll = NAMES[step->coll];
+    switch (step->what) {
+    case 'p':
+        model_put(model, coll, step->key, step->value);
+        break;
+    case 'd':
+        model_delete(model, coll, step->key);
+        break;
+    case '+':
+        model_create(model, coll);
+        break;
+    case '-':
+        model_drop(model, coll);
+        break;
+    default:
+        model_rename(model, coll, NAMES[step->to]);
+    }
+}
+
+static void free_steps(struct history *h, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free((void *)(uintptr_t)h->pending[i].key.data);
+        free((void *)(uintptr_t)h->pending[i].value.data);
+    }
+    memmove(h->pending, h->pending + count, (h->pending_count - count) * sizeof *h->pending);
+    h->pending_count -= count;
+}
+
+/* All that was committed so far is now promised to survive a loss of power. */
+static void now_durable(struct history *h)
+{
+    for (size_t i = 0; i < h->pending_count; i++)
+        apply(h->durable, &h->pending[i]);
+    free_steps(h, h->pending_count);
+}
+
+static void committed(struct history *h, const struct step *steps, size_t count, bool durable)
+{
+    if (h->pending_count + count > PENDING_MAX) {
+        expect(h, loam_sync(h->db) == LOAM_OK);
+        now_durable(h);
+    }
+    for (size_t i = 0; i < count; i++) {
+        apply(h->model, &steps[i]);
+        h->pending[h->pending_count] = steps[i];
+        h->pending[h->pending_count++].last = i + 1 == count;
+    }
+    if (durable) now_durable(h);
+}
+
+/* ---- opening, dying -------------------------------------------------------------------------- */
+
+static void choose_options(struct history *h)
+{
+    static const uint32_t runs[] = {1, 2, 3, 8};
+    static const uint64_t memtables[] = {16 << 10, 24 << 10, 64 << 10, 1 << 20};
+    h->options = loam_options_default();
+    h->options.memory_bytes = 4 << 20;
+    h->options.memtable_bytes = memtables[rand_below(&h->rand, 4)];
+    h->options.runs_per_level = runs[rand_below(&h->rand, 4)];
+    h->options.filter_bits_per_key = rand_below(&h->rand, 3) == 0 ? LOAM_NO_FILTER : 10;
+    h->options.durability = (loam_durability)(1 + rand_below(&h->rand, 3));
+    h->world = (struct db_world){.sys = simdisk_table(h->disk),
+                                 .threaded = false,
+                                 .mapped_log = rand_below(&h->rand, 2) == 0,
+                                 .page_bytes = rand_below(&h->rand, 2) == 0 ? 256 : 4096,
+                                 .seed = rand_next(&h->rand)};
+}
+
+static void open_db(struct history *h)
+{
+    choose_options(h);
+    expect(h, db_open_in(&h->world, "db", &h->options, &h->db) == LOAM_OK);
+}
+
+static void close_snapshot(struct history *h, size_t i)
+{
+    loam_snapshot_close(h->snaps[i]);
+    model_free(h->snap_models[i]);
+    h->snaps[i] = NULL;
+    h->snap_models[i] = NULL;
+}
+
+static void close_snapshots(struct history *h)
+{
+    for (size_t i = 0; i < SNAPSHOTS; i++)
+        close_snapshot(h, i);
+}
+
+static void check_all(struct history *h)
+{
+    const char *differs = model_differs(h->model, h->db, NULL);
+    if (differs != NULL)
+        fail_msg("SEED=%llu after %llu operations: %s", (unsigned long long)h->seed,
+                 (unsigned long long)h->ops, differs);
+}
+
+static void reopen(struct history *h)
+{
+    close_snapshots(h);
+    expect(h, loam_close(h->db) == LOAM_OK);
+    now_durable(h);
+    if (rand_below(&h->rand, 3) == 0) {
+        simdisk_kill(h->disk);
+        simdisk_power_loss(h->disk, (enum simdisk_loss)rand_below(&h->rand, SIMDISK_LOSSES));
+    }
+    h->reopens++;
+    open_db(h);
+    check_all(h);
+}
+
+/* The process is gone: what is left of the handle is freed on a dead disk. */
+static void die(struct history *h)
+{
+    simdisk_kill(h->disk);
+    close_snapshots(h);
+    const loam_status rc = loam_close(h->db);
+    (void)rc;
+}
+
+static void killed(struct history *h)
+{
+    die(h);
+    h->deaths++;
+    open_db(h);
+    check_all(h);
+}
+
+/* Finds the commit up to which the store came back, and goes on from there. */
+static void power_lost(struct history *h)
+{
+    die(h);
+    simdisk_power_loss(h->disk, (enum simdisk_loss)rand_below(&h->rand, SIMDISK_LOSSES));
+    h->losses++;
+    open_db(h);
+    const char *differs = model_differs(h->durable, h->db, NULL);
+    size_t at = 0;
+    while (differs != NULL && at < h->pending_count) {
+        do {
+            apply(h->durable, &h->pending[at]);
+        } while (!h->pending[at++].last);
+        differs = model_differs(h->durable, h->db, NULL);
+    }
+    if (differs != NULL)
+        fail_msg("SEED=%llu after %llu operations: no commit fits: %s", (unsigned long long)h->seed,
+                 (unsigned long long)h->ops, differs);
+    model_free(h->model);
+    h->model = model_copy(h->durable);
+    free_steps(h, h->pending_count);
+    /* What was read is shown; from now on it has to stay. */
+}
+
+/* ---- operations ------------------------------------------------------------------------------ */
+
+static uint8_t random_coll(struct history *h)
+{
+    for (;;) {
+        const uint8_t coll = (uint8_t)rand_below(&h->rand, COLLS);
+        if (model_has(h->model, NAMES[coll])) return coll;
+    }
+}
+
+static loam_coll *handle(struct history *h, uint8_t coll)
+{
+    loam_coll *out;
+    expect(h, loam_collection(h->db, NAMES[coll], &out) == LOAM_OK);
+    return out;
+}
+
+static bool commits_durably(const struct history *h, loam_durability how)
+{
+    return (how == LOAM_DURABLE_DEFAULT ? h->options.durability : how) == LOAM_DURABLE_COMMIT;
+}
+
+static void write_one(struct history *h)
+{
+    struct step step = {.what = rand_below(&h->rand, 4) == 0 ? 'd' : 'p', .coll = random_coll(h)};
+    step.key = random_key(h);
+    if (step.what == 'p') {
+        step.value = random_value(h);
+        expect(h, loam_put(h->db, handle(h, step.coll), step.key, step.value) == LOAM_OK);
+    } else {
+        expect(h, loam_delete(h->db, handle(h, step.coll), step.key) == LOAM_OK);
+    }
+    committed(h, &step, 1, commits_durably(h, LOAM_DURABLE_DEFAULT));
+}
+
+static void write_batch(struct history *h)
+{
+    enum { MOST = 30 };
+    struct step steps[MOST];
+    const size_t count = 1 + (size_t)rand_below(&h->rand, MOST);
+    const loam_durability how = (loam_durability)rand_below(&h->rand, 4);
+    loam_batch *batch = loam_batch_new();
+    for (size_t i = 0; i < count; i++) {
+        steps[i] = (struct step){.what = rand_below(&h->rand, 3) == 0 ? 'd' : 'p',
+                                 .coll = random_coll(h),
+                                 .key = random_key(h)};
+        if (steps[i].what == 'p') steps[i].value = random_value(h);
+        const loam_status rc =
+            steps[i].what == 'p'
+                ? loam_batch_put(batch, handle(h, steps[i].coll), steps[i].key, steps[i].value)
+                : loam_batch_delete(batch, handle(h, steps[i].coll), steps[i].key);
+        expect(h, rc == LOAM_OK);
+    }
+    expect(h, loam_write(h->db, batch, how) == LOAM_OK);
+    loam_batch_free(batch);
+    committed(h, steps, count, commits_durably(h, how));
+}
+
+static void read_one(struct history *h)
+{
+    const uint8_t coll = random_coll(h);
+    const loam_slice key = random_key(h);
+    loam_slice expected;
+    loam_buf value = {0};
+    const bool there = model_get(h->model, NAMES[coll], key, &expected);
+    const loam_status rc = loam_get(h->db, handle(h, coll), key, &value);
+    expect(h, rc == (there ? LOAM_OK : LOAM_NOTFOUND));
+    expect(h, loam_exists(h->db, handle(h, coll), key) == rc);
+    if (there)
+        expect(h, value.len == expected.len && memcmp(value.data, expected.data, value.len) == 0);
+    loam_buf_free(&value);
+    free((void *)(uintptr_t)key.data);
+}
+
+/* A walk with turns, within bounds, against an index into the model. */
+static void walk(struct history *h)
+{
+    const uint8_t coll = random_coll(h);
+    const char *name = NAMES[coll];
+    const loam_slice from = random_key(h), to = random_key(h), target = random_key(h);
+    const bool bounded = rand_below(&h->rand, 2) == 0;
+    const loam_range range = {.from = bounded ? from : loam_bytes(NULL, 0),
+                              .to = bounded ? to : loam_bytes(NULL, 0),
+                              .flags = rand_below(&h->rand, 4) == 0 ? LOAM_KEYS_ONLY : 0};
+    const size_t low = bounded ? model_lower(h->model, name, from) : 0;
+    size_t high =
+        bounded && to.len > 0 ? model_lower(h->model, name, to) : model_count(h->model, name);
+    if (high < low) high = low;
+    loam_iter *it;
+    expect(h, loam_iter_open(h->db, handle(h, coll), &range, &it) == LOAM_OK);
+    size_t at = model_lower(h->model, name, target); /* where a seek must land */
+    if (at < low) at = low;
+    loam_status rc = loam_iter_seek(it, target);
+    for (int moves = 0; moves < 40; moves++) {
+        if (at < low || at >= high || at == SIZE_MAX) {
+            expect(h, rc == LOAM_NOTFOUND);
+            break;
+        }
+        loam_slice key, value;
+        model_at(h->model, name, at, &key, &value);
+        expect(h, rc == LOAM_OK && loam_iter_key(it).len == key.len &&
+                      memcmp(loam_iter_key(it).data, key.data, key.len) == 0);
+        if (range.flags == 0)
+            expect(h, loam_iter_value(it).len == value.len &&
+                          memcmp(loam_iter_value(it).data, value.data, value.len) == 0);
+        const bool forward = rand_below(&h->rand, 8) != 0;
+        at = forward ? at + 1 : at - 1;
+        rc = forward ? loam_iter_next(it) : loam_iter_prev(it);
+    }
+    loam_iter_close(it);
+    free((void *)(uintptr_t)from.data);
+    free((void *)(uintptr_t)to.data);
+    free((void *)(uintptr_t)target.data);
+}
+
+static void seek_back(struct history *h)
+{
+    const uint8_t coll = random_coll(h);
+    const loam_slice target = random_key(h);
+    loam_slice key, value;
+    loam_iter *it;
+    size_t at = model_lower(h->model, NAMES[coll], target);
+    const bool exact = model_get(h->model, NAMES[coll], target, &value);
+    expect(h, loam_iter_open(h->db, handle(h, coll), NULL, &it) == LOAM_OK);
+    const loam_status rc = loam_iter_seek_back(it, target);
+    if (!exact && at == 0) {
+        expect(h, rc == LOAM_NOTFOUND);
+    } else {
+        model_at(h->model, NAMES[coll], exact ? at : at - 1, &key, &value);
+        expect(h, rc == LOAM_OK && loam_iter_key(it).len == key.len &&
+                      memcmp(loam_iter_key(it).data, key.data, key.len) == 0);
+    }
+    loam_iter_close(it);
+    free((void *)(uintptr_t)target.data);
+}
+
+static void use_snapshot(struct history *h)
+{
+    const size_t i = (size_t)rand_below(&h->rand, SNAPSHOTS);
+    if (h->snaps[i] == NULL) {
+        expect(h, loam_snapshot_open(h->db, &h->snaps[i]) == LOAM_OK);
+        h->snap_models[i] = model_copy(h->model);
+        return;
+    }
+    const char *differs = model_differs(h->snap_models[i], h->db, h->snaps[i]);
+    if (differs != NULL)
+        fail_msg("SEED=%llu after %llu operations: snapshot: %s", (unsigned long long)h->seed,
+                 (unsigned long long)h->ops, differs);
+    if (rand_below(&h->rand, 2) == 0) close_snapshot(h, i);
+}
+
+static void change_collections(struct history *h)
+{
+    struct step step = {.coll = (uint8_t)(1 + rand_below(&h->rand, COLLS - 1)),
+                        .to = (uint8_t)(1 + rand_below(&h->rand, COLLS - 1))};
+    const char *name = NAMES[step.coll], *to = NAMES[step.to];
+    if (!model_has(h->model, name)) {
+        expect(h, loam_drop(h->db, name) == LOAM_NOTFOUND);
+        expect(h, loam_rename(h->db, name, "new") == LOAM_NOTFOUND);
+        expect(h, loam_create(h->db, name, NULL, NULL) == LOAM_OK);
+        step.what = '+';
+    } else if (rand_below(&h->rand, 2) == 0 && step.to != step.coll) {
+        const bool taken = model_has(h->model, to);
+        expect(h, loam_rename(h->db, name, to) == (taken ? LOAM_EXISTS : LOAM_OK));
+        if (taken) return;
+        step.what = 'r';
+    } else {
+        expect(h, loam_create(h->db, name, NULL, NULL) == LOAM_EXISTS);
+        expect(h, loam_drop(h->db, name) == LOAM_OK);
+        step.what = '-';
+    }
+    close_snapshots(h); /* a model's snapshot knows collections by name, a store's does not */
+    committed(h, &step, 1, true);
+}
+
+static void operate(struct history *h)
+{
+    const uint64_t choice = rand_below(&h->rand, 1000);
+    h->ops++;
+    if (choice < 500) {
+        write_one(h);
+    } else if (choice < 600) {
+        write_batch(h);
+    } else if (choice < 750) {
+        read_one(h);
+    } else if (choice < 830) {
+        walk(h);
+    } else if (choice < 850) {
+        seek_back(h);
+    } else if (choice < 880) {
+        use_snapshot(h);
+    } else if (choice < 895) {
+        expect(h, loam_flush(h->db, handle(h, random_coll(h))) == LOAM_OK);
+    } else if (choice < 900) {
+        expect(h, loam_compact(h->db, handle(h, random_coll(h)), NULL) == LOAM_OK);
+    } else if (choice < 960) {
+        (void)jobs_run_one(h->db);
+    } else if (choice < 970) {
+        change_collections(h);
+    } else if (choice < 980) {
+        expect(h, loam_sync(h->db) == LOAM_OK);
+        now_durable(h);
+    } else if (choice < 984) {
+        reopen(h);
+    } else if (choice < 988) {
+        killed(h);
+    } else if (choice < 994) {
+        power_lost(h);
+    } else if (choice < 995) {
+        expect(h, loam_verify_open(h->db, NULL, NULL) == LOAM_OK);
+    } else {
+        check_all(h);
+    }
+}
+
+static struct history *history_new(uint64_t seed)
+{
+    struct history *h = calloc(1, sizeof *h);
+    h->seed = seed;
+    h->rand.state = seed;
+    h->disk = simdisk_new(seed);
+    h->model = model_new();
+    h->durable = model_new();
+    h->key_space = 20 + (size_t)rand_below(&h->rand, 3000);
+    open_db(h);
+    return h;
+}
+
+static void history_end(struct history *h)
+{
+    check_all(h);
+    close_snapshots(h);
+    expect(h, loam_close(h->db) == LOAM_OK);
+    free_steps(h, h->pending_count);
+    model_free(h->model);
+    model_free(h->durable);
+    simdisk_free(h->disk);
+    free(h);
+}
+
+static uint64_t from_environment(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text == NULL ? otherwise : strtoull(text, NULL, 10);
+}
+
+static void random_histories_equal_a_sorted_array(void **state)
+{
+    (void)state;
+    const uint64_t only = from_environment("SEED", 0), ops = from_environment("OPS", 120000);
+    uint64_t done = 0, histories = 0, deaths = 0, losses = 0, reopens = 0;
+    for (uint64_t seed = only > 0 ? only : 1; done < ops; seed++) {
+        struct history *h = history_new(seed);
+        for (int i = 0; i < HISTORY_OPS; i++)
+            operate(h);
+        done += h->ops;
+        deaths += h->deaths;
+        losses += h->losses;
+        reopens += h->reopens;
+        histories++;
+        history_end(h);
+        if (only > 0) break;
+    }
+    print_message("# %llu operations in %llu histories; %llu clean reopenings, %llu kills, %llu "
+                  "losses of power\n",
+                  (unsigned long long)done, (unsigned long long)histories,
+                  (unsigned long long)reopens, (unsigned long long)deaths,
+                  (unsigned long long)losses);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_histories_equal_a_sorted_array)};
+    return cmocka_run_group_tests_name("model", tests, NULL, NULL);
+}
