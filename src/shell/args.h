@@ -1,0 +1,59 @@
+/*
+ * args.h - the arguments and options of one command, checked and decoded.
+ *
+ * Role: what a command's handler gets to see of the line.
+ * In the picture: shell layer; command_line fills it, cmd_*, import and export
+ *   read it.
+ */
+#ifndef LOAM_SHELL_ARGS_H
+#define LOAM_SHELL_ARGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <loam.h>
+
+#include "shell/grow.h"
+
+enum { ARGS_MAX = 2 };
+
+enum option_id {
+    OPTION_PREFIX,
+    OPTION_LIMIT,
+    OPTION_REVERSE,
+    OPTION_KEYS,
+    OPTION_FORMAT,
+    OPTION_FROM_LINE,
+    OPTION_ALL,
+    OPTION_MODE,
+    OPTION_JSON,
+    OPTION_YES,
+    OPTION_MAN,
+    OPTIONS_COUNT
+};
+
+#define OPTION_BIT(id) (1u << (id))
+
+struct command;
+
+struct args {
+    const struct command *command;
+    struct grow arg[ARGS_MAX]; /* NUL-terminated behind len */
+    size_t count;
+    uint32_t given; /* OPTION_BIT()s */
+    struct grow prefix;
+    uint64_t limit, from_line;
+    const char *format, *mode; /* static */
+};
+
+static inline bool args_have(const struct args *args, enum option_id id)
+{
+    return (args->given & OPTION_BIT(id)) != 0;
+}
+
+static inline loam_slice args_bytes(const struct args *args, size_t index)
+{
+    return index < args->count ? grow_slice(&args->arg[index]) : loam_bytes(NULL, 0);
+}
+
+#endif

@@ -1,0 +1,176 @@
+/* cmd_collection.c - create, use, close, collections, rename and drop; see handlers.h. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "shell/exit_code.h"
+#include "shell/format_jsonl.h"
+#include "shell/grid.h"
+#include "shell/handlers.h"
+#include "shell/message.h"
+#include "shell/name_list.h"
+#include "shell/signals.h"
+#include "shell/words.h"
+
+static void say_about(struct session *session, const char *what, const char *name)
+{
+    if (session->quiet) return;
+    sink_text(&session->out, what);
+    word_show(&session->out, loam_str(name));
+    sink_byte(&session->out, '\n');
+}
+
+int cmd_create(struct session *session, const struct args *args)
+{
+    loam_coll *coll = NULL;
+    const char *name = args->arg[0].data;
+    const loam_status rc = loam_create(session->db, name, NULL, &coll);
+    if (rc == LOAM_EXISTS) {
+        complain("%s: there already; `use` makes it the current one", shown_text(name).text);
+        return CODE_EXISTS;
+    }
+    if (rc != LOAM_OK) return complain_status(rc);
+    say_about(session, "created ", name);
+    return CODE_DONE;
+}
+
+int cmd_use(struct session *session, const struct args *args)
+{
+    return session_use(session, args->arg[0].data);
+}
+
+int cmd_close(struct session *session, const struct args *args)
+{
+    (void)args;
+    return session_use(session, "default");
+}
+
+struct collection_row {
+    loam_coll *coll;
+    const char *name;
+    loam_coll_stats stats;
+};
+
+static int read_row(struct session *session, const char *name, struct collection_row *row)
+{
+    *row = (struct collection_row){.name = name, .stats.struct_size = sizeof row->stats};
+    const int code = session_find(session, name, &row->coll);
+    if (code != CODE_DONE) return code;
+    const loam_status rc = loam_coll_stats_get(session->db, row->coll, &row->stats);
+    return rc != LOAM_OK ? complain_status(rc) : CODE_DONE;
+}
+
+static void print_row_json(struct session *session, const struct collection_row *row)
+{
+    sink_byte(&session->out, '{');
+    json_write_field(&session->out, "name", loam_str(row->name));
+    sink_printf(&session->out, ",\"entry_count\":%" PRIu64 ",\"bytes\":%" PRIu64 "}",
+                row->stats.entry_count, row->stats.bytes);
+}
+
+static void add_row(struct grid *grid, const struct collection_row *row, bool for_people)
+{
+    struct grow name = {0};
+    char size[TEXT_SIZE_BYTES_MAX];
+    word_escape(&name, loam_str(row->name));
+    grow_add_byte(&name, '\0');
+    grid_add(grid, name.data);
+    grid_add_number(grid, row->stats.entry_count);
+    if (for_people)
+        grid_add(grid, text_format_size(size, row->stats.bytes));
+    else
+        grid_add_number(grid, row->stats.bytes);
+    grow_free(&name);
+}
+
+int cmd_collections(struct session *session, const struct args *args)
+{
+    static const char *const titles[] = {"collection", "entries", "bytes"};
+    const bool json = session->json || args_have(args, OPTION_JSON);
+    const size_t columns = session_columns(session);
+    struct name_list names = {0};
+    struct grid grid;
+    grid_init(&grid, titles, "lrr");
+    const loam_status rc = loam_collections(session->db, name_list_add, &names);
+    int code = rc < 0 ? complain_status(rc) : CODE_DONE;
+    if (json && code == CODE_DONE) sink_byte(&session->out, '[');
+    for (size_t i = 0; i < names.count && code == CODE_DONE; i++) {
+        struct collection_row row;
+        code = read_row(session, names.name[i], &row);
+        if (code != CODE_DONE) break;
+        if (json && i > 0) sink_byte(&session->out, ',');
+        if (json)
+            print_row_json(session, &row);
+        else
+            add_row(&grid, &row, columns > 0);
+    }
+    if (json && code == CODE_DONE) sink_text(&session->out, "]\n");
+    if (!json) grid_print(&grid, &session->out, columns, session_colour(session));
+    grid_deinit(&grid);
+    name_list_free(&names);
+    return code;
+}
+
+int cmd_rename(struct session *session, const struct args *args)
+{
+    const char *from = args->arg[0].data, *to = args->arg[1].data;
+    loam_coll *coll = NULL;
+    const int code = session_find(session, from, &coll);
+    if (code != CODE_DONE) return code;
+    const loam_status rc = loam_rename(session->db, from, to);
+    if (rc == LOAM_EXISTS) {
+        complain("%s: there already; drop it first or choose another name", shown_text(to).text);
+        return CODE_EXISTS;
+    }
+    if (rc != LOAM_OK) return complain_status(rc);
+    session_say(session, "OK");
+    if (strcmp(session->coll_name, from) != 0) return CODE_DONE;
+    return session_use(session, to);
+}
+
+/* Reads one line of the terminal, of which the first byte counts. */
+static bool answers_yes(void)
+{
+    char first = '\0', byte = '\0';
+    bool fresh = true;
+    while (byte != '\n') {
+        const ssize_t got = read(STDIN_FILENO, &byte, 1);
+        if (got < 0 && errno == EINTR && signals_stop() == 0) continue;
+        if (got <= 0) return false;
+        if (fresh) first = byte;
+        fresh = false;
+    }
+    return first == 'y' || first == 'Y';
+}
+
+static int confirm_drop(const struct session *session, const struct args *args)
+{
+    if (session->yes || args_have(args, OPTION_YES)) return CODE_DONE;
+    const struct shown name = shown_text(args->arg[0].data);
+    if (session->script || !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
+        complain("drop %s: would remove all that is in it; say --yes to do so", name.text);
+        return CODE_USAGE;
+    }
+    (void)fprintf(stderr, "Drop %s and all that is in it? [y/N] ", name.text);
+    if (answers_yes()) return CODE_DONE;
+    const int stop = signals_stop();
+    if (stop == 0) (void)fputs("kept\n", stderr);
+    return stop != 0 ? stop : CODE_ABSENT;
+}
+
+int cmd_drop(struct session *session, const struct args *args)
+{
+    const char *name = args->arg[0].data;
+    loam_coll *coll = NULL;
+    int code = session_find(session, name, &coll);
+    if (code == CODE_DONE) code = confirm_drop(session, args);
+    if (code != CODE_DONE) return code;
+    const loam_status rc = loam_drop(session->db, name);
+    if (rc != LOAM_OK) return complain_status(rc);
+    session_say(session, "OK");
+    if (strcmp(session->coll_name, name) != 0) return CODE_DONE;
+    return session_use(session, "default");
+}

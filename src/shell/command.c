@@ -1,0 +1,407 @@
+/* command.c - see command.h. */
+#include "shell/command.h"
+
+#include <strings.h>
+
+#include "shell/exit_code.h"
+#include "shell/message.h"
+
+const struct option_info option_infos[OPTIONS_COUNT] = {
+    [OPTION_PREFIX] = {"--prefix", VALUE_BYTES, "P", {NULL}, "only keys that start with P"},
+    [OPTION_LIMIT] = {"--limit", VALUE_NUMBER, "N", {NULL}, "at most N entries"},
+    [OPTION_REVERSE] = {"--reverse", VALUE_NONE, NULL, {NULL}, "from the last to the first"},
+    [OPTION_KEYS] = {"--keys", VALUE_NONE, NULL, {NULL}, "keys without their values"},
+    [OPTION_FORMAT] = {"--format",
+                       VALUE_CHOICE,
+                       "FORMAT",
+                       {"jsonl", "csv", "tsv", NULL},
+                       "when the file's ending does not tell"},
+    [OPTION_FROM_LINE] = {"--from-line",
+                          VALUE_NUMBER,
+                          "N",
+                          {NULL},
+                          "begin at line N of the file, to go on after an interruption"},
+    [OPTION_ALL] =
+        {"--all", VALUE_NONE, NULL, {NULL}, "every collection; jsonl, each line names its own"},
+    [OPTION_MODE] = {"--mode",
+                     VALUE_CHOICE,
+                     "MODE",
+                     {"escaped", "raw", NULL},
+                     "raw writes the bytes alone, without a newline"},
+    [OPTION_JSON] = {"--json", VALUE_NONE, NULL, {NULL}, "as JSON"},
+    [OPTION_YES] = {"--yes", VALUE_NONE, NULL, {NULL}, "without asking"},
+    [OPTION_MAN] = {"--man", VALUE_NONE, NULL, {NULL}, "the manual page, for man(1)"},
+};
+
+#define RANGE_OPTION OPTION_BIT(OPTION_PREFIX)
+#define FILE_OPTIONS (OPTION_BIT(OPTION_FORMAT) | OPTION_BIT(OPTION_ALL))
+
+const struct command commands[] = {
+    {"put",
+     NULL,
+     "KEY VALUE",
+     {ARG_KEY, ARG_VALUE},
+     2,
+     0,
+     ACCESS_CREATE,
+     true,
+     cmd_put,
+     "stores VALUE under KEY",
+     "A value that was there is replaced."},
+    {"get",
+     NULL,
+     "KEY",
+     {ARG_KEY},
+     1,
+     OPTION_BIT(OPTION_MODE) | OPTION_BIT(OPTION_JSON),
+     ACCESS_READ,
+     true,
+     cmd_get,
+     "prints the value of KEY",
+     "The value is escaped, so that it can be typed back, and ends with a newline. When KEY is not "
+     "there, standard output stays empty and the exit status is 1."},
+    {"delete",
+     "del",
+     "KEY",
+     {ARG_KEY},
+     1,
+     0,
+     ACCESS_EXISTING,
+     true,
+     cmd_delete,
+     "removes KEY",
+     "Deleting what is not there is no error."},
+    {"exists",
+     NULL,
+     "KEY",
+     {ARG_KEY},
+     1,
+     0,
+     ACCESS_READ,
+     true,
+     cmd_exists,
+     "says whether KEY is there",
+     "Prints true or false; the exit status is 0 or 1."},
+    {"scan",
+     NULL,
+     "[FROM [TO]]",
+     {ARG_KEY, ARG_KEY},
+     0,
+     RANGE_OPTION | OPTION_BIT(OPTION_LIMIT) | OPTION_BIT(OPTION_REVERSE) |
+         OPTION_BIT(OPTION_KEYS) | OPTION_BIT(OPTION_JSON),
+     ACCESS_READ,
+     true,
+     cmd_scan,
+     "lists entries in the order of their keys",
+     "FROM is included and TO is not, also with --reverse; an empty TO is no bound. --prefix takes "
+     "the place of FROM and TO. In a pipe, key and value are escaped and a tab stands between "
+     "them."},
+    {"count",
+     NULL,
+     "[FROM [TO]]",
+     {ARG_KEY, ARG_KEY},
+     0,
+     RANGE_OPTION,
+     ACCESS_READ,
+     true,
+     cmd_count,
+     "counts entries, exactly",
+     "The range is that of scan."},
+    {"create",
+     NULL,
+     "NAME",
+     {ARG_NEW_NAME},
+     1,
+     0,
+     ACCESS_CREATE,
+     false,
+     cmd_create,
+     "creates a collection",
+     "When it is there already, the exit status is 5."},
+    {"use",
+     NULL,
+     "NAME",
+     {ARG_NAME},
+     1,
+     0,
+     ACCESS_READ,
+     false,
+     cmd_use,
+     "makes NAME the current collection",
+     "For a single command, -c NAME before DIR does the same."},
+    {"close",
+     NULL,
+     "",
+     {ARG_NONE},
+     0,
+     0,
+     ACCESS_READ,
+     false,
+     cmd_close,
+     "goes back to the collection default",
+     NULL},
+    {"collections",
+     NULL,
+     "",
+     {ARG_NONE},
+     0,
+     OPTION_BIT(OPTION_JSON),
+     ACCESS_READ,
+     false,
+     cmd_collections,
+     "lists the collections",
+     "Entries and bytes are estimates: versions that were replaced may still count."},
+    {"rename",
+     NULL,
+     "FROM TO",
+     {ARG_NAME, ARG_NEW_NAME},
+     2,
+     0,
+     ACCESS_EXISTING,
+     false,
+     cmd_rename,
+     "renames a collection",
+     NULL},
+    {"drop",
+     NULL,
+     "NAME",
+     {ARG_NAME},
+     1,
+     OPTION_BIT(OPTION_YES),
+     ACCESS_EXISTING,
+     false,
+     cmd_drop,
+     "removes a collection and all that is in it",
+     "Asks on a terminal; elsewhere it wants --yes."},
+    {"import",
+     NULL,
+     "FILE",
+     {ARG_FILE},
+     1,
+     FILE_OPTIONS | OPTION_BIT(OPTION_FROM_LINE),
+     ACCESS_CREATE,
+     true,
+     cmd_import,
+     "stores the entries of a file",
+     "The file's ending is its format: .jsonl has {\"key\":..,\"value\":..} a line, with key_b64 "
+     "and "
+     "value_b64 for what is no text; .csv has the header key,value; .tsv a key, a tab and a value. "
+     "FILE - is standard input and wants --format. Of duplicates the last wins. Entries are stored "
+     "in batches; `stored up to line N` on standard error counts only what is safe, and after a "
+     "failure --from-line N+1 goes on."},
+    {"export",
+     NULL,
+     "FILE",
+     {ARG_FILE},
+     1,
+     FILE_OPTIONS | OPTION_BIT(OPTION_YES),
+     ACCESS_READ,
+     true,
+     cmd_export,
+     "writes all entries to a file",
+     "The state is that of one moment. FILE appears complete or not at all; one that exists is "
+     "replaced only with --yes. FILE - is standard output and wants --format."},
+    {"stats",
+     NULL,
+     "",
+     {ARG_NONE},
+     0,
+     OPTION_BIT(OPTION_JSON),
+     ACCESS_READ,
+     true,
+     cmd_stats,
+     "what the store holds and what it costs",
+     NULL},
+    {"levels",
+     NULL,
+     "",
+     {ARG_NONE},
+     0,
+     OPTION_BIT(OPTION_JSON),
+     ACCESS_READ,
+     true,
+     cmd_levels,
+     "the shape of the tree of the current collection",
+     NULL},
+    {"flush",
+     NULL,
+     "",
+     {ARG_NONE},
+     0,
+     0,
+     ACCESS_EXISTING,
+     true,
+     cmd_flush,
+     "writes what is in memory to a table",
+     NULL},
+    {"compact",
+     NULL,
+     "",
+     {ARG_NONE},
+     0,
+     0,
+     ACCESS_EXISTING,
+     true,
+     cmd_compact,
+     "merges the current collection into one sorted run",
+     NULL},
+    {"verify",
+     NULL,
+     "",
+     {ARG_NONE},
+     0,
+     0,
+     ACCESS_DIR,
+     false,
+     cmd_verify,
+     "reads every byte and checks it",
+     "Prints ok, or each fault with its file and offset; then the exit status is 3."},
+    {"help",
+     "?",
+     "[COMMAND]",
+     {ARG_COMMAND},
+     0,
+     OPTION_BIT(OPTION_MAN),
+     ACCESS_NONE,
+     false,
+     cmd_help,
+     "this list, or all about a command",
+     NULL},
+    {"version",
+     NULL,
+     "",
+     {ARG_NONE},
+     0,
+     0,
+     ACCESS_NONE,
+     false,
+     cmd_version,
+     "prints the version",
+     NULL},
+    {"exit",
+     "quit",
+     "",
+     {ARG_NONE},
+     0,
+     0,
+     ACCESS_NONE,
+     false,
+     cmd_exit,
+     "leaves the shell",
+     "So does Ctrl-D."},
+};
+const size_t commands_count = sizeof commands / sizeof *commands;
+
+size_t command_args_max(const struct command *command)
+{
+    size_t count = 0;
+    while (count < ARGS_MAX && command->args[count] != ARG_NONE)
+        count++;
+    return count;
+}
+
+static bool is_name(loam_slice typed, const char *name)
+{
+    return name != NULL && typed.len == strlen(name) &&
+           strncasecmp(typed.data, name, typed.len) == 0;
+}
+
+const struct command *command_find(loam_slice name)
+{
+    for (size_t i = 0; i < commands_count; i++) {
+        if (is_name(name, commands[i].name) || is_name(name, commands[i].alias))
+            return &commands[i];
+    }
+    return NULL;
+}
+
+enum { NEAR_NAME_BYTES_MAX = 24 };
+
+static size_t smallest_of(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static char to_lower(char letter)
+{
+    return letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter;
+}
+
+/* Insertions, deletions, replacements and swaps of neighbours between the two. */
+static size_t edit_distance(loam_slice typed, const char *name)
+{
+    size_t row[NEAR_NAME_BYTES_MAX + 1][NEAR_NAME_BYTES_MAX + 1];
+    const char *a = typed.data;
+    const size_t rows = typed.len, columns = strlen(name);
+    if (rows > NEAR_NAME_BYTES_MAX || columns > NEAR_NAME_BYTES_MAX) return SIZE_MAX;
+    for (size_t i = 0; i <= rows; i++) {
+        for (size_t j = 0; j <= columns; j++) {
+            row[i][j] = i + j;
+            if (i == 0 || j == 0) continue;
+            const bool same = to_lower(a[i - 1]) == name[j - 1];
+            row[i][j] = row[i - 1][j - 1] + !same;
+            row[i][j] = smallest_of(row[i][j], row[i - 1][j] + 1);
+            row[i][j] = smallest_of(row[i][j], row[i][j - 1] + 1);
+            if (i > 1 && j > 1 && to_lower(a[i - 1]) == name[j - 2] &&
+                to_lower(a[i - 2]) == name[j - 1])
+                row[i][j] = smallest_of(row[i][j], row[i - 2][j - 2] + 1);
+        }
+    }
+    return row[rows][columns];
+}
+
+/* How far off a name may be to be what was meant. */
+static bool is_near(size_t distance, size_t len)
+{
+    return distance <= 2 && distance < len;
+}
+
+const struct command *command_nearest(loam_slice name)
+{
+    const struct command *nearest = NULL;
+    size_t best = SIZE_MAX;
+    for (size_t i = 0; i < commands_count; i++) {
+        size_t distance = edit_distance(name, commands[i].name);
+        /* What was left unfinished is near too. */
+        if (name.len >= 2 && strncasecmp(commands[i].name, name.data, name.len) == 0) distance = 1;
+        if (commands[i].alias != NULL)
+            distance = smallest_of(distance, edit_distance(name, commands[i].alias));
+        if (distance >= best) continue;
+        best = distance;
+        nearest = &commands[i];
+    }
+    return is_near(best, name.len) ? nearest : NULL;
+}
+
+enum option_id option_find(loam_slice name)
+{
+    enum option_id id = 0;
+    while (id < OPTIONS_COUNT && (name.len != strlen(option_infos[id].name) ||
+                                  memcmp(name.data, option_infos[id].name, name.len) != 0))
+        id++;
+    return id;
+}
+
+enum option_id option_nearest(loam_slice name, uint32_t options)
+{
+    enum option_id nearest = OPTIONS_COUNT;
+    size_t best = SIZE_MAX;
+    for (enum option_id id = 0; id < OPTIONS_COUNT; id++) {
+        if ((options & OPTION_BIT(id)) == 0) continue;
+        const size_t distance = edit_distance(name, option_infos[id].name);
+        if (distance >= best) continue;
+        best = distance;
+        nearest = id;
+    }
+    return name.len > 4 && is_near(best, name.len) ? nearest : OPTIONS_COUNT;
+}
+
+int complain_unknown_command(loam_slice name)
+{
+    const struct command *nearest = command_nearest(name);
+    if (nearest != NULL)
+        complain("%s: no such command; did you mean `%s`?", shown_bytes(name).text, nearest->name);
+    else
+        complain("%s: no such command; `help` lists them all", shown_bytes(name).text);
+    return CODE_USAGE;
+}

@@ -1,0 +1,42 @@
+/*
+ * handlers.h - what commands do; one function for each line of the table.
+ *
+ * Role: the contract between the table in command.c and its implementations. A
+ *   handler writes to session->out, complains itself and returns an exit status.
+ * In the picture: shell layer; implemented in cmd_data, cmd_collection, cmd_care,
+ *   cmd_help, import and export.
+ */
+#ifndef LOAM_SHELL_HANDLERS_H
+#define LOAM_SHELL_HANDLERS_H
+
+#include "shell/args.h"
+#include "shell/session.h"
+
+int cmd_put(struct session *session, const struct args *args);
+int cmd_get(struct session *session, const struct args *args);
+int cmd_delete(struct session *session, const struct args *args);
+int cmd_exists(struct session *session, const struct args *args);
+int cmd_scan(struct session *session, const struct args *args);
+int cmd_count(struct session *session, const struct args *args);
+
+int cmd_create(struct session *session, const struct args *args);
+int cmd_use(struct session *session, const struct args *args);
+int cmd_close(struct session *session, const struct args *args);
+int cmd_collections(struct session *session, const struct args *args);
+int cmd_rename(struct session *session, const struct args *args);
+int cmd_drop(struct session *session, const struct args *args);
+
+int cmd_import(struct session *session, const struct args *args);
+int cmd_export(struct session *session, const struct args *args);
+
+int cmd_stats(struct session *session, const struct args *args);
+int cmd_levels(struct session *session, const struct args *args);
+int cmd_flush(struct session *session, const struct args *args);
+int cmd_compact(struct session *session, const struct args *args);
+int cmd_verify(struct session *session, const struct args *args);
+
+int cmd_help(struct session *session, const struct args *args);
+int cmd_version(struct session *session, const struct args *args);
+int cmd_exit(struct session *session, const struct args *args);
+
+#endif

@@ -1,0 +1,238 @@
+/*
+ * import.c - stores the entries of a file.
+ *
+ * Role: reads items, collects them in batches of bounded size, writes these and
+ *   says how far it came.
+ * Invariants: `stored up to line N` speaks of batches that the database has
+ *   committed with its durability, and of all lines before N: --from-line N+1
+ *   continues without a gap. What was read well before a bad line is stored.
+ * In the picture: shell layer; on source and format.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "shell/exit_code.h"
+#include "shell/file_format.h"
+#include "shell/handlers.h"
+#include "shell/message.h"
+#include "shell/signals.h"
+#include "shell/source.h"
+
+enum { BATCH_ITEMS_MAX = 1000, BATCH_BYTES_MAX = 1 << 20 };
+
+struct import {
+    struct session *session;
+    const char *path;
+    enum format format;
+    uint64_t from_line;
+    struct source source;
+    struct item_reader reader;
+
+    loam_batch *batch;
+    size_t batch_items, batch_bytes;
+    struct tally stored, read;
+    uint64_t line;        /* lines consumed */
+    uint64_t stored_line; /* lines whose items are committed */
+    double spoke;         /* when progress was last shown */
+    bool on_terminal, line_open;
+    bool refilled; /* the source has been read since progress was considered */
+
+    struct import_target { /* collections met so far, for --all */
+        char *name;
+        loam_coll *coll;
+    } * target;
+    size_t targets_count, target_last;
+};
+
+static void show_progress(struct import *import, bool final)
+{
+    if (import->session->quiet) return;
+    import->spoke = seconds_now();
+    (void)fprintf(stderr, "%sstored up to line %" PRIu64 "%s", import->on_terminal ? "\r" : "",
+                  import->stored_line, import->on_terminal && !final ? "" : "\n");
+    import->line_open = import->on_terminal && !final;
+}
+
+/* Messages begin on a line of their own. */
+static void end_progress_line(struct import *import)
+{
+    if (import->line_open) (void)fputc('\n', stderr);
+    import->line_open = false;
+}
+
+static int write_batch(struct import *import)
+{
+    if (import->batch_items > 0) {
+        const loam_status rc = loam_write(import->session->db, import->batch, LOAM_DURABLE_DEFAULT);
+        if (rc != LOAM_OK) {
+            end_progress_line(import);
+            return complain_status(rc);
+        }
+    }
+    loam_batch_clear(import->batch);
+    import->batch_items = import->batch_bytes = 0;
+    import->stored = import->read;
+    import->stored_line = import->line;
+    return CODE_DONE;
+}
+
+static int find_target(struct import *import, loam_slice name, loam_coll **coll)
+{
+    if (!import->reader.all) {
+        *coll = import->session->coll;
+        return CODE_DONE;
+    }
+    for (size_t i = 0; i < import->targets_count; i++) {
+        /* Entries of a collection come together: begin with the last one used. */
+        const size_t at = (import->target_last + i) % import->targets_count;
+        struct import_target *target = &import->target[at];
+        if (strlen(target->name) != name.len || memcmp(target->name, name.data, name.len) != 0)
+            continue;
+        import->target_last = at;
+        *coll = target->coll;
+        return CODE_DONE;
+    }
+    char *text = grow_array(NULL, name.len + 1, 1);
+    memcpy(text, name.data, name.len);
+    text[name.len] = '\0';
+    *coll = NULL;
+    const loam_status rc = loam_create(import->session->db, text, NULL, coll);
+    if (rc < 0) {
+        free(text);
+        end_progress_line(import);
+        return complain_status(rc);
+    }
+    import->target = grow_array(import->target, import->targets_count + 1, sizeof *import->target);
+    import->target_last = import->targets_count;
+    import->target[import->targets_count++] = (struct import_target){text, *coll};
+    return CODE_DONE;
+}
+
+static int add_item(struct import *import)
+{
+    const struct item *item = &import->reader.item;
+    loam_coll *coll = NULL;
+    const int code = find_target(import, item->collection, &coll);
+    if (code != CODE_DONE || item->only_collection) return code;
+    const loam_status rc = loam_batch_put(import->batch, coll, item->key, item->value);
+    if (rc < 0) return complain_status(rc);
+    const size_t bytes = item->key.len + item->value.len;
+    import->batch_items++;
+    import->batch_bytes += bytes;
+    import->read.items++;
+    import->read.bytes += bytes;
+    return CODE_DONE;
+}
+
+static int complain_line(struct import *import, uint64_t line)
+{
+    const int code = write_batch(import);
+    end_progress_line(import);
+    if (code != CODE_DONE) return code;
+    complain("%s: line %" PRIu64 ": %s; stored up to line %" PRIu64 ", and --from-line %" PRIu64
+             " goes on there",
+             shown_text(import->path).text, line, import->reader.error, import->stored_line,
+             import->stored_line + 1);
+    return CODE_DATA;
+}
+
+/* Takes one item, or whatever stands between items, off the source. CODE_ABSENT: the end. */
+static int import_next(struct import *import)
+{
+    struct item_reader *reader = &import->reader;
+    for (;;) {
+        const loam_slice rest = source_rest(&import->source);
+        reader->last = import->source.last;
+        if (rest.len == 0 && reader->last) return CODE_ABSENT;
+        reader->skipping = import->line + 1 < import->from_line;
+        enum reading got = READING_MORE;
+        if (rest.len > 0) got = format_read(import->format, reader, rest);
+        if (got == READING_BAD) return complain_line(import, import->line + 1);
+        if (got != READING_MORE) {
+            import->line += reader->lines;
+            const int code = got == READING_ITEM ? add_item(import) : CODE_DONE;
+            source_skip(&import->source, reader->used);
+            return code;
+        }
+        const int error = source_fill(&import->source);
+        import->refilled = true;
+        if (error == EINTR && signals_stop() != 0) return signals_stop();
+        if (error == 0) continue;
+        end_progress_line(import);
+        return complain_file(import->path, error);
+    }
+}
+
+static int import_all(struct import *import)
+{
+    int code = CODE_DONE;
+    while (code == CODE_DONE) {
+        code = import_next(import);
+        if (code == CODE_DONE) code = signals_stop();
+        if (code != CODE_DONE) break;
+        const bool full =
+            import->batch_items >= BATCH_ITEMS_MAX || import->batch_bytes >= BATCH_BYTES_MAX;
+        if (!full && !import->refilled) continue;
+        import->refilled = false;
+        if (full) code = write_batch(import);
+        if (code == CODE_DONE && seconds_now() - import->spoke >= 1) {
+            code = write_batch(import);
+            if (code == CODE_DONE) show_progress(import, false);
+        }
+    }
+    const bool readable =
+        code == CODE_ABSENT || code == CODE_INTERRUPTED || code == CODE_TERMINATED;
+    const int written = readable ? write_batch(import) : CODE_DONE;
+    /* The message about bad data has said it. */
+    if (code != CODE_DATA) show_progress(import, true);
+    if (written != CODE_DONE) return written;
+    return code == CODE_ABSENT ? CODE_DONE : code;
+}
+
+static void import_deinit(struct import *import)
+{
+    for (size_t i = 0; i < import->targets_count; i++)
+        free(import->target[i].name);
+    free(import->target);
+    loam_batch_free(import->batch);
+    source_deinit(&import->source);
+    format_reader_deinit(&import->reader);
+}
+
+static int import_open(struct import *import, const struct args *args)
+{
+    const bool standard = strcmp(import->path, "-") == 0;
+    if (standard && import->session->script) {
+        complain("import: - is standard input, which holds the script; name a file");
+        return CODE_USAGE;
+    }
+    const int code = file_format_choose(args, &import->format);
+    if (code != CODE_DONE) return code;
+    import->source.fd = standard ? STDIN_FILENO : open(import->path, O_RDONLY | O_CLOEXEC);
+    if (import->source.fd < 0) return complain_file(import->path, errno);
+    import->batch = loam_batch_new();
+    if (import->batch == NULL) out_of_memory();
+    return CODE_DONE;
+}
+
+int cmd_import(struct session *session, const struct args *args)
+{
+    struct import import = {.session = session,
+                            .path = args->arg[0].data,
+                            .from_line = args->from_line,
+                            .source.fd = -1,
+                            .reader.all = args_have(args, OPTION_ALL),
+                            .spoke = seconds_now(),
+                            .on_terminal = isatty(STDERR_FILENO) != 0};
+    import.read.started = import.stored.started = import.spoke;
+    int code = import_open(&import, args);
+    if (code == CODE_DONE) code = import_all(&import);
+    if (code == CODE_DONE && !session->quiet) tally_print(&import.stored, &session->out);
+    if (import.source.fd > STDERR_FILENO) (void)close(import.source.fd);
+    import_deinit(&import);
+    return code;
+}
