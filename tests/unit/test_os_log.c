@@ -1,0 +1,819 @@
+/*
+ * test_os_log.c - logs: what was waited for survives power loss, what was appended survives a kill.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "../lib/simdisk.h"
+#include "base/mem.h"
+#include "os/log.h"
+#include "os/thread.h"
+
+#define LOG_NAME "00000001-00000001.wal"
+#define NEXT_NAME "00000001-00000002.wal"
+
+enum { LOG_BYTES = 256 << 10 };
+
+static struct simdisk *disk;
+static struct store *store;
+static struct sys_table sys;
+static struct log *wal;
+static bool is_mapped; /* every test runs both ways */
+
+/* Runs once, inside the next durable write, before a byte of it is in the page cache. */
+static void (*during_durable_write)(void);
+
+static int64_t write_with_company(void *ctx, int fd, uint64_t offset,
+                                  const struct sys_piece *pieces, unsigned piece_count,
+                                  bool durable)
+{
+    void (*meanwhile)(void) = durable ? during_durable_write : NULL;
+    if (meanwhile != NULL) {
+        during_durable_write = NULL;
+        meanwhile();
+    }
+    return simdisk_table(ctx).calls->write(ctx, fd, offset, pieces, piece_count, durable);
+}
+
+/* Runs once, when the next sync has done its work and has not returned. */
+static void (*during_sync)(void);
+
+static int sync_with_company(void *ctx, int fd)
+{
+    const int result = simdisk_table(ctx).calls->sync(ctx, fd);
+    void (*meanwhile)(void) = during_sync;
+    during_sync = NULL;
+    if (meanwhile != NULL) meanwhile();
+    return result;
+}
+
+static void open_disk(uint64_t seed)
+{
+    static const struct store_options options;
+    static struct sys calls;
+    bool is_new;
+    disk = simdisk_new(seed);
+    calls = *simdisk_table(disk).calls;
+    calls.write = write_with_company;
+    calls.sync = sync_with_company;
+    sys = (struct sys_table){&calls, disk};
+    assert_int_equal(store_open(sys, "d", &options, &is_new, &store), LOAM_OK);
+    assert_int_equal(store_root_swap(store, loam_str("root")), LOAM_OK);
+}
+
+static int set_up(void **state)
+{
+    is_mapped = *state != NULL;
+    open_disk(1);
+    assert_int_equal(log_create(store, LOG_NAME, LOG_BYTES, is_mapped, &wal), LOAM_OK);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    /* Most tests end in a crash, after which its descriptor is dead. */
+    const loam_status rc = wal != NULL ? log_close(wal, false) : LOAM_OK;
+    assert_true(rc == LOAM_OK || rc == LOAM_IOERR || rc == LOAM_FULL);
+    wal = NULL;
+    store_close(store);
+    simdisk_free(disk);
+    return 0;
+}
+
+static void begin_again(uint64_t seed)
+{
+    assert_int_equal(tear_down(NULL), 0);
+    open_disk(seed);
+    assert_int_equal(log_create(store, LOG_NAME, LOG_BYTES, is_mapped, &wal), LOAM_OK);
+}
+
+/* ---- helpers ---- */
+
+static loam_status append(const char *text, enum log_how how)
+{
+    const size_t half = strlen(text) / 2;
+    const struct sys_piece pieces[] = {{text, half}, {NULL, 0}, {text + half, strlen(text) - half}};
+    return log_append(wal, pieces, 3, how);
+}
+
+static void append_ok(const char *text, enum log_how how)
+{
+    if (append(text, how) < 0) fail_msg("append: %s", loam_errmsg());
+}
+
+static void wait_ok(void)
+{
+    if (log_wait(wal, log_end(wal)) < 0) fail_msg("wait: %s", loam_errmsg());
+    assert_int_equal(log_synced(wal), log_end(wal));
+}
+
+static void assert_starts_with(const char *text)
+{
+    uint64_t len = 0;
+    const uint8_t *bytes = simdisk_bytes(disk, "d", LOG_NAME, &len);
+    assert_non_null(bytes);
+    assert_int_equal(len, LOG_BYTES);
+    assert_memory_equal(bytes, text, strlen(text));
+}
+
+static uint64_t calls_of_wait(void)
+{
+    const uint64_t before = simdisk_call_count(disk);
+    wait_ok();
+    return simdisk_call_count(disk) - before;
+}
+
+/* ---- one thread ---- */
+
+static void a_new_log_is_empty_zeroed_and_durable(void **state)
+{
+    (void)state;
+    assert_int_equal(log_end(wal), 0);
+    assert_int_equal(log_synced(wal), 0);
+    assert_int_equal(log_capacity(wal), LOG_BYTES);
+    assert_string_equal(log_name(wal), LOG_NAME);
+    simdisk_power_loss(disk, SIMDISK_LOSE_ALL);
+    uint64_t len;
+    const uint8_t *bytes = simdisk_bytes(disk, "d", LOG_NAME, &len);
+    assert_non_null(bytes);
+    assert_int_equal(len, LOG_BYTES);
+    for (size_t i = 0; i < len; i++)
+        assert_int_equal(bytes[i], 0);
+}
+
+static void volatile_bytes_survive_a_kill(void **state)
+{
+    (void)state;
+    append_ok("first.", LOG_VOLATILE);
+    append_ok("second.", LOG_VOLATILE);
+    simdisk_kill(disk);
+    assert_starts_with("first.second.");
+}
+
+static void durable_bytes_survive_every_power_loss_with_all_before_them(void **state)
+{
+    (void)state;
+    for (unsigned seed = 0; seed < 5 * SIMDISK_LOSSES; seed++) {
+        append_ok("volatile.", LOG_VOLATILE);
+        append_ok("durable.", LOG_DURABLE);
+        wait_ok();
+        append_ok("durable too.", LOG_DURABLE);
+        append_ok("and this.", LOG_DURABLE);
+        wait_ok();
+        append_ok("not waited for", seed & 1 ? LOG_DURABLE : LOG_VOLATILE);
+        simdisk_power_loss(disk, seed % SIMDISK_LOSSES);
+        assert_starts_with("volatile.durable.durable too.and this.");
+        begin_again(seed);
+    }
+}
+
+static void a_durable_append_behind_durable_bytes_is_one_call(void **state)
+{
+    (void)state;
+    append_ok("one.", LOG_DURABLE);
+    assert_int_equal(calls_of_wait(), 1);
+    append_ok("two.", LOG_DURABLE);
+    append_ok("three.", LOG_DURABLE);
+    assert_int_equal(calls_of_wait(), 1);
+    assert_int_equal(calls_of_wait(), 0);
+}
+
+static void a_volatile_append_behind_a_staged_one_leaves_no_hole(void **state)
+{
+    (void)state;
+    append_ok("one.", LOG_DURABLE);
+    wait_ok();
+    append_ok("staged.", LOG_DURABLE);
+    append_ok("staged too.", LOG_DURABLE);
+    append_ok("volatile.", LOG_VOLATILE);
+    simdisk_kill(disk);
+    assert_starts_with("one.staged.staged too.volatile.");
+}
+
+static void staged_bytes_that_a_volatile_append_stored_become_durable(void **state)
+{
+    (void)state;
+    append_ok("staged.", LOG_DURABLE);
+    const uint64_t upto = log_end(wal);
+    append_ok("volatile.", LOG_VOLATILE);
+    append_ok("staged too.", LOG_DURABLE);
+    assert_int_equal(log_wait(wal, upto), LOAM_OK);
+    assert_int_equal(log_synced(wal), log_end(wal));
+    simdisk_power_loss(disk, SIMDISK_LOSE_ALL);
+    assert_starts_with("staged.volatile.staged too.");
+}
+
+static void append_behind_a_group_in_flight(void)
+{
+    append_ok("staged meanwhile.", LOG_DURABLE);
+    append_ok("volatile meanwhile.", LOG_VOLATILE);
+    append_ok("and another.", LOG_VOLATILE);
+    assert_starts_with("in flight.staged meanwhile.volatile meanwhile.and another.");
+}
+
+static void a_volatile_append_behind_a_group_in_flight_leaves_no_hole(void **state)
+{
+    (void)state;
+    append_ok("in flight.", LOG_DURABLE);
+    const uint64_t upto = log_end(wal);
+    during_durable_write = append_behind_a_group_in_flight;
+    assert_int_equal(log_wait(wal, upto), LOAM_OK);
+    assert_null(during_durable_write);
+    assert_int_equal(log_synced(wal), upto);
+    append_ok("more.", LOG_DURABLE);
+    wait_ok();
+    simdisk_power_loss(disk, SIMDISK_LOSE_ALL);
+    assert_starts_with("in flight.staged meanwhile.volatile meanwhile.and another.more.");
+}
+
+static void append_behind_a_sync(void)
+{
+    append_ok("later.", LOG_VOLATILE);
+    append_ok("staged.", LOG_DURABLE);
+}
+
+static void a_sync_says_nothing_of_what_came_while_it_ran(void **state)
+{
+    (void)state;
+    append_ok("before.", LOG_VOLATILE);
+    const uint64_t upto = log_end(wal);
+    during_sync = append_behind_a_sync;
+    assert_int_equal(log_wait(wal, upto), LOAM_OK);
+    assert_null(during_sync);
+    assert_int_equal(log_synced(wal), upto);
+    wait_ok();
+    simdisk_power_loss(disk, SIMDISK_LOSE_ALL);
+    assert_starts_with("before.later.staged.");
+}
+
+static void stage_behind_a_group_in_flight(void)
+{
+    append_ok("staged meanwhile.", LOG_DURABLE);
+}
+
+static void a_group_staged_behind_one_in_flight_is_one_call_again(void **state)
+{
+    (void)state;
+    append_ok("in flight.", LOG_DURABLE);
+    const uint64_t upto = log_end(wal);
+    during_durable_write = stage_behind_a_group_in_flight;
+    assert_int_equal(log_wait(wal, upto), LOAM_OK);
+    assert_int_equal(log_synced(wal), upto);
+    assert_int_equal(calls_of_wait(), 1);
+    simdisk_power_loss(disk, SIMDISK_LOSE_ALL);
+    assert_starts_with("in flight.staged meanwhile.");
+}
+
+static void fail_behind_a_group_in_flight(void)
+{
+    append_ok("volatile meanwhile.", LOG_VOLATILE);
+    simdisk_fail_at(disk, 1, EIO, false);
+}
+
+static void a_group_that_fails_in_flight_is_the_answer_for_ever(void **state)
+{
+    (void)state;
+    append_ok("in flight.", LOG_DURABLE);
+    const uint64_t upto = log_end(wal);
+    during_durable_write = fail_behind_a_group_in_flight;
+    assert_int_equal(log_wait(wal, upto), LOAM_IOERR);
+    assert_int_equal(log_synced(wal), 0);
+    assert_int_equal(append("more", LOG_VOLATILE), LOAM_IOERR);
+    assert_int_equal(log_sync(wal), LOAM_IOERR);
+}
+
+static void sync_makes_everything_durable(void **state)
+{
+    (void)state;
+    append_ok("volatile.", LOG_VOLATILE);
+    assert_int_equal(log_sync(wal), LOAM_OK);
+    append_ok("staged.", LOG_DURABLE);
+    assert_int_equal(log_sync(wal), LOAM_OK);
+    const uint64_t before = simdisk_call_count(disk);
+    assert_int_equal(log_sync(wal), LOAM_OK);
+    assert_int_equal(simdisk_call_count(disk), before);
+    simdisk_power_loss(disk, SIMDISK_LOSE_ALL);
+    assert_starts_with("volatile.staged.");
+}
+
+static void more_than_fits_the_staging_buffer_is_stored_and_synced(void **state)
+{
+    static char text[(1 << 20) + 4097];
+    (void)state;
+    memset(text, 'x', sizeof text - 1);
+    struct log *large = NULL;
+    assert_int_equal(log_create(store, NEXT_NAME, 8 << 20, is_mapped, &large), LOAM_OK);
+    const struct sys_piece pieces[] = {{text, 700000}, {text, sizeof text - 1}, {text, 3}};
+    static const struct {
+        unsigned first, count;
+        enum log_how how;
+    } cases[] = {
+        {0, 1, LOG_DURABLE},  {0, 1, LOG_DURABLE},  {1, 1, LOG_DURABLE},
+        {0, 3, LOG_VOLATILE}, {2, 1, LOG_VOLATILE}, {0, 2, LOG_DURABLE},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(log_append(large, pieces + cases[i].first, cases[i].count, cases[i].how),
+                         LOAM_OK);
+    assert_int_equal(log_wait(large, log_end(large)), LOAM_OK);
+    log_tend(large);
+    simdisk_power_loss(disk, SIMDISK_LOSE_ALL);
+    uint64_t len;
+    const uint8_t *bytes = simdisk_bytes(disk, "d", NEXT_NAME, &len);
+    const uint64_t end = log_end(large);
+    assert_int_equal(end, 4 * 700000 + 3 * (sizeof text - 1) + 6);
+    for (size_t i = 0; i < len; i++)
+        assert_int_equal(bytes[i], i < end ? 'x' : 0);
+    assert_int_equal(log_close(large, false), LOAM_IOERR); /* its descriptor died */
+}
+
+static void a_log_takes_bytes_up_to_its_last_one(void **state)
+{
+    static char text[LOG_BYTES + 1];
+    (void)state;
+    memset(text, 'y', LOG_BYTES);
+    append_ok(text + 10, LOG_DURABLE);
+    append_ok(text + LOG_BYTES - 7, LOG_DURABLE);
+    append_ok(text + LOG_BYTES - 3, LOG_VOLATILE);
+    wait_ok();
+    assert_int_equal(log_end(wal), LOG_BYTES);
+    log_tend(wal);
+    simdisk_power_loss(disk, SIMDISK_LOSE_ALL);
+    assert_starts_with(text);
+}
+
+static void trimming_leaves_what_was_appended(void **state)
+{
+    (void)state;
+    append_ok("text.", LOG_VOLATILE);
+    append_ok("never waited for.", LOG_DURABLE);
+    assert_int_equal(log_close(wal, true), LOAM_OK);
+    wal = NULL;
+    uint64_t len;
+    const uint8_t *bytes = simdisk_bytes(disk, "d", LOG_NAME, &len);
+    assert_int_equal(len, 22);
+    assert_memory_equal(bytes, "text.never waited for.", 22);
+}
+
+static void a_recycled_log_begins_again_under_its_new_name(void **state)
+{
+    (void)state;
+    append_ok("old bytes", LOG_VOLATILE);
+    assert_int_equal(log_sync(wal), LOAM_OK);
+    assert_int_equal(log_recycle(wal, NEXT_NAME, &wal), LOAM_OK);
+    assert_string_equal(log_name(wal), NEXT_NAME);
+    assert_int_equal(log_end(wal), 0);
+    assert_int_equal(log_synced(wal), 0);
+    append_ok("new", LOG_DURABLE);
+    wait_ok();
+    simdisk_power_loss(disk, SIMDISK_LOSE_ALL);
+    uint64_t len;
+    assert_null(simdisk_bytes(disk, "d", LOG_NAME, &len));
+    assert_memory_equal(simdisk_bytes(disk, "d", NEXT_NAME, &len), "new bytes", 9);
+}
+
+static void a_deleted_log_is_gone(void **state)
+{
+    (void)state;
+    append_ok("text", LOG_DURABLE);
+    assert_int_equal(log_delete(wal), LOAM_OK);
+    wal = NULL;
+    uint64_t len;
+    assert_null(simdisk_bytes(disk, "d", LOG_NAME, &len));
+}
+
+/* ---- failures ---- */
+
+static void a_failed_sync_is_the_answer_for_ever(void **state)
+{
+    (void)state;
+    append_ok("fine.", LOG_DURABLE);
+    wait_ok();
+    const uint64_t synced = log_synced(wal);
+    append_ok("lost.", LOG_VOLATILE);
+    simdisk_fail_at(disk, 1, EIO, false);
+    assert_int_equal(log_sync(wal), LOAM_IOERR);
+    assert_non_null(strstr(loam_errmsg(), "d/" LOG_NAME));
+    const uint64_t calls = simdisk_call_count(disk);
+    assert_int_equal(log_sync(wal), LOAM_IOERR);
+    assert_int_equal(log_wait(wal, log_end(wal)), LOAM_IOERR);
+    assert_int_equal(append("volatile", LOG_VOLATILE), LOAM_IOERR);
+    assert_int_equal(append("durable", LOG_DURABLE), LOAM_IOERR);
+    assert_int_equal(loam_errno(), EIO);
+    assert_int_equal(simdisk_call_count(disk), calls);
+    assert_int_equal(log_wait(wal, synced), LOAM_OK);
+    assert_int_equal(log_synced(wal), synced);
+    assert_int_equal(log_recycle(wal, NEXT_NAME, &wal), LOAM_IOERR);
+    wal = NULL;
+    uint64_t len;
+    assert_null(simdisk_bytes(disk, "d", LOG_NAME, &len));
+    assert_null(simdisk_bytes(disk, "d", NEXT_NAME, &len));
+}
+
+static void a_failed_durable_write_is_the_answer_for_ever(void **state)
+{
+    (void)state;
+    append_ok("lost.", LOG_DURABLE);
+    simdisk_fail_at(disk, 1, ENOSPC, false);
+    assert_int_equal(log_wait(wal, log_end(wal)), LOAM_FULL);
+    assert_int_equal(append("more", LOG_DURABLE), LOAM_FULL);
+    assert_int_equal(append("more", LOG_VOLATILE), LOAM_FULL);
+    assert_int_equal(log_wait(wal, log_end(wal)), LOAM_FULL);
+    assert_int_equal(log_synced(wal), 0);
+}
+
+static void a_writeback_that_failed_in_the_background_is_heard(void **state)
+{
+    static char text[LOG_BYTES / 4];
+    (void)state;
+    memset(text, 'z', sizeof text - 1);
+    struct log *large = NULL;
+    assert_int_equal(log_create(store, NEXT_NAME, 4 << 20, is_mapped, &large), LOAM_OK);
+    const struct sys_piece piece = {text, sizeof text};
+    for (unsigned i = 0; i < 17; i++)
+        assert_int_equal(log_append(large, &piece, 1, LOG_VOLATILE), LOAM_OK);
+    simdisk_fail_at(disk, 1, EIO, false);
+    log_tend(large);
+    assert_int_equal(log_sync(large), LOAM_IOERR);
+    assert_int_equal(log_synced(large), 0);
+    assert_int_equal(log_close(large, false), LOAM_OK);
+}
+
+static void short_and_interrupted_writes_are_finished(void **state)
+{
+    (void)state;
+    append_ok("a durable write that takes several calls", LOG_DURABLE);
+    simdisk_fail_at(disk, 1, SIMDISK_SHORT, true);
+    wait_ok();
+    append_ok(", and a volatile one", LOG_VOLATILE);
+    simdisk_fail_at(disk, 0, 0, false);
+    append_ok("; done.", LOG_DURABLE);
+    if (!is_mapped) simdisk_fail_at(disk, 1, EINTR, false); /* else the next call is a sync */
+    wait_ok();
+    simdisk_power_loss(disk, SIMDISK_LOSE_ALL);
+    assert_starts_with("a durable write that takes several calls, and a volatile one; done.");
+}
+
+static void a_full_disk_at_creation_leaves_nothing_behind(void **state)
+{
+    struct log *other = NULL;
+    uint64_t len, before = 0, after = 0;
+    (void)state;
+    simdisk_full(disk, LOG_BYTES + 100000);
+    assert_int_equal(store_free_bytes(store, &before), LOAM_OK);
+    assert_int_equal(log_create(store, NEXT_NAME, LOG_BYTES, is_mapped, &other), LOAM_FULL);
+    assert_null(other);
+    assert_null(simdisk_bytes(disk, "d", NEXT_NAME, &len));
+    assert_int_equal(store_free_bytes(store, &after), LOAM_OK);
+    assert_int_equal(before, after);
+    append_ok("the other one goes on", LOG_VOLATILE);
+    wait_ok();
+}
+
+static void any_failure_at_creation_and_recycling_leaves_nothing_behind(void **state)
+{
+    bool completed = false;
+    (void)state;
+    for (uint64_t nth = 1; !completed; nth++) {
+        struct log *other = NULL;
+        uint64_t len;
+        simdisk_fail_at(disk, nth, EIO, false);
+        const uint64_t calls = simdisk_call_count(disk);
+        loam_status rc = log_create(store, NEXT_NAME, LOG_BYTES, is_mapped, &other);
+        if (rc == LOAM_OK) rc = log_recycle(other, "00000001-00000003.wal", &other);
+        completed = simdisk_call_count(disk) - calls < nth;
+        if (rc < 0) {
+            assert_null(simdisk_bytes(disk, "d", NEXT_NAME, &len));
+            assert_null(simdisk_bytes(disk, "d", "00000001-00000003.wal", &len));
+        } else {
+            assert_int_equal(log_delete(other), LOAM_OK);
+        }
+        simdisk_fail_at(disk, 0, 0, false);
+        begin_again(nth);
+    }
+}
+
+static void any_failing_allocation_at_creation_is_reported(void **state)
+{
+    bool completed = false;
+    (void)state;
+    for (uint64_t nth = 1; !completed; nth++) {
+        struct log *other = NULL;
+        mem_fail_at(nth, false);
+        const int64_t live = mem_live_count();
+        const loam_status rc = log_create(store, NEXT_NAME, LOG_BYTES, is_mapped, &other);
+        completed = mem_alloc_count() < nth;
+        assert_int_equal(rc, completed ? LOAM_OK : LOAM_NOMEM);
+        if (rc == LOAM_OK) assert_int_equal(log_delete(other), LOAM_OK);
+        assert_int_equal(mem_live_count(), live);
+        mem_fail_at(0, false);
+    }
+}
+
+/* ---- cut at every call ---- */
+
+/* Appends numbered letters in a fixed pattern; *acked and *stored become the number of bytes that are
+   promised to survive power loss and a kill. */
+static void append_until_cut(uint64_t *acked, uint64_t *stored)
+{
+    static const char pattern[] = "dwdvdwvvwddvwvdwsvdds";
+    char letter[2] = "A";
+    loam_status rc = LOAM_OK;
+    for (size_t i = 0; rc == LOAM_OK && pattern[i] != '\0'; i++) {
+        const enum log_how how = pattern[i] == 'd' ? LOG_DURABLE : LOG_VOLATILE;
+        if (pattern[i] == 'w')
+            rc = log_wait(wal, log_end(wal));
+        else if (pattern[i] == 's')
+            rc = log_sync(wal);
+        else {
+            rc = append(letter, how);
+            letter[0]++;
+            /* A mapped store cannot know that the machine is off. */
+            if (rc == LOAM_OK && how == LOG_VOLATILE && !simdisk_is_off(disk))
+                *stored = log_end(wal);
+        }
+        *acked = log_synced(wal);
+    }
+    if (*stored < *acked) *stored = *acked;
+}
+
+static void a_cut_at_any_call_leaves_a_prefix_with_all_that_was_promised(void **state)
+{
+    bool completed = false;
+    (void)state;
+    for (uint64_t nth = 1; !completed; nth++) {
+        for (unsigned seed = 0; seed < 10 * (SIMDISK_LOSSES + 1); seed++) {
+            const unsigned loss = seed % (SIMDISK_LOSSES + 1);
+            uint64_t acked = 0, stored = 0, len = 0;
+            begin_again(seed);
+            simdisk_cut_at(disk, nth);
+            append_until_cut(&acked, &stored);
+            completed = !simdisk_is_off(disk);
+            if (loss == SIMDISK_LOSSES)
+                simdisk_kill(disk);
+            else
+                simdisk_power_loss(disk, loss);
+            const uint8_t *bytes = simdisk_bytes(disk, "d", LOG_NAME, &len);
+            const uint64_t promised = loss == SIMDISK_LOSSES ? stored : acked;
+            for (uint64_t i = 0; i < promised; i++)
+                assert_int_equal(bytes[i], 'A' + i);
+        }
+    }
+}
+
+/* ---- threads ---- */
+
+enum { THREADS = 8, ROUNDS = 60, RECORD_BYTES = 24 };
+
+struct crowd {
+    struct mutex lane;
+    struct log *log;
+    unsigned mixed; /* every so many appends are volatile; 0: none */
+};
+
+struct member {
+    struct thread thread;
+    struct crowd *crowd;
+    unsigned number;
+    loam_status rc;
+    unsigned acked;
+};
+
+/* A record is its own position, its writer, its round. */
+static loam_status append_record(struct crowd *crowd, const uint64_t record[2], enum log_how how,
+                                 uint64_t *end)
+{
+    mutex_lock(&crowd->lane);
+    const uint64_t position = log_end(crowd->log);
+    const struct sys_piece pieces[] = {{&position, 8}, {record, 16}};
+    const loam_status rc = log_append(crowd->log, pieces, 2, how);
+    *end = position + RECORD_BYTES;
+    mutex_unlock(&crowd->lane);
+    return rc;
+}
+
+static void run_member(void *arg)
+{
+    struct member *member = arg;
+    struct crowd *crowd = member->crowd;
+    for (unsigned round = 0; round < ROUNDS && member->rc == LOAM_OK; round++) {
+        const uint64_t record[2] = {member->number, round};
+        const bool is_volatile = crowd->mixed != 0 && (round + member->number) % crowd->mixed == 0;
+        uint64_t end = 0;
+        member->rc = append_record(crowd, record, is_volatile ? LOG_VOLATILE : LOG_DURABLE, &end);
+        if (member->rc == LOAM_OK && !is_volatile) member->rc = log_wait(crowd->log, end);
+        if (member->rc == LOAM_OK) member->acked++;
+    }
+}
+
+static void run_tender(void *arg)
+{
+    struct member *member = arg;
+    for (unsigned i = 0; i < ROUNDS && member->rc == LOAM_OK; i++) {
+        log_tend(member->crowd->log);
+        member->rc = log_sync(member->crowd->log);
+    }
+}
+
+static void run_crowd(struct crowd *crowd, struct member members[THREADS + 1])
+{
+    mutex_init(&crowd->lane);
+    for (unsigned i = 0; i <= THREADS; i++) {
+        members[i] = (struct member){.crowd = crowd, .number = i};
+        assert_int_equal(thread_start(&members[i].thread, "crowd",
+                                      i < THREADS ? run_member : run_tender, &members[i]),
+                         LOAM_OK);
+    }
+    for (unsigned i = 0; i <= THREADS; i++)
+        thread_join(&members[i].thread);
+    mutex_deinit(&crowd->lane);
+}
+
+/* Every record once, in each member's order. */
+static void assert_records(const uint8_t *bytes, uint64_t upto)
+{
+    uint64_t rounds[THREADS] = {0};
+    for (uint64_t at = 0; at < upto; at += RECORD_BYTES) {
+        uint64_t record[3];
+        memcpy(record, bytes + at, sizeof record);
+        assert_int_equal(record[0], at);
+        assert_true(record[1] < THREADS);
+        assert_int_equal(record[2], rounds[record[1]]++);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        assert_int_equal(rounds[i], ROUNDS);
+}
+
+static void a_crowd_of_writers_loses_nothing(void **state)
+{
+    (void)state;
+    for (unsigned mixed = 0; mixed < 4; mixed++) {
+        struct crowd crowd = {.log = wal, .mixed = mixed == 1 ? 5 : mixed};
+        struct member members[THREADS + 1];
+        uint64_t len;
+        run_crowd(&crowd, members);
+        for (unsigned i = 0; i <= THREADS; i++)
+            assert_int_equal(members[i].rc, LOAM_OK);
+        wait_ok();
+        assert_int_equal(log_end(wal), THREADS * ROUNDS * RECORD_BYTES);
+        simdisk_power_loss(disk, SIMDISK_LOSE_ALL);
+        assert_records(simdisk_bytes(disk, "d", LOG_NAME, &len), log_end(wal));
+        begin_again(mixed);
+    }
+}
+
+static void a_failure_in_a_crowd_reaches_everybody_who_comes_later(void **state)
+{
+    (void)state;
+    for (uint64_t nth = 1; nth < 40; nth += 3) {
+        struct crowd crowd = {.log = wal, .mixed = nth % 2 == 0 ? 3 : 0};
+        struct member members[THREADS + 1];
+        uint64_t rounds[THREADS] = {0}, len;
+        simdisk_fail_at(disk, nth, EIO, false);
+        run_crowd(&crowd, members);
+        for (unsigned i = 0; i < THREADS;
+             i++) /* who was done before it failed has not heard of it */
+            assert_int_equal(members[i].rc, members[i].acked == ROUNDS ? LOAM_OK : LOAM_IOERR);
+        const uint64_t synced = log_synced(wal);
+        simdisk_power_loss(disk, SIMDISK_LOSE_ALL);
+        const uint8_t *bytes = simdisk_bytes(disk, "d", LOG_NAME, &len);
+        for (uint64_t at = 0; at < synced; at += RECORD_BYTES) {
+            uint64_t record[3];
+            memcpy(record, bytes + at, sizeof record);
+            assert_int_equal(record[0], at);
+            rounds[record[1]]++;
+        }
+        for (unsigned i = 0; i < THREADS && crowd.mixed == 0; i++)
+            assert_true(members[i].acked <= rounds[i]);
+        begin_again(nth);
+    }
+}
+
+/* ---- the real kernel ---- */
+
+static char real_dir[256];
+
+static int set_up_real(void **state)
+{
+    static const struct store_options options;
+    const char *tmp = getenv("TMPDIR");
+    bool is_new;
+    is_mapped = *state != NULL;
+    snprintf(real_dir, sizeof real_dir, "%s/loam-log-XXXXXX", tmp != NULL ? tmp : "/tmp");
+    if (mkdtemp(real_dir) == NULL) return -1;
+    assert_int_equal(store_open(sys_posix(), real_dir, &options, &is_new, &store), LOAM_OK);
+    assert_int_equal(log_create(store, LOG_NAME, 4 << 20, is_mapped, &wal), LOAM_OK);
+    return 0;
+}
+
+static int tear_down_real(void **state)
+{
+    (void)state;
+    if (wal != NULL) assert_int_equal(log_delete(wal), LOAM_OK);
+    wal = NULL;
+    assert_int_equal(store_delete(store, NEXT_NAME), LOAM_OK);
+    store_close(store);
+    return rmdir(real_dir);
+}
+
+static void the_kernel_keeps_what_a_crowd_appends(void **state)
+{
+    static uint8_t bytes[THREADS * ROUNDS * RECORD_BYTES];
+    struct crowd crowd = {.log = wal, .mixed = 4};
+    struct member members[THREADS + 1];
+    struct object *object = NULL;
+    (void)state;
+    run_crowd(&crowd, members);
+    for (unsigned i = 0; i <= THREADS; i++)
+        assert_int_equal(members[i].rc, LOAM_OK);
+    wait_ok();
+    assert_int_equal(log_close(wal, true), LOAM_OK);
+    wal = NULL;
+    assert_int_equal(object_open(store, LOG_NAME, &object), LOAM_OK);
+    assert_int_equal(object_bytes(object), sizeof bytes);
+    assert_int_equal(object_read(object, 0, bytes, sizeof bytes), LOAM_OK);
+    assert_records(bytes, sizeof bytes);
+    object_close(object);
+    assert_int_equal(store_delete(store, LOG_NAME), LOAM_OK);
+}
+
+static void the_kernel_recycles_and_takes_large_pieces(void **state)
+{
+    static uint8_t large[(1 << 20) + 1], bytes[2 << 20];
+    struct object *object = NULL;
+    (void)state;
+    memset(large, 'l', sizeof large);
+    append_ok("old", LOG_DURABLE);
+    wait_ok();
+    assert_int_equal(log_recycle(wal, NEXT_NAME, &wal), LOAM_OK);
+    const struct sys_piece pieces[] = {{"head.", 5}, {large, sizeof large}, {".tail.", 6}};
+    assert_int_equal(log_append(wal, pieces, 3, LOG_DURABLE), LOAM_OK);
+    append_ok("end", LOG_VOLATILE);
+    log_tend(wal);
+    wait_ok();
+    assert_int_equal(log_close(wal, true), LOAM_OK);
+    wal = NULL;
+    assert_int_equal(object_open(store, NEXT_NAME, &object), LOAM_OK);
+    assert_int_equal(object_bytes(object), sizeof large + 14);
+    assert_int_equal(object_read(object, 0, bytes, sizeof large + 14), LOAM_OK);
+    assert_memory_equal(bytes, "head.", 5);
+    assert_memory_equal(bytes + 5, large, sizeof large);
+    assert_memory_equal(bytes + 5 + sizeof large, ".tail.end", 9);
+    object_close(object);
+}
+
+int main(void)
+{
+    static bool mapped = true;
+#define BOTH_WAYS(name)                                                                            \
+    {#name ": mapped", name, set_up, tear_down, &mapped},                                          \
+    {                                                                                              \
+#name, name, set_up, tear_down, NULL                                                       \
+    }
+#define REAL_FACT(name)                                                                            \
+    {#name ": mapped", name, set_up_real, tear_down_real, &mapped},                                \
+    {                                                                                              \
+#name, name, set_up_real, tear_down_real, NULL                                             \
+    }
+    const struct CMUnitTest tests[] = {
+        BOTH_WAYS(a_new_log_is_empty_zeroed_and_durable),
+        BOTH_WAYS(volatile_bytes_survive_a_kill),
+        BOTH_WAYS(durable_bytes_survive_every_power_loss_with_all_before_them),
+        BOTH_WAYS(a_durable_append_behind_durable_bytes_is_one_call),
+        BOTH_WAYS(a_volatile_append_behind_a_staged_one_leaves_no_hole),
+        BOTH_WAYS(staged_bytes_that_a_volatile_append_stored_become_durable),
+        BOTH_WAYS(a_volatile_append_behind_a_group_in_flight_leaves_no_hole),
+        BOTH_WAYS(a_group_staged_behind_one_in_flight_is_one_call_again),
+        BOTH_WAYS(a_sync_says_nothing_of_what_came_while_it_ran),
+        BOTH_WAYS(a_group_that_fails_in_flight_is_the_answer_for_ever),
+        BOTH_WAYS(sync_makes_everything_durable),
+        BOTH_WAYS(more_than_fits_the_staging_buffer_is_stored_and_synced),
+        BOTH_WAYS(a_log_takes_bytes_up_to_its_last_one),
+        BOTH_WAYS(trimming_leaves_what_was_appended),
+        BOTH_WAYS(a_recycled_log_begins_again_under_its_new_name),
+        BOTH_WAYS(a_deleted_log_is_gone),
+        BOTH_WAYS(a_failed_sync_is_the_answer_for_ever),
+        BOTH_WAYS(a_failed_durable_write_is_the_answer_for_ever),
+        BOTH_WAYS(a_writeback_that_failed_in_the_background_is_heard),
+        BOTH_WAYS(short_and_interrupted_writes_are_finished),
+        BOTH_WAYS(a_full_disk_at_creation_leaves_nothing_behind),
+        BOTH_WAYS(any_failure_at_creation_and_recycling_leaves_nothing_behind),
+        BOTH_WAYS(any_failing_allocation_at_creation_is_reported),
+        BOTH_WAYS(a_cut_at_any_call_leaves_a_prefix_with_all_that_was_promised),
+        BOTH_WAYS(a_crowd_of_writers_loses_nothing),
+        BOTH_WAYS(a_failure_in_a_crowd_reaches_everybody_who_comes_later),
+        REAL_FACT(the_kernel_keeps_what_a_crowd_appends),
+        REAL_FACT(the_kernel_recycles_and_takes_large_pieces),
+    };
+    return cmocka_run_group_tests_name("os/log", tests, NULL, NULL);
+}
