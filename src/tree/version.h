@@ -1,20 +1,24 @@
 /*
  * version.h - which tables make up one collection at one moment.
  *
- * Role: levels of sorted runs of tables, immutable and shared by reference count; point reads and iterators
- *   over them.
+ * Role: levels of sorted runs of tables, immutable once built and shared by reference count; point
+ *   reads and iterators over them.
  *
  *   level 0   run 9 | run 8 | run 7      newest first; a flush adds one
  *   level 1   run 6 | run 5
  *   ...
  *   level 7   run 4                      the last level is one run of many tables
  *
- * Invariants (version_check, after every edit, in release builds too): (1) within a run, tables are in key order and their
- *   clipped ranges do not overlap. (2) For each key, everything in a newer run is newer than in an older one, and
- *   level i is newer than level i + 1; run numbers fall from left to right within a level. (3) A table reference is seen only
- *   within its clip [from, to). (4) The last level holds at most one run.
- *   (5) All versions of a key in one run are in one table.
- * In the picture: tree layer, on sstable/; catalog.c makes versions, db/view.c pins them.
+ * Invariants (version_check, after every edit, in release builds too): (1) within a run, tables are
+ *   in key order and their clipped ranges do not overlap. (2) For each key, everything in a newer
+ *   run is newer than in an older one, and level i is newer than level i + 1; run numbers fall from
+ *   left to right within a level. What is checked: where tables of two runs show overlapping key
+ *   ranges, the newer one's sequence numbers are all above the older one's. (3) A table reference is
+ *   seen only within its clip [from, to), and shows something. (4) The last level holds at most one
+ *   run. (5) All versions of a key in one run are in one table (it follows from 1).
+ * Threads: versions and runs may be used, referenced and dropped by any number.
+ * In the picture: tree layer, on sstable/; run.c builds and walks runs, version.c stacks them,
+ *   draft.c makes new versions of old ones, catalog.c holds them, db/view.c pins them.
  */
 #ifndef LOAM_TREE_VERSION_H
 #define LOAM_TREE_VERSION_H
@@ -26,16 +30,17 @@
 enum { LEVEL_COUNT = LOAM_LEVELS_MAX, LEVEL_LAST = LOAM_LEVELS_MAX - 1 };
 
 struct table_ref {
-    struct table *table;
+    struct table *table; /* referenced by the run */
     loam_slice from, to; /* owned by the run; to empty = no bound. from empty = no bound */
-    uint64_t bytes;      /* of the object that the clip makes its own: all of it, or an estimate */
+    uint64_t bytes;      /* of the table that the clip makes its own: all of it, or an estimate */
 };
 
 struct run {
     _Atomic uint32_t refs;
-    uint32_t table_count;
+    uint32_t table_count; /* at least 1 */
     uint64_t number;
-    uint64_t bytes, entry_count, tombstone_count; /* sums */
+    uint64_t bytes, entry_count, tombstone_count; /* sums; estimates where clips cut */
+    uint64_t seq_min, seq_max;                    /* of all tables, whole */
     struct table_ref tables[];
 };
 
@@ -50,31 +55,61 @@ struct version {
     struct level levels[LEVEL_COUNT];
 };
 
+/* ---- references to tables ------------------------------------------------------------------- */
+
+/* The lower key bound of what a reference shows: the table's range within its clip. The upper one is
+   the lesser of the table's largest key and, exclusively, `to`. */
+loam_slice table_ref_smallest(const struct table_ref *ref);
+bool table_ref_covers(const struct table_ref *ref, loam_slice key); /* within clip and key range */
+/* All that a shows lies before all that b shows. */
+bool table_ref_before(const struct table_ref *a, const struct table_ref *b);
+
+/* ---- runs ----------------------------------------------------------------------------------- */
+
+/* A run of these tables, in this order, with one reference. References the tables and copies the
+   clips; `bytes` of refs is not looked at. count is at least 1. NULL: out of memory. */
+struct run *run_new(uint64_t number, const struct table_ref *refs, uint32_t count);
+void run_ref(struct run *run);
+void run_unref(struct run *run); /* accepts NULL */
+
+/* LOAM_CORRUPT and a sentence when the tables of a run are out of order or a clip shows nothing. */
+LOAM_MUST loam_status run_check(const struct run *run);
+
+/* The first table that shows keys at or after key, if any are: table_count when there is none. */
+uint32_t run_find(const struct run *run, loam_slice key);
+/* Does any table show keys of what ref shows? */
+bool run_overlaps(const struct run *run, const struct table_ref *ref);
+
+/* An iterator over one run, clipped, tables opened one after the other. Holds a reference on the
+   run. flags: table_iter_flags. */
+LOAM_MUST loam_status run_iter_new(struct run *run, unsigned flags, struct iter **out);
+
+/* ---- versions ------------------------------------------------------------------------------- */
+
 /* An empty one, with one reference; NULL: out of memory. */
 struct version *version_new(void);
 void version_ref(struct version *version);
 void version_unref(struct version *version); /* accepts NULL */
 
-/* Key bounds of what a reference shows: the table's range within its clip. */
-loam_slice table_ref_smallest(const struct table_ref *ref);
-bool table_ref_covers(const struct table_ref *ref, loam_slice key); /* within clip and key range */
-
-/* The newest version of key with seq <= the given one, tombstones too: LOAM_OK (release hit), LOAM_NOTFOUND or a failure. */
-LOAM_MUST loam_status version_get(const struct version *version, loam_slice key, uint64_t hash,
-                                  uint64_t seq, struct table_hit *hit);
-
-/* An iterator over one run, clipped, tables opened one after the other. Holds a reference on the run. flags: table_iter_flags. */
-LOAM_MUST loam_status run_iter_new(struct run *run, unsigned flags, struct iter **out);
-
-/* How many iterators version_iters() makes, and makes them: one per run, in order of age, newest first. On failure none is left. */
-size_t version_run_count(const struct version *version);
-LOAM_MUST loam_status version_iters(const struct version *version, unsigned flags,
-                                    struct iter **iters);
+/* While it is being built: puts a run, which it references, where its number belongs. */
+LOAM_MUST loam_status version_add_run(struct version *version, uint32_t level, struct run *run);
 
 /* LOAM_CORRUPT and a sentence when an invariant does not hold. */
 LOAM_MUST loam_status version_check(const struct version *version);
 
-/* Is a key of [smallest, largest] possibly in a run older than (level, run)? For the rule of dropped tombstones. */
+/* The newest version of key with seq <= the given one, tombstones too: LOAM_OK (release hit),
+   LOAM_NOTFOUND or a failure. */
+LOAM_MUST loam_status version_get(const struct version *version, loam_slice key, uint64_t hash,
+                                  uint64_t seq, struct table_hit *hit);
+
+/* How many iterators version_iters() makes, and makes them: one per run, in order of age, newest
+   first. On failure none is left. */
+size_t version_run_count(const struct version *version);
+LOAM_MUST loam_status version_iters(const struct version *version, unsigned flags,
+                                    struct iter **iters);
+
+/* Is a key of [smallest, largest] possibly in a run older than (level, run)? For the rule of dropped
+   tombstones. */
 bool version_covers_below(const struct version *version, uint32_t level, uint64_t run_number,
                           loam_slice smallest, loam_slice largest);
 

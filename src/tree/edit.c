@@ -1,0 +1,303 @@
+/*
+ * edit.c - one atomic change of what the store consists of, as bytes; see edit.h.
+ *
+ * One table says which fields a tag has, in which order and where they stand in struct change;
+ * writing, reading and measuring walk over it, so they cannot disagree.
+ */
+#include "tree/edit.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "base/codec.h"
+#include "base/mem.h"
+#include "base/status.h"
+
+#include "base/poison.h"
+
+enum field_kind { FIELD_END, FIELD_U8, FIELD_U32, FIELD_U64, FIELD_BYTES };
+
+struct field {
+    uint8_t kind;
+    uint16_t offset; /* in struct change */
+};
+
+#define FIELD(kind, member)                                                                        \
+    {                                                                                              \
+        kind, (uint16_t)offsetof(struct change, member)                                            \
+    }
+
+static const struct field coll_fields[] = {FIELD(FIELD_U32, coll), {0, 0}};
+static const struct field create_fields[] = {
+    FIELD(FIELD_U32, coll), FIELD(FIELD_BYTES, name), FIELD(FIELD_U8, compression), {0, 0}};
+static const struct field rename_fields[] = {
+    FIELD(FIELD_U32, coll), FIELD(FIELD_BYTES, name), {0, 0}};
+static const struct field add_fields[] = {FIELD(FIELD_U32, coll),
+                                          FIELD(FIELD_U32, level),
+                                          FIELD(FIELD_U64, run),
+                                          FIELD(FIELD_U32, meta.object.epoch),
+                                          FIELD(FIELD_U32, meta.object.number),
+                                          FIELD(FIELD_U64, meta.offset),
+                                          FIELD(FIELD_U64, meta.bytes),
+                                          FIELD(FIELD_U64, meta.uid),
+                                          FIELD(FIELD_BYTES, meta.smallest),
+                                          FIELD(FIELD_BYTES, meta.largest),
+                                          FIELD(FIELD_U64, meta.seq_min),
+                                          FIELD(FIELD_U64, meta.seq_max),
+                                          FIELD(FIELD_U64, meta.entry_count),
+                                          FIELD(FIELD_U64, meta.tombstone_count),
+                                          FIELD(FIELD_U64, meta.payload_bytes),
+                                          FIELD(FIELD_U64, meta.page_count),
+                                          FIELD(FIELD_U64, meta.dense_count),
+                                          FIELD(FIELD_BYTES, from),
+                                          FIELD(FIELD_BYTES, to),
+                                          {0, 0}};
+static const struct field remove_fields[] = {FIELD(FIELD_U32, coll),
+                                             FIELD(FIELD_U32, level),
+                                             FIELD(FIELD_U64, run),
+                                             FIELD(FIELD_U64, uid),
+                                             {0, 0}};
+static const struct field clip_fields[] = {FIELD(FIELD_U32, coll),
+                                           FIELD(FIELD_U32, level),
+                                           FIELD(FIELD_U64, run),
+                                           FIELD(FIELD_U64, uid),
+                                           FIELD(FIELD_BYTES, from),
+                                           FIELD(FIELD_BYTES, to),
+                                           {0, 0}};
+static const struct field flushed_fields[] = {
+    FIELD(FIELD_U32, coll), FIELD(FIELD_U64, seq), {0, 0}};
+static const struct field segment_fields[] = {FIELD(FIELD_U32, object.epoch),
+                                              FIELD(FIELD_U32, object.number),
+                                              FIELD(FIELD_U64, position),
+                                              FIELD(FIELD_U64, position_end),
+                                              {0, 0}};
+static const struct field start_fields[] = {
+    FIELD(FIELD_U64, position), FIELD(FIELD_U64, running), FIELD(FIELD_U32, object.epoch), {0, 0}};
+static const struct field floor_fields[] = {FIELD(FIELD_U64, position),
+                                            FIELD(FIELD_U32, object.epoch),
+                                            FIELD(FIELD_U32, object.number),
+                                            {0, 0}};
+static const struct field attest_fields[] = {FIELD(FIELD_U64, position), {0, 0}};
+static const struct field counter_fields[] = {FIELD(FIELD_U32, next_coll),
+                                              FIELD(FIELD_U64, next_run),
+                                              FIELD(FIELD_U64, seq),
+                                              FIELD(FIELD_U64, time_ms),
+                                              {0, 0}};
+static const struct field no_fields[] = {{0, 0}};
+
+static const struct field *const fields_of[] = {
+    [CHANGE_COLL_CREATE] = create_fields,  [CHANGE_COLL_RENAME] = rename_fields,
+    [CHANGE_COLL_DROP] = coll_fields,      [CHANGE_TABLE_ADD] = add_fields,
+    [CHANGE_TABLE_REMOVE] = remove_fields, [CHANGE_TABLE_CLIP] = clip_fields,
+    [CHANGE_FLUSHED] = flushed_fields,     [CHANGE_LOG_SEGMENT] = segment_fields,
+    [CHANGE_LOG_START] = start_fields,     [CHANGE_LOG_FLOOR] = floor_fields,
+    [CHANGE_LOG_ATTEST] = attest_fields,   [CHANGE_COUNTERS] = counter_fields,
+    [CHANGE_SNAPSHOT_END] = no_fields,
+};
+
+#define CHANGE_TAG_COUNT (sizeof fields_of / sizeof fields_of[0])
+
+/* ---- what a change may hold ------------------------------------------------------------------ */
+
+/* What no writer makes, in words; NULL when all is well. */
+static const char *fault_in_clip(loam_slice from, loam_slice to)
+{
+    if (from.len > KEY_BYTES_MAX || to.len > KEY_BYTES_MAX) return "a bound is too long for a key";
+    if (to.len > 0 && bytes_compare(from, to) >= 0) return "a clip ends before it begins";
+    return NULL;
+}
+
+static const char *fault_in_meta(const struct table_meta *meta)
+{
+    if (meta->smallest.len > KEY_BYTES_MAX || meta->largest.len > KEY_BYTES_MAX)
+        return "a table's key is too long";
+    if (bytes_compare(meta->smallest, meta->largest) > 0) return "a table's keys are out of order";
+    if (meta->bytes == 0 || meta->bytes > UINT64_MAX / 2 - meta->offset)
+        return "a table's place is none";
+    if (meta->offset > UINT64_MAX / 2) return "a table's place is none";
+    if (meta->seq_min == 0 || meta->seq_min > meta->seq_max || meta->seq_max > SEQ_MAX)
+        return "a table's sequence numbers are none";
+    if (meta->entry_count == 0 || meta->tombstone_count > meta->entry_count)
+        return "a table's entry counts are none";
+    if (meta->page_count == 0 || meta->page_count > UINT32_MAX ||
+        meta->dense_count > meta->page_count)
+        return "a table's page counts are none";
+    return NULL;
+}
+
+static const char *fault_in_name(loam_slice name)
+{
+    if (name.len == 0 || name.len > 255) return "a name's length is none";
+    return memchr(name.data, 0, name.len) != NULL ? "a name holds a zero byte" : NULL;
+}
+
+static const char *fault_in_change(const struct change *change)
+{
+    const char *fault = NULL;
+    switch (change->tag) {
+    case CHANGE_COLL_CREATE:
+        if (change->compression > LOAM_UNCOMPRESSED) return "a compression is none";
+        return fault_in_name(change->name);
+    case CHANGE_COLL_RENAME:
+        return fault_in_name(change->name);
+    case CHANGE_TABLE_ADD:
+        fault = fault_in_meta(&change->meta);
+        if (fault == NULL) fault = fault_in_clip(change->from, change->to);
+        return fault != NULL || change->level < LOAM_LEVELS_MAX ? fault : "a level is none";
+    case CHANGE_TABLE_CLIP:
+        fault = fault_in_clip(change->from, change->to);
+        return fault != NULL || change->level < LOAM_LEVELS_MAX ? fault : "a level is none";
+    case CHANGE_TABLE_REMOVE:
+        return change->level < LOAM_LEVELS_MAX ? NULL : "a level is none";
+    case CHANGE_FLUSHED:
+    case CHANGE_COUNTERS:
+        return change->seq <= SEQ_MAX ? NULL : "a sequence number is too high";
+    case CHANGE_LOG_SEGMENT:
+        return change->position <= change->position_end ? NULL : "a segment ends before it begins";
+    case CHANGE_COLL_DROP:
+    case CHANGE_LOG_START:
+    case CHANGE_LOG_FLOOR:
+    case CHANGE_LOG_ATTEST:
+    case CHANGE_SNAPSHOT_END:
+        return NULL;
+    }
+    return "a tag is none";
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+void edit_deinit(struct edit *edit)
+{
+    loam_buf_free(&edit->bytes);
+}
+
+static uint64_t number_field(const struct change *change, struct field field)
+{
+    const uint8_t *at = (const uint8_t *)change + field.offset;
+    uint32_t narrow;
+    uint64_t wide;
+    if (field.kind == FIELD_U8) return *at;
+    if (field.kind == FIELD_U32) {
+        memcpy(&narrow, at, sizeof narrow);
+        return narrow;
+    }
+    memcpy(&wide, at, sizeof wide);
+    return wide;
+}
+
+static loam_slice bytes_field(const struct change *change, struct field field)
+{
+    loam_slice slice;
+    memcpy(&slice, (const uint8_t *)change + field.offset, sizeof slice);
+    return slice;
+}
+
+static size_t change_bytes_max(const struct change *change)
+{
+    size_t bytes = 1;
+    for (const struct field *field = fields_of[change->tag]; field->kind != FIELD_END; field++) {
+        bytes += VARINT64_BYTES_MAX;
+        if (field->kind == FIELD_BYTES) bytes += bytes_field(change, *field).len;
+    }
+    return bytes;
+}
+
+loam_status edit_add(struct edit *edit, const struct change *change)
+{
+    check(change->tag >= CHANGE_COLL_CREATE && (size_t)change->tag < CHANGE_TAG_COUNT);
+    check(fault_in_change(change) == NULL);
+    const loam_status rc = buf_reserve(&edit->bytes, edit->bytes.len + change_bytes_max(change));
+    if (rc < 0) return rc;
+    uint8_t *const start = edit->bytes.data, *at = start + edit->bytes.len;
+    *at++ = (uint8_t)change->tag;
+    for (const struct field *field = fields_of[change->tag]; field->kind != FIELD_END; field++) {
+        if (field->kind != FIELD_BYTES) {
+            at = put_varint64(at, number_field(change, *field));
+            continue;
+        }
+        const loam_slice slice = bytes_field(change, *field);
+        at = put_varint64(at, slice.len);
+        if (slice.len > 0) memcpy(at, slice.data, slice.len);
+        at += slice.len;
+    }
+    edit->bytes.len = (size_t)(at - start);
+    return LOAM_OK;
+}
+
+loam_status edit_add_table(struct edit *edit, uint32_t coll, uint32_t level, uint64_t run,
+                           const struct table_meta *meta)
+{
+    const struct change change = {
+        .tag = CHANGE_TABLE_ADD, .coll = coll, .level = level, .run = run, .meta = *meta};
+    return edit_add(edit, &change);
+}
+
+loam_status edit_remove_table(struct edit *edit, uint32_t coll, uint32_t level, uint64_t run,
+                              uint64_t uid)
+{
+    const struct change change = {
+        .tag = CHANGE_TABLE_REMOVE, .coll = coll, .level = level, .run = run, .uid = uid};
+    return edit_add(edit, &change);
+}
+
+loam_status edit_set_flushed(struct edit *edit, uint32_t coll, uint64_t seq)
+{
+    const struct change change = {.tag = CHANGE_FLUSHED, .coll = coll, .seq = seq};
+    return edit_add(edit, &change);
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static const uint8_t *read_number(const uint8_t *at, const uint8_t *end, struct field field,
+                                  struct change *change)
+{
+    uint8_t *target = (uint8_t *)change + field.offset;
+    uint64_t wide = 0;
+    if (field.kind == FIELD_U64) {
+        at = get_varint64(at, end, &wide);
+        memcpy(target, &wide, sizeof wide);
+        return at;
+    }
+    uint32_t narrow = 0;
+    at = get_varint32(at, end, &narrow);
+    if (field.kind == FIELD_U32)
+        memcpy(target, &narrow, sizeof narrow);
+    else
+        *target = (uint8_t)narrow;
+    return field.kind == FIELD_U8 && narrow > UINT8_MAX ? NULL : at;
+}
+
+static const uint8_t *read_bytes(const uint8_t *at, const uint8_t *end, struct field field,
+                                 struct change *change)
+{
+    uint64_t len;
+    at = get_varint64(at, end, &len);
+    if (at == NULL || len > (uint64_t)(end - at)) return NULL;
+    const loam_slice slice = loam_bytes(at, (size_t)len);
+    memcpy((uint8_t *)change + field.offset, &slice, sizeof slice);
+    return at + len;
+}
+
+loam_status edit_next(struct edit_reader *reader, struct change *change)
+{
+    const uint8_t *at = reader->at;
+    if (at == reader->end) return LOAM_NOTFOUND;
+    memset(change, 0, sizeof *change);
+    const uint8_t tag = *at++;
+    if (tag == 0) return failed(LOAM_CORRUPT, "a change without a tag");
+    if (tag >= CHANGE_TAG_COUNT)
+        return failed(LOAM_TOONEW,
+                      "a change of kind %u, which this library does not know; use a "
+                      "newer loam",
+                      tag);
+    change->tag = (enum change_tag)tag;
+    for (const struct field *field = fields_of[tag]; field->kind != FIELD_END && at != NULL;
+         field++)
+        at = field->kind == FIELD_BYTES ? read_bytes(at, reader->end, *field, change)
+                                        : read_number(at, reader->end, *field, change);
+    if (at == NULL) return failed(LOAM_CORRUPT, "a change of kind %u is cut short", tag);
+    const char *fault = fault_in_change(change);
+    if (fault != NULL) return failed(LOAM_CORRUPT, "a change of kind %u: %s", tag, fault);
+    reader->at = at;
+    return LOAM_OK;
+}

@@ -1,0 +1,182 @@
+/*
+ * version.c - levels of runs: building, checking and reading them; see version.h.
+ */
+#include "tree/version.h"
+
+#include <inttypes.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/status.h"
+
+#include "base/poison.h"
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+struct version *version_new(void)
+{
+    struct version *version = mem_zalloc(sizeof *version);
+    if (version != NULL) atomic_init(&version->refs, 1);
+    return version;
+}
+
+void version_ref(struct version *version)
+{
+    atomic_fetch_add_explicit(&version->refs, 1, memory_order_relaxed);
+}
+
+void version_unref(struct version *version)
+{
+    if (version == NULL) return;
+    /* Releases this user's reads, and the last one acquires everybody's. */
+    if (atomic_fetch_sub_explicit(&version->refs, 1, memory_order_acq_rel) != 1) return;
+    for (uint32_t i = 0; i < LEVEL_COUNT; i++) {
+        for (uint32_t k = 0; k < version->levels[i].run_count; k++)
+            run_unref(version->levels[i].runs[k]);
+        mem_free(version->levels[i].runs);
+    }
+    mem_free(version);
+}
+
+loam_status version_add_run(struct version *version, uint32_t level_index, struct run *run)
+{
+    struct level *level = &version->levels[level_index];
+    struct run **grown =
+        mem_realloc(level->runs, ((size_t)level->run_count + 1) * sizeof level->runs[0]);
+    if (grown == NULL) return LOAM_NOMEM;
+    uint32_t at = level->run_count++;
+    for (; at > 0 && grown[at - 1]->number < run->number; at--)
+        grown[at] = grown[at - 1];
+    run_ref(run);
+    grown[at] = run;
+    level->runs = grown;
+    level->bytes += run->bytes;
+    return LOAM_OK;
+}
+
+/* ---- the runs of a version in order of age, newest first -------------------------------------- */
+
+struct run_place {
+    uint32_t level, index;
+};
+
+static struct run *run_at(const struct version *version, struct run_place place)
+{
+    return version->levels[place.level].runs[place.index];
+}
+
+/* Moves on to a place that holds a run; false when there is none. */
+static bool settle_place(const struct version *version, struct run_place *place)
+{
+    while (place->level < LEVEL_COUNT && place->index >= version->levels[place->level].run_count)
+        *place = (struct run_place){place->level + 1, 0};
+    return place->level < LEVEL_COUNT;
+}
+
+size_t version_run_count(const struct version *version)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < LEVEL_COUNT; i++)
+        count += version->levels[i].run_count;
+    return count;
+}
+
+/* ---- checking -------------------------------------------------------------------------------- */
+
+static loam_status check_newer(const struct run *newer, const struct run *older)
+{
+    if (newer->seq_min > older->seq_max) return LOAM_OK;
+    /* Intervals may cross where a part of the newer run has gone down: then it is for the tables that meet. */
+    for (uint32_t i = 0; i < newer->table_count; i++) {
+        const struct table_ref *ref = &newer->tables[i];
+        const struct table_meta *meta = table_meta(ref->table);
+        for (uint32_t k = run_find(older, table_ref_smallest(ref));
+             k < older->table_count && !table_ref_before(ref, &older->tables[k]); k++) {
+            const struct table_meta *below = table_meta(older->tables[k].table);
+            if (meta->seq_min <= below->seq_max)
+                return failed(LOAM_CORRUPT,
+                              "run %" PRIu64 ": table %016" PRIx64 " is not newer than %016" PRIx64
+                              " of run %" PRIu64,
+                              newer->number, meta->uid, below->uid, older->number);
+        }
+    }
+    return LOAM_OK;
+}
+
+static loam_status check_against_older(const struct version *version, struct run_place place)
+{
+    const struct run *run = run_at(version, place);
+    for (place.index++; settle_place(version, &place); place.index++) {
+        const loam_status rc = check_newer(run, run_at(version, place));
+        if (rc < 0) return rc;
+    }
+    return LOAM_OK;
+}
+
+loam_status version_check(const struct version *version)
+{
+    loam_status rc = LOAM_OK;
+    if (version->levels[LEVEL_LAST].run_count > 1)
+        return failed(LOAM_CORRUPT, "the last level holds %u runs",
+                      version->levels[LEVEL_LAST].run_count);
+    for (struct run_place place = {0, 0}; rc == LOAM_OK && settle_place(version, &place);
+         place.index++) {
+        const struct level *level = &version->levels[place.level];
+        if (place.index > 0 &&
+            level->runs[place.index - 1]->number <= level->runs[place.index]->number)
+            return failed(LOAM_CORRUPT, "level %u: two runs with number %" PRIu64, place.level,
+                          level->runs[place.index]->number);
+        rc = run_check(level->runs[place.index]);
+        if (rc == LOAM_OK) rc = check_against_older(version, place);
+    }
+    return rc;
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+loam_status version_get(const struct version *version, loam_slice key, uint64_t hash, uint64_t seq,
+                        struct table_hit *hit)
+{
+    for (struct run_place place = {0, 0}; settle_place(version, &place); place.index++) {
+        const struct run *run = run_at(version, place);
+        if (run->seq_min > seq) continue;
+        const uint32_t at = run_find(run, key);
+        if (at == run->table_count || !table_ref_covers(&run->tables[at], key)) continue;
+        const loam_status rc = table_get(run->tables[at].table, key, hash, seq, hit);
+        if (rc != LOAM_NOTFOUND) return rc;
+    }
+    return LOAM_NOTFOUND;
+}
+
+loam_status version_iters(const struct version *version, unsigned flags, struct iter **iters)
+{
+    size_t count = 0;
+    for (struct run_place place = {0, 0}; settle_place(version, &place); place.index++) {
+        const loam_status rc = run_iter_new(run_at(version, place), flags, &iters[count]);
+        if (rc < 0) {
+            while (count > 0)
+                iter_close(iters[--count]);
+            return rc;
+        }
+        count++;
+    }
+    return LOAM_OK;
+}
+
+static bool run_covers(const struct run *run, loam_slice smallest, loam_slice largest)
+{
+    const uint32_t at = run_find(run, smallest);
+    return at < run->table_count &&
+           bytes_compare(table_ref_smallest(&run->tables[at]), largest) <= 0;
+}
+
+bool version_covers_below(const struct version *version, uint32_t level, uint64_t run_number,
+                          loam_slice smallest, loam_slice largest)
+{
+    for (struct run_place place = {level, 0}; settle_place(version, &place); place.index++) {
+        const struct run *run = run_at(version, place);
+        if (place.level == level && run->number >= run_number) continue;
+        if (run_covers(run, smallest, largest)) return true;
+    }
+    return false;
+}
