@@ -16,7 +16,8 @@
  *   group are synced; else the group is stored through the mapping and fdatasync covers the file.
  *   (4) A failed sync is sticky: every later append and wait answers the same failure; nothing is
  *   tried again. (5) One descriptor from preparation to close, so no error report is missed.
- *   (6) The first piece of an append is stored last, with release: a record's header after its body.
+ *   (6) The first piece of an append is stored last: a record's header after its body. (Without a
+ *   mapping, an append that fits the staging buffer is one write.)
  * Preparation (log_create): fallocate (a full disk is LOAM_FULL here and no SIGBUS later),
  *   pre-written with zeros in pieces of at most 32 KiB (larger folios make a later sync of a mapped
  *   store five times slower), synced, name synced, mapped where the file system is known to be safe
@@ -61,8 +62,8 @@ LOAM_MUST loam_status log_append(struct log *log, const struct sys_piece *pieces
 
 /*
  * Returns when bytes [0, upto) are durable, or with the failure. Callers form a group: one leads,
- * waits up to 40 us while fewer appends are staged than the last group had, writes for all, and
- * wakes the others.
+ * writes for all, and wakes the others. Where the last group served several threads, it first waits
+ * up to 40 us while fewer durable appends have come than that group had; a lone writer never waits.
  */
 LOAM_MUST loam_status log_wait(struct log *log, uint64_t upto);
 
@@ -71,8 +72,8 @@ LOAM_MUST loam_status log_wait(struct log *log, uint64_t upto);
 LOAM_MUST loam_status log_sync(struct log *log);
 
 /* Hints for a background thread: starts write-out of the full MiBs behind the end that have not
-   been started; faults in the next MiB before the end if a store is likely to need it. Cheap when
-   there is nothing to do. */
+   been started; faults in the next MiB before the end if there have been volatile appends of late
+   (it makes the pages dirty, for which the next fdatasync pays). Cheap when there is nothing to do. */
 void log_tend(struct log *log);
 
 uint64_t log_end(const struct log *log);
