@@ -73,7 +73,8 @@ LOAM_MUST loam_status log_sync(struct log *log);
 
 /* Hints for a background thread: starts write-out of the full MiBs behind the end that have not
    been started; faults in the next MiB before the end if there have been volatile appends of late
-   (it makes the pages dirty, for which the next fdatasync pays). Cheap when there is nothing to do. */
+   (it makes the pages dirty, for which the next fdatasync pays). Cheap when there is nothing to
+   do. */
 void log_tend(struct log *log);
 
 uint64_t log_end(const struct log *log);

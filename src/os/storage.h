@@ -47,9 +47,9 @@ const char *store_path(const struct store *store); /* as given to store_open; fo
 struct sys_table store_sys(const struct store *store);
 bool store_is_child(const struct store *store); /* true in a process forked after the open */
 
-/* The root, whole. read: LOAM_NOTFOUND where there is none; buf gets the bytes (at most STORE_ROOT_BYTES_MAX, else LOAM_CORRUPT).
-   swap: written aside, synced, renamed, directory synced; durable when it returns LOAM_OK. After a
-   failure the root is the old or the new one. */
+/* The root, whole. read: LOAM_NOTFOUND where there is none; buf gets the bytes (at most
+   STORE_ROOT_BYTES_MAX, else LOAM_CORRUPT). swap: written aside, synced, renamed, directory synced;
+   durable when it returns LOAM_OK. After a failure the root is the old or the new one. */
 LOAM_MUST loam_status store_root_read(struct store *store, loam_buf *buf);
 LOAM_MUST loam_status store_root_swap(struct store *store, loam_slice bytes);
 
