@@ -53,7 +53,7 @@ void loam_batch_clear(loam_batch *b)
 }
 
 /* The share of a collection, made when it is new. A linear search: batches name few collections. */
-static struct share *share_of(loam_batch *b, uint32_t coll_id)
+static struct share *batch_share(loam_batch *b, uint32_t coll_id)
 {
     if (b->share_count > 0 && b->shares[b->share_last].coll_id == coll_id)
         return &b->shares[b->share_last];
@@ -92,7 +92,7 @@ static loam_status append_entry(loam_batch *b, uint8_t kind, uint32_t coll_id, l
     const uint64_t total = (uint64_t)b->bytes.len + head_bytes + key.len + value.len;
     if (total > BATCH_BYTES_MAX)
         return failed(LOAM_TOOBIG, "a batch of more than 2 GiB; write it in several");
-    struct share *share = share_of(b, coll_id);
+    struct share *share = batch_share(b, coll_id);
     if (share == NULL) return LOAM_NOMEM;
     loam_status rc = buf_reserve(&b->bytes, (size_t)total);
     if (rc == LOAM_OK) rc = buf_append(&b->bytes, head, head_bytes);

@@ -254,7 +254,10 @@ loam_status db_open_in(const struct db_world *world, const char *dir, const loam
         abandon(db);
         return rc;
     }
-    if (!db->options.read_only) jobs_want_flush(db); /* what recovery froze, and old log */
+    if (!db->options.read_only) {
+        jobs_want_flush(db); /* what recovery froze */
+        for (loam_coll *coll = db->all; coll != NULL; coll = coll->all_next) compact_consider(coll);
+    }
     *out = db;
     return LOAM_OK;
 }
