@@ -65,6 +65,14 @@ void catalog_free(
 /* LOAM_CORRUPT: the edit contradicts the state (unknown collection, table twice, broken layout, ...), nothing changed. LOAM_NOMEM likewise. */
 LOAM_MUST loam_status catalog_apply(struct catalog *catalog, loam_slice edit_bytes);
 
+/* The same in two steps, for who must make the edit durable in between: all that can fail, then what
+   cannot. Between them nothing is to be seen of it. */
+struct catalog_stage;
+LOAM_MUST loam_status catalog_prepare(struct catalog *catalog, loam_slice edit_bytes,
+                                      struct catalog_stage **out);
+void catalog_install(struct catalog_stage *stage); /* frees it */
+void catalog_discard(struct catalog_stage *stage); /* frees it; accepts NULL */
+
 /* From now on removed tables doom their objects (after replay: what a replayed edit removed is long gone or
    is cleaned up by listing). */
 void catalog_arm(struct catalog *catalog);

@@ -1,0 +1,266 @@
+/*
+ * draft.c - a version while an edit changes it; see draft.h.
+ *
+ * A run is copied out of the base when it is first touched. Removed tables stay as marked items until the version is
+ * built, so that removing all tables of a run in order, as a merge does, looks at each once.
+ */
+#include "tree/draft.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/status.h"
+
+#include "base/poison.h"
+
+struct draft_item {
+    struct table_ref ref; /* borrowed: of the base, the shelf and the edit */
+    bool is_old, is_gone;
+};
+
+struct draft_run {
+    uint32_t level;
+    uint64_t number;
+    const struct run *base; /* NULL: a new one */
+    struct draft_item *items;
+    size_t count, cap;
+    size_t hint; /* where the next table to be removed probably stands */
+};
+
+void draft_deinit(struct draft *draft)
+{
+    for (size_t i = 0; i < draft->run_count; i++)
+        mem_free(draft->runs[i].items);
+    mem_free(draft->runs);
+    *draft = (struct draft){0};
+}
+
+/* ---- touching runs --------------------------------------------------------------------------- */
+
+static struct run *base_run(const struct draft *draft, uint32_t level, uint64_t number)
+{
+    const struct level *runs = &draft->base->levels[level];
+    for (uint32_t i = 0; i < runs->run_count; i++)
+        if (runs->runs[i]->number == number) return runs->runs[i];
+    return NULL;
+}
+
+static struct draft_run *touched_run(const struct draft *draft, uint32_t level, uint64_t number)
+{
+    for (size_t i = draft->run_count; i > 0; i--) {
+        struct draft_run *run = &draft->runs[i - 1];
+        if (run->level == level && run->number == number) return run;
+    }
+    return NULL;
+}
+
+static loam_status grow_items(struct draft_run *run, size_t count)
+{
+    if (count <= run->cap) return LOAM_OK;
+    const size_t cap = count < 8 ? 8 : count + count / 2;
+    if (cap > SIZE_MAX / sizeof run->items[0]) return failed(LOAM_NOMEM, "out of memory: a run");
+    struct draft_item *grown = mem_realloc(run->items, cap * sizeof run->items[0]);
+    if (grown == NULL) return LOAM_NOMEM;
+    run->items = grown;
+    run->cap = cap;
+    return LOAM_OK;
+}
+
+static loam_status copy_base_run(struct draft_run *run)
+{
+    const uint32_t count = run->base == NULL ? 0 : run->base->table_count;
+    const loam_status rc = grow_items(run, count);
+    if (rc < 0) return rc;
+    for (uint32_t i = 0; i < count; i++)
+        run->items[i] = (struct draft_item){.ref = run->base->tables[i], .is_old = true};
+    run->count = count;
+    return LOAM_OK;
+}
+
+static loam_status touch_run(struct draft *draft, uint32_t level, uint64_t number,
+                             struct draft_run **out)
+{
+    *out = touched_run(draft, level, number);
+    if (*out != NULL) return LOAM_OK;
+    struct draft_run *grown =
+        mem_realloc(draft->runs, (draft->run_count + 1) * sizeof draft->runs[0]);
+    if (grown == NULL) return LOAM_NOMEM;
+    draft->runs = grown;
+    struct draft_run *run = &grown[draft->run_count];
+    *run = (struct draft_run){
+        .level = level, .number = number, .base = base_run(draft, level, number)};
+    const loam_status rc = copy_base_run(run);
+    if (rc < 0) return rc;
+    draft->run_count++;
+    *out = run;
+    return LOAM_OK;
+}
+
+/* ---- changes --------------------------------------------------------------------------------- */
+
+loam_status draft_add(struct draft *draft, const struct change *change, struct table *table)
+{
+    struct draft_run *run;
+    loam_status rc = touch_run(draft, change->level, change->run, &run);
+    if (rc == LOAM_OK) rc = grow_items(run, run->count + 1);
+    if (rc < 0) return rc;
+    run->items[run->count++] =
+        (struct draft_item){.ref = {.table = table, .from = change->from, .to = change->to}};
+    return LOAM_OK;
+}
+
+static loam_status find_item(struct draft *draft, const struct change *change,
+                             struct draft_run **run, struct draft_item **item)
+{
+    const loam_status rc = touch_run(draft, change->level, change->run, run);
+    if (rc < 0) return rc;
+    for (size_t tried = 0; tried < (*run)->count; tried++) {
+        const size_t at = ((*run)->hint + tried) % (*run)->count;
+        *item = &(*run)->items[at];
+        if ((*item)->is_gone || table_meta((*item)->ref.table)->uid != change->uid) continue;
+        (*run)->hint = at + 1;
+        return LOAM_OK;
+    }
+    return failed(LOAM_CORRUPT,
+                  "table %016" PRIx64 " is not in run %" PRIu64 " of level %u of collection %u",
+                  change->uid, change->run, change->level, change->coll);
+}
+
+loam_status draft_remove(struct draft *draft, const struct change *change)
+{
+    struct draft_run *run;
+    struct draft_item *item;
+    const loam_status rc = find_item(draft, change, &run, &item);
+    if (rc == LOAM_OK) item->is_gone = true;
+    return rc;
+}
+
+loam_status draft_clip(struct draft *draft, const struct change *change)
+{
+    struct draft_run *run;
+    struct draft_item *item;
+    const loam_status rc = find_item(draft, change, &run, &item);
+    if (rc < 0) return rc;
+    item->ref.from = change->from;
+    item->ref.to = change->to;
+    return LOAM_OK;
+}
+
+/* ---- building -------------------------------------------------------------------------------- */
+
+static int compare_refs(const void *a, const void *b)
+{
+    return bytes_compare(table_ref_smallest(a), table_ref_smallest(b));
+}
+
+static void sort_refs(struct table_ref *refs, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        if (compare_refs(&refs[i - 1], &refs[i]) <= 0) continue;
+        qsort(refs, count, sizeof refs[0], compare_refs);
+        return;
+    }
+}
+
+/* A table may be in a run once: changes name it by its uid. Only clipped ones could be there twice without overlapping. */
+static loam_status check_single(const struct table_ref *refs, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (refs[i].from.len == 0 && refs[i].to.len == 0) continue;
+        for (uint32_t k = i + 1; k < count; k++)
+            if (refs[k].table == refs[i].table)
+                return failed(LOAM_CORRUPT, "table %016" PRIx64 " is in a run twice",
+                              table_meta(refs[i].table)->uid);
+    }
+    return LOAM_OK;
+}
+
+/* The run as it is now; NULL when nothing is left of it. */
+static loam_status build_run(const struct draft_run *draft, struct run **out)
+{
+    uint32_t count = 0;
+    *out = NULL;
+    if (draft->count > UINT32_MAX) return failed(LOAM_CORRUPT, "a run of too many tables");
+    struct table_ref *refs = mem_alloc_array(draft->count + 1, sizeof *refs);
+    if (refs == NULL) return LOAM_NOMEM;
+    for (size_t i = 0; i < draft->count; i++)
+        if (!draft->items[i].is_gone) refs[count++] = draft->items[i].ref;
+    sort_refs(refs, count);
+    loam_status rc = check_single(refs, count);
+    if (rc == LOAM_OK && count > 0) {
+        *out = run_new(draft->number, refs, count);
+        if (*out == NULL) rc = LOAM_NOMEM;
+    }
+    mem_free(refs);
+    return rc;
+}
+
+static loam_status keep_untouched(const struct draft *draft, struct version *version)
+{
+    loam_status rc = LOAM_OK;
+    for (uint32_t level = 0; level < LEVEL_COUNT; level++) {
+        const struct level *runs = &draft->base->levels[level];
+        for (uint32_t i = 0; rc == LOAM_OK && i < runs->run_count; i++)
+            if (touched_run(draft, level, runs->runs[i]->number) == NULL)
+                rc = version_add_run(version, level, runs->runs[i]);
+    }
+    return rc;
+}
+
+loam_status draft_build(struct draft *draft, struct version **out)
+{
+    if (draft->run_count == 0) {
+        version_ref(draft->base);
+        *out = draft->base;
+        return LOAM_OK;
+    }
+    struct version *version = version_new();
+    if (version == NULL) return LOAM_NOMEM;
+    loam_status rc = keep_untouched(draft, version);
+    for (size_t i = 0; rc == LOAM_OK && i < draft->run_count; i++) {
+        struct run *run;
+        rc = build_run(&draft->runs[i], &run);
+        if (rc == LOAM_OK && run != NULL) rc = version_add_run(version, draft->runs[i].level, run);
+        run_unref(run);
+    }
+    if (rc == LOAM_OK) rc = version_check(version);
+    if (rc < 0)
+        version_unref(version);
+    else
+        *out = version;
+    return rc;
+}
+
+/* ---- settling -------------------------------------------------------------------------------- */
+
+void draft_settle_added(const struct draft *draft, struct table_shelf *shelf)
+{
+    for (size_t i = 0; i < draft->run_count; i++) {
+        const struct draft_run *run = &draft->runs[i];
+        for (size_t k = 0; k < run->count; k++)
+            if (!run->items[k].is_old && !run->items[k].is_gone)
+                shelf_place(shelf, run->items[k].ref.table);
+    }
+}
+
+void draft_settle_gone(const struct draft *draft, struct table_shelf *shelf)
+{
+    for (size_t i = 0; i < draft->run_count; i++) {
+        const struct draft_run *run = &draft->runs[i];
+        for (size_t k = 0; k < run->count; k++)
+            if (run->items[k].is_old && run->items[k].is_gone)
+                shelf_unplace(shelf, run->items[k].ref.table);
+    }
+}
+
+void draft_settle_dropped(const struct draft *draft, struct table_shelf *shelf)
+{
+    for (uint32_t level = 0; level < LEVEL_COUNT; level++) {
+        const struct level *runs = &draft->base->levels[level];
+        for (uint32_t i = 0; i < runs->run_count; i++)
+            for (uint32_t t = 0; t < runs->runs[i]->table_count; t++)
+                shelf_unplace(shelf, runs->runs[i]->tables[t].table);
+    }
+}
