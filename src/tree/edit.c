@@ -117,7 +117,8 @@ static const char *fault_in_meta(const struct table_meta *meta)
     if (meta->offset > UINT64_MAX / 2) return "a table's place is none";
     if (meta->seq_min == 0 || meta->seq_min > meta->seq_max || meta->seq_max > SEQ_MAX)
         return "a table's sequence numbers are none";
-    if (meta->entry_count == 0 || meta->tombstone_count > meta->entry_count)
+    if (meta->entry_count == 0 || meta->entry_count > SEQ_MAX ||
+        meta->tombstone_count > meta->entry_count)
         return "a table's entry counts are none";
     if (meta->page_count == 0 || meta->page_count > UINT32_MAX ||
         meta->dense_count > meta->page_count)
