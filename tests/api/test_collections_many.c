@@ -1,0 +1,104 @@
+/*
+ * test_collections_many.c - ten thousand collections: what they cost and what they do not.
+ */
+#include "../lib/fixture.h"
+
+#include <stdio.h>
+#include <time.h>
+
+enum { MANY = 10000 };
+
+static double now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void name_of(int number, char name[static 32])
+{
+    snprintf(name, 32, "collection %d", number);
+}
+
+struct seen {
+    unsigned count;
+    char last[256];
+};
+
+static void count_in_order(void *ctx, const char *name)
+{
+    struct seen *seen = ctx;
+    if (strcmp(seen->last, name) < 0) seen->count++;
+    snprintf(seen->last, sizeof seen->last, "%s", name);
+}
+
+static uint64_t memory_of(loam_db *db)
+{
+    loam_stats stats = {.struct_size = sizeof stats};
+    expect_ok(loam_stats_get(db, &stats));
+    return stats.memtable_bytes + stats.cache_bytes + stats.metadata_bytes;
+}
+
+/* Creating is durable, so its time is the disk's: no bound on it. */
+static void ten_thousand_open_at_once_and_cost_nothing_untouched(void **state)
+{
+    struct fixture *f = *state;
+    struct seen seen = {0};
+    char name[32];
+    loam_coll *coll;
+    for (int i = 0; i < MANY; i++) {
+        name_of(i, name);
+        expect_ok(loam_create(f->db, name, NULL, &coll));
+        if (i % 100 == 0) put_text(f->db, coll, "k", name);
+    }
+    fixture_close(f);
+    const double before = now_s();
+    fixture_open(f, NULL);
+    const double passed = now_s() - before;
+    print_message("reopened in %.3f s\n", passed);
+    assert_true(passed < 5.0);
+    assert_true(memory_of(f->db) < 8 << 20);
+    expect_ok(loam_collections(f->db, count_in_order, &seen));
+    assert_int_equal(seen.count, MANY + 1);
+    for (int i = 0; i < MANY; i += 50) {
+        name_of(i, name);
+        expect_ok(loam_collection(f->db, name, &coll));
+        expect_text(f->db, coll, "k", i % 100 == 0 ? name : NULL);
+    }
+}
+
+/* Small memtables are flushed packed: files do not grow with collections. */
+static void a_thousand_touched_ones_share_few_files(void **state)
+{
+    struct fixture *f = *state;
+    char name[32];
+    loam_coll *coll = NULL;
+    for (int i = 0; i < 1000; i++) {
+        name_of(i, name);
+        expect_ok(loam_create(f->db, name, NULL, &coll));
+        put_text(f->db, coll, "k", name);
+    }
+    fixture_reopen(f);
+    for (int i = 0; i < 1000; i++) {
+        name_of(i, name);
+        expect_ok(loam_collection(f->db, name, &coll));
+        put_text(f->db, coll, "k2", name);
+    }
+    expect_ok(loam_flush(f->db, coll));
+    assert_true(fixture_file_count(f->store) < 200);
+    for (int i = 0; i < 1000; i += 7) {
+        name_of(i, name);
+        expect_ok(loam_collection(f->db, name, &coll));
+        expect_text(f->db, coll, "k", name);
+        expect_text(f->db, coll, "k2", name);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test_open(ten_thousand_open_at_once_and_cost_nothing_untouched),
+        test_open(a_thousand_touched_ones_share_few_files),
+    };
+    return cmocka_run_group_tests_name("api/collections_many", tests, NULL, NULL);
+}
