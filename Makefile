@@ -31,7 +31,7 @@ endif
 WARN := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wundef -Wvla \
   -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wcast-align -Wpointer-arith \
   -Wformat=2 -Wimplicit-fallthrough -Wswitch-enum -Wwrite-strings $(WERROR)
-override CPPFLAGS += -Iinclude -Isrc -D_GNU_SOURCE -MMD -MP
+override CPPFLAGS += -Iinclude -Isrc -Itests -D_GNU_SOURCE -MMD -MP
 override CFLAGS   += -std=c11 -pthread -fPIC -fvisibility=hidden -fno-strict-aliasing $(WARN) $(SAN)
 override LDFLAGS  += -pthread -Wl,--as-needed $(SAN)
 LIBS      := -llz4 -lzstd -lxxhash

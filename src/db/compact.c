@@ -280,46 +280,47 @@ void compact_consider(struct loam_coll *coll)
 
 /* ---- the public calls ------------------------------------------------------------------------ */
 
-static loam_status wait_flushed(loam_db *db, struct loam_coll *coll, const struct memrun *memrun)
-{
-    for (;;) {
-        bool there = false;
-        struct view *view = view_acquire(coll);
-        for (uint32_t i = 0; i < view->memrun_count; i++)
-            there |= view->memruns[i] == memrun;
-        view_unref(view);
-        if (!there) return LOAM_OK;
-        const loam_status rc = db_writable(db);
-        if (rc < 0) return rc;
-        jobs_want_flush(db);
-        if (!jobs_wait(db))
-            return failed(LOAM_FULL,
-                          "the flush found no room; make some on the disk and try again");
-    }
-}
-
-/* The memtable that holds the newest entry, referenced and frozen; NULL when nothing is in memory. */
-static loam_status freeze_newest(struct loam_coll *coll, struct memrun **out)
+/* Is the memtable still shown? If it is the one that is written, freezes it, as soon as there is room for another. */
+static loam_status freeze_if_there(struct loam_coll *coll, const struct memrun *memrun, bool *there)
 {
     loam_status rc = LOAM_OK;
-    *out = NULL;
+    *there = false;
     mutex_lock(&coll->db->lane);
-    const struct view *view = atomic_load(&coll->view);
-    for (uint32_t i = 0; i < view->memrun_count && *out == NULL; i++)
-        if (memtable_stats(view->memruns[i]->memtable).entry_count > 0) *out = view->memruns[i];
-    if (*out != NULL) atomic_fetch_add(&(*out)->refs, 1);
-    if (*out != NULL && *out == view->memruns[0]) rc = flush_freeze(coll);
+    struct view *view = view_acquire(coll);
+    for (uint32_t i = 0; i < view->memrun_count; i++)
+        *there |= view->memruns[i] == memrun;
+    if (*there && view->memruns[0] == memrun) rc = flush_freeze(coll);
+    view_unref(view);
     mutex_unlock(&coll->db->lane);
     return rc;
 }
 
+/* The memtable that holds the newest entry, referenced; NULL when nothing is in memory. */
+static struct memrun *newest_memrun(struct loam_coll *coll)
+{
+    struct memrun *memrun = NULL;
+    struct view *view = view_acquire(coll);
+    for (uint32_t i = 0; i < view->memrun_count && memrun == NULL; i++)
+        if (memtable_stats(view->memruns[i]->memtable).entry_count > 0) memrun = view->memruns[i];
+    if (memrun != NULL) atomic_fetch_add(&memrun->refs, 1);
+    view_unref(view);
+    return memrun;
+}
+
 static loam_status flush_now(loam_db *db, struct loam_coll *coll)
 {
-    struct memrun *memrun;
-    loam_status rc = freeze_newest(coll, &memrun);
-    if (memrun == NULL) return rc;
-    if (rc == LOAM_OK) rc = wait_flushed(db, coll, memrun);
-    memrun_unref(memrun);
+    struct memrun *memrun = newest_memrun(coll);
+    bool there = memrun != NULL;
+    loam_status rc = there ? freeze_if_there(coll, memrun, &there) : LOAM_OK;
+    while (rc == LOAM_OK && there) {
+        rc = db_writable(db);
+        if (rc < 0) break;
+        jobs_want_flush(db);
+        rc = jobs_wait(db) ? freeze_if_there(coll, memrun, &there)
+                           : failed(LOAM_FULL, "the flush found no room; make some on the disk "
+                                               "and try again");
+    }
+    if (memrun != NULL) memrun_unref(memrun);
     return rc;
 }
 
@@ -356,13 +357,13 @@ static bool range_holds_tables(struct loam_coll *coll, const loam_range *range)
 
 loam_status loam_compact(loam_db *db, loam_coll *coll, const loam_range *range)
 {
+    bool did;
     loam_status rc = db_check_coll(db, &coll);
     if (rc == LOAM_OK) rc = db_writable(db);
     if (rc == LOAM_OK) rc = flush_now(db, coll);
     if (rc < 0 || !range_holds_tables(coll, range)) return rc;
     jobs_claim(coll);
-    for (bool did = true; rc == LOAM_OK && did;)
-        rc = compact_run(coll, true, &did);
+    rc = compact_run(coll, true, &did); /* what is flushed meanwhile is for the next time */
     jobs_unclaim(coll);
     if (rc == LOAM_CONFLICT) return failed(LOAM_MISUSE, "the collection has been dropped");
     if (rc == LOAM_IOERR) return db_fence(db, rc);

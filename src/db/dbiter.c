@@ -189,6 +189,7 @@ static loam_status stick(loam_iter *it, loam_status rc)
 static loam_status begin_move(const loam_iter *it)
 {
     if (it == NULL) return failed(LOAM_INVALID, "the iterator is NULL");
+    if (store_is_child(it->db->store)) return db_check(it->db);
     if (it->failure < 0) return failed(it->failure, "%s", it->failure_text);
     return LOAM_OK;
 }

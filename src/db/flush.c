@@ -129,7 +129,7 @@ static loam_status write_part(struct flush *flush, struct flush_part *part)
     if (rc < 0) goto out;
     rc = run_writer_finish(writer, &part->edit, &part->written_bytes);
     if (rc < 0) goto out;
-    rc = edit_set_flushed(&part->edit, part->coll->id, part->last_seq);
+    if (part->last_seq > 0) rc = edit_set_flushed(&part->edit, part->coll->id, part->last_seq);
 out:
     run_writer_free(writer);
     iter_close(iter);

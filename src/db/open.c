@@ -256,7 +256,8 @@ loam_status db_open_in(const struct db_world *world, const char *dir, const loam
     }
     if (!db->options.read_only) {
         jobs_want_flush(db); /* what recovery froze */
-        for (loam_coll *coll = db->all; coll != NULL; coll = coll->all_next) compact_consider(coll);
+        for (loam_coll *coll = db->all; coll != NULL; coll = coll->all_next)
+            compact_consider(coll);
     }
     *out = db;
     return LOAM_OK;

@@ -41,7 +41,8 @@ static loam_status recovered_room(loam_db *db, loam_coll *coll, const struct ent
         const bool full = atomic_load(&db->memtable_bytes) > db->options.memory_bytes / 2;
         const bool large =
             memtable_stats(memrun->memtable).arena_bytes >= db->options.memtable_bytes;
-        if (full || large) rc = view_add_memtable(coll);
+        if ((full || large) && memtable_stats(memrun->memtable).entry_count > 0)
+            rc = view_add_memtable(coll);
         if (rc == LOAM_OK && (full || atomic_load(&coll->view)->memrun_count >= MEMRUNS_MAX))
             rc = flush_run(db);
     }

@@ -107,7 +107,8 @@ static loam_status memtable_room(loam_db *db, loam_coll *coll, uint32_t entry_co
     loam_status rc = LOAM_OK;
     if (memrun == NULL) {
         rc = view_add_memtable(coll);
-    } else if (memtable_stats(memrun->memtable).arena_bytes >= db->options.memtable_bytes) {
+    } else if (memtable_stats(memrun->memtable).arena_bytes >= db->options.memtable_bytes &&
+               memtable_stats(memrun->memtable).entry_count > 0) {
         if (atomic_load(&coll->view)->memrun_count >= MEMRUNS_MAX) {
             *wait = "as many memtables as a collection may have wait to be flushed";
             return LOAM_OK;
@@ -302,7 +303,8 @@ loam_status loam_write(loam_db *db, const loam_batch *b, loam_durability how)
     if (rc == LOAM_OK && (unsigned)how > LOAM_DURABLE_PROCESS)
         rc = failed(LOAM_INVALID, "durability %d is none", (int)how);
     if (rc < 0) return rc;
-    if (facts.entry_count == 0) return how == LOAM_DURABLE_COMMIT ? loam_sync(db) : LOAM_OK;
+    if (how == LOAM_DURABLE_DEFAULT) how = db->options.durability;
+    if (facts.entry_count == 0) return how == LOAM_DURABLE_COMMIT ? loam_sync(db) : db_writable(db);
     const size_t head_bytes = (size_t)(put_varint64(head, facts.entry_count) - head);
     const struct sys_piece pieces[2] = {{head, head_bytes}, {facts.bytes.data, facts.bytes.len}};
     const struct commit commit = {.pieces = pieces,

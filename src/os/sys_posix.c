@@ -301,7 +301,7 @@ static uint64_t posix_clock_ns(clockid_t clock)
 static uint64_t posix_wall_ms(void *ctx)
 {
     (void)ctx;
-    return posix_clock_ns(CLOCK_REALTIME) / 1000000;
+    return posix_clock_ns(CLOCK_REALTIME_COARSE) / 1000000;
 }
 
 static uint64_t posix_mono_ns(void *ctx)

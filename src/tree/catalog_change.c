@@ -184,7 +184,8 @@ static loam_status add_segment(struct catalog_stage *stage, const struct change 
     return LOAM_OK;
 }
 
-/* A new opener's log: what is still needed of earlier ones is listed anew. */
+/* A new opener's log: what is still needed of earlier ones is listed anew. What was attested before may lie beyond
+   its start: synced parts of a commit that was never finished. */
 static loam_status start_log(struct catalog_stage *stage, const struct change *change)
 {
     struct log_bounds *log = &stage->small.log;
@@ -197,7 +198,7 @@ static loam_status start_log(struct catalog_stage *stage, const struct change *c
         .start = change->position,
         .start_running = change->running,
         .floor_segment = {change->object.epoch, 0},
-        .attested = log->attested,
+        .attested = change->position,
     };
     return LOAM_OK;
 }

@@ -22,10 +22,11 @@ struct reading {
     uint64_t position, running; /* behind the last valid record */
     uint64_t attested;
     struct wal_tail *tail;
-    bool begun;    /* a commit's beginning was met; parts before it belong to what the floor passed */
+    bool begun; /* a commit's beginning was met; parts before it belong to what the floor passed */
     bool in_parts;
     loam_buf parts; /* of a commit that is cut over several records */
     struct wal_commit first;
+    char first_name[OBJECT_NAME_BYTES];
 };
 
 static loam_status damaged(const char *name, const struct segment_header *header, uint64_t position,
@@ -73,6 +74,7 @@ static loam_status take_record(struct reading *reading, const struct segment_vie
     if (first && last) return hand_over(reading, &commit, record);
     if (first) {
         reading->first = commit;
+        memcpy(reading->first_name, view->name, OBJECT_NAME_BYTES);
         reading->in_parts = true;
         return buf_set(&reading->parts, record->body.data, record->body.len);
     }
@@ -136,7 +138,7 @@ static loam_status read_listed(struct reading *reading, const struct wal_extent 
         reading->running = view.header.running;
         rc = take_records(reading, &view, extent->end);
     }
-    if (rc == LOAM_OK && (reading->position != extent->end || reading->in_parts))
+    if (rc == LOAM_OK && reading->position != extent->end)
         rc = damaged(name, &view.header, reading->position, "a durable record is damaged");
     segment_view_deinit(&view);
     return rc;
@@ -274,6 +276,9 @@ loam_status wal_read(const struct wal_past *past,
     memset(tail, 0, sizeof *tail);
     for (size_t i = 0; rc == LOAM_OK && i < past->listed_count; i++)
         if (past->listed[i].end > past->floor) rc = read_listed(&reading, &past->listed[i]);
+    if (rc == LOAM_OK && reading.in_parts) /* they were listed up to the end of a whole commit */
+        rc = failed(LOAM_CORRUPT, "%s: byte %" PRIu64 ": the rest of this commit is missing",
+                    reading.first_name, reading.first.offset);
     if (rc == LOAM_OK) rc = read_last_opener(&reading);
     if (rc == LOAM_OK) rc = check_seal(&reading);
     if (past->sealed && past->seal_end > reading.attested) reading.attested = past->seal_end;
