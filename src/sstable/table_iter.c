@@ -31,7 +31,8 @@ struct table_iter {
     struct page_pin pin;
     const uint8_t *ahead; /* the next page, if it is in memory; not pinned, never read */
     struct extent extent;
-    /* Bulk: the stored bytes [run_from, run_end) of the table, and room for one page unpacked. */
+    /* Bulk: the stored bytes [run_from, run_end) of the table, and room for one page unpacked
+       (NULL until one is). */
     uint8_t *run, *unpacked;
     uint64_t run_from, run_end;
 };
@@ -98,6 +99,10 @@ static loam_status open_bulk_page(struct table_iter *it, uint64_t page, const ui
     const uint8_t *frame = it->run + (start - it->run_from);
     rc = table_check_frame(it->hold.loaded, (uint32_t)page, frame, &head);
     if (rc < 0) return rc;
+    if (head.codec != CODEC_RAW && it->unpacked == NULL) {
+        it->unpacked = mem_alloc(PAGE_RAW_BYTES_MAX + PAGE_SLACK_BYTES);
+        if (it->unpacked == NULL) return LOAM_NOMEM;
+    }
     return table_open_page(it->hold.loaded, (uint32_t)page, &head, frame, it->unpacked, raw);
 }
 
@@ -293,9 +298,9 @@ loam_status table_iter_new(struct table *table, unsigned flags, struct iter **ou
     table_ref(table);
     loam_status rc = table_hold(table, &it->hold);
     if (rc == LOAM_OK && (flags & TABLE_ITER_BULK)) {
-        it->run = mem_alloc(BULK_BYTES + PAGE_SLACK_BYTES);
-        it->unpacked = mem_alloc(PAGE_RAW_BYTES_MAX + PAGE_SLACK_BYTES);
-        if (it->run == NULL || it->unpacked == NULL) rc = LOAM_NOMEM;
+        const uint64_t stored = it->hold.loaded->footer.index.at;
+        it->run = mem_alloc((size_t)(stored < BULK_BYTES ? stored : BULK_BYTES) + PAGE_SLACK_BYTES);
+        if (it->run == NULL) rc = LOAM_NOMEM;
     }
     if (rc < 0) {
         table_iter_close(&it->iter);

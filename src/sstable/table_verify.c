@@ -26,8 +26,9 @@ struct verify {
     uint64_t fault_count;
     uint64_t page;
     uint8_t *frame, *unpacked; /* of a page */
-    loam_buf last_key;
+    loam_buf last_key;         /* and last_seq: of the entry before, if has_last */
     uint64_t last_seq;
+    bool has_last; /* false at the first entry, and behind a page that could not be read */
     struct table_meta found; /* counts; no keys */
     bool complete;           /* no page was unreadable, so counts can be compared */
 };
@@ -54,19 +55,19 @@ static loam_status verify_entry(struct verify *verify, const struct entry *entry
     const struct table_index *index = &verify->loaded->index;
     const loam_slice last = loam_bytes(verify->last_key.data, verify->last_key.len);
     struct table_meta *found = &verify->found;
-    if (found->entry_count > 0 &&
-        entry_compare(last, verify->last_seq, entry->key, entry->seq) >= 0)
+    if (verify->has_last && entry_compare(last, verify->last_seq, entry->key, entry->seq) >= 0)
         say_page(verify, "an entry is not behind the one before it");
     if (index_separator_compare(index, verify->page, entry->key) < 0)
         say_page(verify, "a key is above the page's separator");
     if (verify->page > 0) {
         const int order = index_separator_compare(index, verify->page - 1, entry->key);
-        if (order > 0 || (order == 0 && !bytes_equal(last, entry->key)))
+        if (order > 0 || (order == 0 && verify->has_last && !bytes_equal(last, entry->key)))
             say_page(verify, "a key is not above the separator before the page");
     }
     if (table_filter_denies(&verify->loaded->filter, hash_key(entry->key)))
         say_page(verify, "the filter denies a key");
-    if (found->entry_count == 0 && !bytes_equal(entry->key, verify->table->meta.smallest))
+    if (verify->complete && found->entry_count == 0 &&
+        !bytes_equal(entry->key, verify->table->meta.smallest))
         say_page(verify, "the first key is not the table's smallest");
     if (found->entry_count == 0 || entry->seq < found->seq_min) found->seq_min = entry->seq;
     if (entry->seq > found->seq_max) found->seq_max = entry->seq;
@@ -74,6 +75,7 @@ static loam_status verify_entry(struct verify *verify, const struct entry *entry
     found->tombstone_count += entry->kind == ENTRY_DELETE;
     found->payload_bytes += entry->key.len + entry->value.len;
     verify->last_seq = entry->seq;
+    verify->has_last = true;
     return buf_set(&verify->last_key, entry->key.data, entry->key.len);
 }
 
@@ -134,7 +136,7 @@ static loam_status verify_pages(struct verify *verify)
         if (rc >= 0) continue;
         if (rc != LOAM_CORRUPT && rc != LOAM_TOONEW) return rc;
         say(verify, loam_errmsg());
-        verify->complete = false;
+        verify->complete = verify->has_last = false;
     }
     return LOAM_OK;
 }

@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/rand.h"
 #include "os/names.h"
+#include "sstable/table_format.h"
 
 #define assert_ok(call)                                                                            \
     do {                                                                                           \
@@ -206,6 +207,28 @@ uint8_t *sst_table_bytes(struct sst_lab *lab, const struct table_meta *meta)
     assert_ok(object_read(object, meta->offset, bytes, (size_t)meta->bytes));
     object_close(object);
     return bytes;
+}
+
+void sst_fix_sum(uint8_t *bytes, size_t at, uint64_t uid)
+{
+    const size_t covered = BLOCK_HEADER_BYTES - 4 + get_u32(bytes + at + 12);
+    put_u32(bytes + at, (uint32_t)hash_seeded(bytes + at + 4, covered, uid ^ at));
+}
+
+static bool frame_fits(const uint8_t *bytes, size_t len, size_t at)
+{
+    return len >= BLOCK_HEADER_BYTES && at <= len - BLOCK_HEADER_BYTES &&
+           get_u32(bytes + at + 12) <= len - BLOCK_HEADER_BYTES - at;
+}
+
+void sst_fix_sums(uint8_t *bytes, size_t len, uint64_t uid)
+{
+    for (size_t at = 0; frame_fits(bytes, len, at);) {
+        sst_fix_sum(bytes, at, uid);
+        at += BLOCK_HEADER_BYTES + get_u32(bytes + at + 12);
+    }
+    if (len >= FOOTER_BYTES && frame_fits(bytes, len, len - FOOTER_BYTES))
+        sst_fix_sum(bytes, len - FOOTER_BYTES, uid);
 }
 
 loam_status sst_table(struct sst_lab *lab, const struct table_meta *meta, struct table **table)

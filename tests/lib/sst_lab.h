@@ -46,6 +46,10 @@ loam_status sst_build(struct sst_lab *lab, const struct sst_rows *rows,
 void sst_put_object(struct sst_lab *lab, loam_slice bytes, struct object_id *id);
 /* The bytes of a table; the caller frees them. */
 uint8_t *sst_table_bytes(struct sst_lab *lab, const struct table_meta *meta);
+/* Recomputes the checksums of all frames that follow each other from the first byte on, and of the footer. */
+void sst_fix_sums(uint8_t *bytes, size_t len, uint64_t uid);
+void sst_fix_sum(uint8_t *bytes, size_t at,
+                 uint64_t uid); /* of the frame there, whose length is sane */
 loam_status sst_table(struct sst_lab *lab, const struct table_meta *meta, struct table **table);
 
 /* What reading found: all answers right, right ones and refusals (CORRUPT, TOONEW), or, with the

@@ -1,0 +1,255 @@
+/*
+ * test_table_rot.c - no damage to a table gives a wrong answer: right ones, or a refusal that verify shares.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "../lib/sst_lab.h"
+#include "base/codec.h"
+#include "base/hash.h"
+#include "os/names.h"
+#include "sstable/table_format.h"
+
+#define assert_ok(call)                                                                            \
+    do {                                                                                           \
+        if ((call) != LOAM_OK) fail_msg("%s: %s", #call, loam_errmsg());                           \
+    } while (0)
+
+#define ROT_UID UINT64_C(0x1234567890abcdef) /* of all tables that sst_build() makes */
+
+struct rot { /* a small sound table with pages, an extent, versions */
+    struct sst_lab lab;
+    struct sst_rows rows;
+    struct table_meta meta;
+    uint8_t *bytes; /* of the table as it was written */
+    uint8_t *live;  /* and on the simulated disk, to be damaged */
+    size_t len;
+};
+
+static void make_rot(struct rot *rot, loam_compression compression)
+{
+    const struct table_writer_options options = {compression, 10, 256};
+    char name[OBJECT_NAME_BYTES];
+    uint64_t len = 0;
+    memset(rot, 0, sizeof *rot);
+    sst_lab_open(&rot->lab, 1 << 20);
+    sst_rows_make(&rot->rows, &(struct sst_recipe){SST_KEYS_FEW, 25, 60, 1, 1500, 5});
+    sst_rows_make(&rot->rows, &(struct sst_recipe){SST_KEYS_DECIMAL, 15, 40, 0, 0, 6});
+    assert_ok(sst_build(&rot->lab, &rot->rows, &options, &rot->meta));
+    rot->len = (size_t)rot->meta.bytes;
+    rot->bytes = sst_table_bytes(&rot->lab, &rot->meta);
+    object_name_make(OBJECT_TABLES, rot->meta.object, name);
+    rot->live = simdisk_bytes(rot->lab.disk, "db", name, &len);
+    assert_non_null(rot->live);
+    assert_int_equal(len, rot->len);
+}
+
+static void free_rot(struct rot *rot)
+{
+    free(rot->bytes);
+    table_meta_deinit(&rot->meta);
+    sst_rows_free(&rot->rows);
+    sst_lab_close(&rot->lab);
+}
+
+/* Reads all of a damaged table and answers what verify says; gets and scans are right or refused. */
+static loam_status read_damaged(struct rot *rot, const struct table_meta *meta, unsigned turn)
+{
+    struct table *table = NULL;
+    assert_ok(sst_table(&rot->lab, meta, &table));
+    for (size_t i = turn % 3; i < rot->rows.count; i += 3) {
+        const struct entry *row = &rot->rows.at[i];
+        (void)sst_check_get(table, &rot->rows, row->key, row->seq);
+    }
+    const struct entry *row = &rot->rows.at[turn % rot->rows.count];
+    (void)sst_check_seek(table, &rot->rows, row->key, row->seq);
+    (void)sst_check_get(table, &rot->rows, loam_str("k99"), SEQ_MAX);
+    (void)sst_check_scan(table, &rot->rows, turn % 4, turn % 8 < 4);
+    const loam_status rc = table_verify(table, NULL, NULL);
+    table_unref(table);
+    return rc;
+}
+
+/* Reads the table as it lies damaged on the disk, and makes it whole again. */
+static loam_status try_damage(struct rot *rot, unsigned turn)
+{
+    const loam_status rc = read_damaged(rot, &rot->meta, turn);
+    memcpy(rot->live, rot->bytes, rot->len);
+    return rc;
+}
+
+static void every_changed_byte_is_noticed(void **state)
+{
+    (void)state;
+    for (unsigned codec = LOAM_LZ4; codec <= LOAM_UNCOMPRESSED; codec++) {
+        struct rot rot;
+        make_rot(&rot, (loam_compression)codec);
+        for (unsigned turn = 0; turn < 8; turn++)
+            assert_int_equal(try_damage(&rot, turn), LOAM_OK);
+        for (size_t at = 0; at < rot.len; at++) {
+            rot.live[at] ^= (uint8_t)(1u << at % 8);
+            assert_int_equal(try_damage(&rot, (unsigned)at), LOAM_CORRUPT);
+            rot.live[at] ^= 0xff;
+            assert_int_equal(try_damage(&rot, (unsigned)at + 5), LOAM_CORRUPT);
+        }
+        free_rot(&rot);
+    }
+}
+
+static void every_truncation_is_noticed(void **state)
+{
+    struct rot rot;
+    (void)state;
+    make_rot(&rot, LOAM_UNCOMPRESSED);
+    const char *slowdown = getenv("SLOWDOWN");
+    const size_t step = slowdown != NULL && atoi(slowdown) > 1 ? 29 : 1;
+    for (size_t len = 0; len < rot.len; len += step) {
+        char name[OBJECT_NAME_BYTES];
+        struct table_meta meta = rot.meta;
+        sst_put_object(&rot.lab, loam_bytes(rot.bytes, len), &meta.object);
+        assert_int_equal(read_damaged(&rot, &meta, (unsigned)len), LOAM_CORRUPT);
+        object_name_make(OBJECT_TABLES, meta.object, name);
+        assert_ok(store_delete(rot.lab.store, name));
+    }
+    free_rot(&rot);
+}
+
+/* A wrong byte under a right checksum: what a bug or malice would write. */
+static void bytes_changed_under_their_checksums_never_crash(void **state)
+{
+    static const uint8_t masks[] = {0x01, 0x02, 0x80, 0xff};
+    (void)state;
+    for (unsigned codec = LOAM_LZ4; codec <= LOAM_UNCOMPRESSED; codec++) {
+        struct rot rot;
+        make_rot(&rot, (loam_compression)codec);
+        for (size_t at = 0; at < rot.len; at++) {
+            struct table *table = NULL;
+            struct iter *iter = NULL;
+            rot.live[at] ^= masks[at % sizeof masks];
+            sst_fix_sums(rot.live, rot.len, ROT_UID);
+            assert_ok(sst_table(&rot.lab, &rot.meta, &table));
+            for (size_t i = 0; i < rot.rows.count; i++) {
+                const loam_slice key = rot.rows.at[i].key;
+                struct table_hit hit;
+                if (table_get(table, key, hash_key(key), SEQ_MAX, &hit) == LOAM_OK)
+                    table_hit_release(&hit);
+            }
+            if (table_iter_new(table, TABLE_ITER_BULK, &iter) == LOAM_OK) {
+                loam_status rc = iter->ops->first(iter);
+                while (rc == LOAM_OK)
+                    rc = iter->ops->next(iter);
+                iter_close(iter);
+            }
+            const loam_status found = table_verify(table, NULL, NULL);
+            if (found != LOAM_OK && found != LOAM_TOONEW) assert_int_equal(found, LOAM_CORRUPT);
+            table_unref(table);
+            memcpy(rot.live, rot.bytes, rot.len);
+        }
+        free_rot(&rot);
+    }
+}
+
+static void a_newer_format_is_too_new_and_an_unknown_type_corrupt(void **state)
+{
+    struct rot rot;
+    size_t frames = 0;
+    (void)state;
+    make_rot(&rot, LOAM_UNCOMPRESSED);
+    for (size_t at = 0; at < rot.len; frames++) {
+        static const struct {
+            size_t byte;
+            uint8_t value;
+            loam_status rc;
+        } cases[] = {{5, 2, LOAM_TOONEW},  {5, 0, LOAM_CORRUPT}, {4, 9, LOAM_CORRUPT},
+                     {4, 0, LOAM_CORRUPT}, {6, 3, LOAM_CORRUPT}, {7, 1, LOAM_CORRUPT}};
+        const size_t next = at + BLOCK_HEADER_BYTES + get_u32(rot.live + at + 12);
+        /* What stands in front of the pages is read at the first use, and says its own status. */
+        const bool is_early = at >= rot.len - FOOTER_BYTES || rot.bytes[at + 4] == BLOCK_INDEX ||
+                              rot.bytes[at + 4] == BLOCK_FILTER;
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+            rot.live[at + cases[i].byte] = cases[i].value;
+            sst_fix_sum(rot.live, at, ROT_UID);
+            assert_int_equal(try_damage(&rot, 1), is_early ? cases[i].rc : LOAM_CORRUPT);
+        }
+        at = next;
+    }
+    assert_true(frames > 10);
+    free_rot(&rot);
+}
+
+static void sound_bytes_in_the_wrong_place_are_noticed(void **state)
+{
+    struct rot rot;
+    size_t second = 0;
+    (void)state;
+    make_rot(&rot, LOAM_UNCOMPRESSED);
+    const size_t first_len = BLOCK_HEADER_BYTES + get_u32(rot.bytes + 12);
+    second = first_len;
+    const size_t second_len = BLOCK_HEADER_BYTES + get_u32(rot.bytes + second + 12);
+    const size_t len = first_len < second_len ? first_len : second_len;
+    memcpy(rot.live, rot.bytes + second, len); /* a misdirected write */
+    assert_int_equal(try_damage(&rot, 1), LOAM_CORRUPT);
+    sst_fix_sums(rot.live, rot.len, ROT_UID + 1); /* another table of the same shape */
+    assert_int_equal(try_damage(&rot, 1), LOAM_CORRUPT);
+    free_rot(&rot);
+}
+
+static void a_missing_object_is_corruption_by_name(void **state)
+{
+    struct rot rot;
+    struct table *table = NULL;
+    struct table_hit hit;
+    (void)state;
+    make_rot(&rot, LOAM_UNCOMPRESSED);
+    struct table_meta meta = rot.meta;
+    meta.object.number = 0xabc;
+    assert_ok(sst_table(&rot.lab, &meta, &table));
+    assert_int_equal(table_get(table, loam_str("k1"), 1, SEQ_MAX, &hit), LOAM_CORRUPT);
+    assert_non_null(strstr(loam_errmsg(), "00000001-00000abc.sst"));
+    table_unref(table);
+    free_rot(&rot);
+}
+
+static void count_lines(void *ctx, const char *text)
+{
+    assert_non_null(strstr(text, ".sst"));
+    ++*(int *)ctx;
+}
+
+static void verify_says_each_fault(void **state)
+{
+    struct rot rot;
+    struct table *table = NULL;
+    int lines = 0;
+    (void)state;
+    make_rot(&rot, LOAM_UNCOMPRESSED);
+    size_t at = 0;
+    for (int i = 0; i < 3; i++) { /* three pages */
+        rot.live[at + 40] ^= 1;
+        at += BLOCK_HEADER_BYTES + get_u32(rot.live + at + 12);
+    }
+    assert_ok(sst_table(&rot.lab, &rot.meta, &table));
+    assert_int_equal(table_verify(table, count_lines, &lines), LOAM_CORRUPT);
+    assert_int_equal(lines, 3);
+    table_unref(table);
+    free_rot(&rot);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_changed_byte_is_noticed),
+        cmocka_unit_test(every_truncation_is_noticed),
+        cmocka_unit_test(bytes_changed_under_their_checksums_never_crash),
+        cmocka_unit_test(a_newer_format_is_too_new_and_an_unknown_type_corrupt),
+        cmocka_unit_test(sound_bytes_in_the_wrong_place_are_noticed),
+        cmocka_unit_test(a_missing_object_is_corruption_by_name),
+        cmocka_unit_test(verify_says_each_fault),
+    };
+    return cmocka_run_group_tests_name("sstable/rot", tests, NULL, NULL);
+}
