@@ -170,7 +170,8 @@ static uint64_t size_unit(const char *unit)
     char lower[4] = {0};
     for (size_t i = 0; unit[i] != '\0'; i++) {
         if (i == 3) return 0;
-        lower[i] = unit[i] >= 'A' && unit[i] <= 'Z' ? (char)(unit[i] - 'A' + 'a') : unit[i];
+        lower[i] = unit[i];
+        if (unit[i] >= 'A' && unit[i] <= 'Z') lower[i] = (char)(unit[i] - 'A' + 'a');
     }
     if (lower[0] == '\0' || strcmp(lower, "b") == 0) return 1;
     const char *letter = strchr(letters, lower[0]);

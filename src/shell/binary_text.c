@@ -75,9 +75,10 @@ void base64_write(struct sink *sink, loam_slice bytes)
         const size_t left = bytes.len - i;
         const uint32_t bits = (uint32_t)at[i] << 16 | (left > 1 ? (uint32_t)at[i + 1] << 8 : 0) |
                               (left > 2 ? at[i + 2] : 0);
-        const char digits[4] = {base64_digits[bits >> 18], base64_digits[bits >> 12 & 63],
-                                left > 1 ? base64_digits[bits >> 6 & 63] : '=',
-                                left > 2 ? base64_digits[bits & 63] : '='};
+        char digits[4] = {base64_digits[bits >> 18], base64_digits[bits >> 12 & 63],
+                          base64_digits[bits >> 6 & 63], base64_digits[bits & 63]};
+        if (left < 3) digits[3] = '=';
+        if (left < 2) digits[2] = '=';
         sink_write(sink, digits, 4);
     }
 }

@@ -324,7 +324,8 @@ static size_t smallest_of(size_t a, size_t b)
 
 static char to_lower(char letter)
 {
-    return letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter;
+    if (letter < 'A' || letter > 'Z') return letter;
+    return (char)(letter - 'A' + 'a');
 }
 
 /* Insertions, deletions, replacements and swaps of neighbours between the two. */

@@ -102,6 +102,7 @@ static void offer_commands(struct completion *completion, loam_slice typed)
 static void offer_options(struct completion *completion, const struct command *command,
                           loam_slice typed)
 {
+    completion->verbatim = true;
     for (enum option_id id = 0; id < OPTIONS_COUNT; id++) {
         if ((command->options & OPTION_BIT(id)) != 0 && id != OPTION_MAN)
             add_candidate(completion, typed, loam_str(option_infos[id].name));
@@ -224,6 +225,14 @@ static void trim_to_character(struct grow *text)
     if (text_character_bytes(bytes + start - 1, bytes + text->len) == 0) text->len = start - 1;
 }
 
+static int compare_candidates(const void *left, const void *right)
+{
+    const struct grow *a = left, *b = right;
+    const size_t len = a->len < b->len ? a->len : b->len;
+    const int order = len > 0 ? memcmp(a->data, b->data, len) : 0;
+    return order != 0 ? order : (a->len > b->len) - (a->len < b->len);
+}
+
 static void choose_insert(struct completion *completion, const struct words *words,
                           const struct word *word)
 {
@@ -237,7 +246,10 @@ static void choose_insert(struct completion *completion, const struct words *wor
     const bool nothing_new = common->len == word->text.len;
     if (!unique && nothing_new) return;
     const bool finished = unique && !directory;
-    word_quote(&completion->insert, grow_slice(common), words->open || word->quoted, finished);
+    if (completion->verbatim)
+        grow_add(&completion->insert, common->data, common->len);
+    else
+        word_quote(&completion->insert, grow_slice(common), words->open || word->quoted, finished);
     if (finished) grow_add_byte(&completion->insert, ' ');
 }
 
@@ -262,6 +274,8 @@ void complete_line(const struct session *session, loam_slice line, struct comple
         completion->at = place.word->at;
         /* A closed quote ends the word: there is nothing to add to it. */
         if (!place.word->quoted || words.open) offer_for_place(session, &place, completion);
+        qsort(completion->candidate, completion->count, sizeof *completion->candidate,
+              compare_candidates);
         choose_insert(completion, &words, place.word);
     }
     words_free(&words);

@@ -21,6 +21,7 @@ struct completion {
     bool more;          /* than are listed */
     size_t at;          /* where in the line the word starts */
     struct grow common; /* what all candidates begin with, also those beyond the list */
+    bool verbatim;      /* candidates are no bytes that may need quotes */
     struct grow insert; /* what to put in place of the word; empty = nothing new */
 };
 

@@ -160,7 +160,7 @@ static int import_next(struct import *import)
         }
         const int error = source_fill(&import->source);
         import->refilled = true;
-        if (error == EINTR && signals_stop() != 0) return signals_stop();
+        if (signals_stop() != 0) return signals_stop();
         if (error == 0) continue;
         end_progress_line(import);
         return complain_file(import->path, error);

@@ -145,7 +145,11 @@ static size_t candidate_columns(const struct completion *completion, struct grow
     size_t widest = 0;
     for (size_t i = 0; i < completion->count; i++) {
         size_t used = 0;
-        word_quote(&shown[i], grow_slice(&completion->candidate[i]), false, true);
+        const loam_slice candidate = grow_slice(&completion->candidate[i]);
+        if (completion->verbatim)
+            grow_add(&shown[i], candidate.data, candidate.len);
+        else
+            word_quote(&shown[i], candidate, false, true);
         (void)screen_fit(grow_slice(&shown[i]), SIZE_MAX, &used);
         if (used > widest) widest = used;
     }

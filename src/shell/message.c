@@ -15,7 +15,7 @@ static bool speaks_unnamed;
 
 struct shown shown_bytes(loam_slice bytes)
 {
-    struct shown shown;
+    struct shown shown = {{0}};
     (void)text_escape(shown.text, sizeof shown.text, bytes);
     return shown;
 }

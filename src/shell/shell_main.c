@@ -128,7 +128,7 @@ static int run_script(struct session *session)
     struct source source = {.fd = STDIN_FILENO};
     int code = CODE_DONE;
     for (uint64_t number = 1;; number++) {
-        loam_slice line;
+        loam_slice line = {0};
         message_set_line(number);
         code = read_script_line(&source, &line);
         if (code == CODE_ABSENT)
@@ -150,8 +150,10 @@ static int run_script(struct session *session)
 static void greet(struct session *session)
 {
     if (session->quiet) return;
-    sink_printf(&session->out, "loam %s, %s. Type help; Tab completes.\n", LOAM_VERSION,
-                shown_text(session->dir).text);
+    const size_t len = strlen(session->dir);
+    const bool slash = len > 0 && session->dir[len - 1] == '/';
+    sink_printf(&session->out, "loam %s, %s%s. Type help; Tab completes.\n", LOAM_VERSION,
+                shown_text(session->dir).text, slash ? "" : "/");
 }
 
 static int run_shell(struct session *session)
@@ -164,13 +166,13 @@ static int run_shell(struct session *session)
     greet(session);
     int code = session_flush(session);
     while (!session->leaving && code != CODE_PIPE && signals_stop() != CODE_TERMINATED) {
-        loam_slice line;
+        loam_slice line = {0};
         signals_forget_interrupt();
         const enum edited edited = line_editor_read(editor, &line);
         if (edited == EDITED_END) break;
         if (edited == EDITED_NOTHING) continue;
         code = run_line(session, line);
-        if (code == CODE_INTERRUPTED) (void)fputs("interrupted\n", stderr);
+        if (code == CODE_INTERRUPTED) (void)fputs("\ninterrupted\n", stderr);
     }
     line_editor_close(editor);
     if (signals_stop() == CODE_TERMINATED) return CODE_TERMINATED;

@@ -27,16 +27,19 @@ static void write_through(struct sink *sink, const char *bytes, size_t len)
     while (len > 0 && sink->error == 0) {
         /* Some systems refuse more than 2 GiB at once. */
         const ssize_t written = write(sink->fd, bytes, len < 1 << 30 ? len : 1 << 30);
-        if (written >= 0) {
+        const int error = written < 0 ? errno : 0;
+        if (written > 0) {
             bytes += written;
             len -= (size_t)written;
-        } else if (errno == EAGAIN) {
+        }
+        if (error == EAGAIN) {
             struct pollfd ready = {.fd = sink->fd, .events = POLLOUT};
             (void)poll(&ready, 1, -1);
-            if (signals_stop() != 0) sink->error = EINTR;
-        } else if (errno != EINTR || signals_stop() != 0) {
-            sink->error = errno;
+        } else if (error != 0 && error != EINTR) {
+            sink->error = error;
         }
+        /* A write that was woken up may have written a part: what is left would block again. */
+        if (len > 0 && sink->error == 0 && signals_stop() != 0) sink->error = EINTR;
     }
 }
 
