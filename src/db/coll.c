@@ -124,13 +124,6 @@ loam_status coll_handle_new(loam_db *db, const struct coll_state *state, struct 
         mem_free(coll);
         return LOAM_NOMEM;
     }
-    loam_status rc = jobs_make_room(db, db->by_id.count + 1);
-    if (rc < 0) {
-        view_unref(view);
-        mem_free(name);
-        mem_free(coll);
-        return rc;
-    }
     coll->db = db;
     coll->id = state->id;
     coll->compression = state->compression;

@@ -74,9 +74,10 @@ struct loam_coll {
     bool is_dirty; /* views lock: on db->dirty */
     struct loam_coll *dirty_prev, *dirty_next;
     struct loam_coll *id_next,
-        *name_next;             /* hash chains: lane and names; under changes both are stable */
-    struct loam_coll *all_next; /* every handle there ever was, to be freed at close */
-    _Atomic uint32_t delay_ns;  /* back-pressure: what a commit of 1 KiB waits */
+        *name_next;                 /* hash chains: lane and names; under changes both are stable */
+    struct loam_coll *all_next;     /* every handle there ever was, to be freed at close */
+    _Atomic uint32_t delay_ns;      /* back-pressure: what a commit of 1 KiB waits */
+    struct loam_coll *compact_next; /* jobs lock */
     bool compact_queued, compact_running,
         compact_stuck; /* jobs lock; stuck: its input is corrupt */
 };
@@ -102,9 +103,8 @@ struct jobs {
     struct rand rand;                 /* which job next, when the callers run them */
     bool flush_wanted, flush_running; /* one flush at a time keeps runs in commit order */
     uint32_t running_count;           /* flushes and compactions */
-    struct loam_coll *
-        *queue; /* to be compacted; room for every collection is made when it is created */
-    size_t queue_count, queue_cap;
+    struct loam_coll *queue;          /* to be compacted, linked by compact_next */
+    size_t queue_count;
     uint64_t retry_at_ms; /* after a full disk or memory, not before; monotonic */
     bool tend_asked;
 };
@@ -318,8 +318,6 @@ struct pick_policy compact_policy(const loam_db *db);
 
 LOAM_MUST loam_status jobs_start(loam_db *db, bool threaded, uint64_t seed);
 void jobs_stop(loam_db *db); /* what runs ends or gives up; what is queued is dropped */
-/* Makes sure that every collection fits the queue. */
-LOAM_MUST loam_status jobs_make_room(loam_db *db, size_t coll_count);
 void jobs_want_flush(loam_db *db);
 void jobs_want_compact(struct loam_coll *coll);
 void jobs_wake_tender(loam_db *db);

@@ -29,25 +29,6 @@ static uint64_t mono_ms(const loam_db *db)
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-loam_status jobs_make_room(loam_db *db, size_t coll_count)
-{
-    struct jobs *jobs = &db->jobs;
-    loam_status rc = LOAM_OK;
-    mutex_lock(&db->jobs.lock);
-    if (coll_count > jobs->queue_cap) {
-        const size_t cap = coll_count * 2;
-        struct loam_coll **grown = mem_realloc(jobs->queue, cap * sizeof(struct loam_coll *));
-        if (grown != NULL) {
-            jobs->queue = grown;
-            jobs->queue_cap = cap;
-        } else {
-            rc = LOAM_NOMEM;
-        }
-    }
-    mutex_unlock(&db->jobs.lock);
-    return rc;
-}
-
 void jobs_want_flush(loam_db *db)
 {
     mutex_lock(&db->jobs.lock);
@@ -59,9 +40,13 @@ void jobs_want_flush(loam_db *db)
 static void queue_compact(struct jobs *jobs, struct loam_coll *coll)
 {
     if (coll->compact_queued || coll->compact_running || coll->compact_stuck) return;
-    check(jobs->queue_count < jobs->queue_cap);
-    jobs->queue[jobs->queue_count++] = coll;
+    struct loam_coll **link = &jobs->queue;
+    while (*link != NULL)
+        link = &(*link)->compact_next;
+    *link = coll;
+    coll->compact_next = NULL;
     coll->compact_queued = true;
+    jobs->queue_count++;
     cond_signal(&jobs->work);
 }
 
@@ -141,10 +126,12 @@ static void run_flush(loam_db *db) REQUIRES(&db->jobs.lock)
 static void run_compact(loam_db *db, size_t at) REQUIRES(&db->jobs.lock)
 {
     struct jobs *jobs = &db->jobs;
-    struct loam_coll *coll = jobs->queue[at];
+    struct loam_coll **link = &jobs->queue;
+    while (at-- > 0)
+        link = &(*link)->compact_next;
+    struct loam_coll *coll = *link;
+    *link = coll->compact_next;
     jobs->queue_count--;
-    for (size_t i = at; i < jobs->queue_count; i++)
-        jobs->queue[i] = jobs->queue[i + 1];
     coll->compact_queued = false;
     if (coll->compact_running || atomic_load(&coll->dropped))
         return; /* its claimer will consider it */
@@ -329,6 +316,4 @@ void jobs_stop(loam_db *db)
     }
     mem_free(jobs->workers);
     jobs->workers = NULL;
-    mem_free(jobs->queue);
-    jobs->queue = NULL;
 }

@@ -19,6 +19,7 @@
 
 enum {
     SEGMENT_BYTES_MIN = 256 << 10,
+    WAL_SEGMENT_BYTES_MOST = 64 << 20,
     PART_BYTES_MIN = 4096, /* a rest smaller than this is left unused */
     SPARES_MAX = 64, /* a commit is at most 2 GiB, a large segment 64 MiB: 33 and the small ones */
     PIECES_MAX = 6,
@@ -91,9 +92,13 @@ static loam_status wal_health(struct wal *wal)
 
 /* ---- preparing segments -------------------------------------------------------------------- */
 
-static uint64_t bytes_for_next(struct wal *wal)
+/* A commit that is larger than a segment gets larger ones, so that it is not cut into too many parts. */
+static uint64_t bytes_for_next(struct wal *wal, uint64_t missing)
 {
     uint64_t bytes = wal->next_bytes, free_bytes;
+    const uint64_t wanted =
+        (missing < WAL_SEGMENT_BYTES_MOST ? missing : WAL_SEGMENT_BYTES_MOST) & ~UINT64_C(4095);
+    if (bytes < wanted) bytes = wanted;
     if (store_free_bytes(wal->config.store, &free_bytes) == LOAM_OK) {
         const uint64_t share = free_bytes / FREE_SHARE & ~UINT64_C(4095);
         if (bytes > share) bytes = share;
@@ -121,15 +126,15 @@ static struct wal_file *new_file(struct wal *wal, char name[static OBJECT_NAME_B
     return file;
 }
 
-static loam_status prepare_spare(struct wal *wal) REQUIRES(&wal->prepare)
+static loam_status prepare_spare(struct wal *wal, uint64_t missing) REQUIRES(&wal->prepare)
 {
     char name[OBJECT_NAME_BYTES];
     if (wal->spare_count >= SPARES_MAX)
         return failed(LOAM_FULL, "the log cannot grow that much for one commit");
     struct wal_file *file = new_file(wal, name);
     if (file == NULL) return LOAM_NOMEM;
-    const loam_status rc =
-        log_create(wal->config.store, name, bytes_for_next(wal), wal->config.mapped, &file->log);
+    const loam_status rc = log_create(wal->config.store, name, bytes_for_next(wal, missing),
+                                      wal->config.mapped, &file->log);
     if (rc < 0) {
         mem_free(file);
         return rc;
@@ -163,8 +168,8 @@ loam_status wal_reserve(struct wal *wal, uint64_t body_bytes)
     if (rc < 0 || active_room(wal) >= record_bytes(body_bytes)) return rc;
     if (room_for_bodies(wal) >= body_bytes + 8) return LOAM_OK;
     mutex_lock(&wal->prepare);
-    while (rc == LOAM_OK && room_for_bodies(wal) < body_bytes + 8)
-        rc = prepare_spare(wal);
+    for (uint64_t room; rc == LOAM_OK && (room = room_for_bodies(wal)) < body_bytes + 8;)
+        rc = prepare_spare(wal, body_bytes + 8 - room);
     mutex_unlock(&wal->prepare);
     return rc;
 }
@@ -384,7 +389,7 @@ loam_status wal_tend(struct wal *wal)
         mutex_lock(&wal->lock);
         const bool missing = wal->spare_count == 0;
         mutex_unlock(&wal->lock);
-        if (missing) rc = prepare_spare(wal);
+        if (missing) rc = prepare_spare(wal, 0);
         if (rc == LOAM_OK) atomic_store(&wal->wants_tending, false);
         mutex_unlock(&wal->prepare);
     }
