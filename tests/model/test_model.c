@@ -505,7 +505,8 @@ static uint64_t from_environment(const char *name, uint64_t otherwise)
 static void random_histories_equal_a_sorted_array(void **state)
 {
     (void)state;
-    const uint64_t only = from_environment("SEED", 0), ops = from_environment("OPS", 120000);
+    const uint64_t only = from_environment("SEED", 0),
+                   ops = from_environment("OPS", 600000 / from_environment("SLOWDOWN", 1));
     uint64_t done = 0, histories = 0, deaths = 0, losses = 0, reopens = 0;
     for (uint64_t seed = only > 0 ? only : 1; done < ops; seed++) {
         struct history *h = history_new(seed);
