@@ -1,0 +1,349 @@
+/*
+ * test_survive.c - which entries may be left out: cases as tables, and random ones against what readers see.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/rand.h"
+#include "db/db.h"
+
+#include "../lib/sst_lab.h"
+
+enum { SNAPSHOTS_MAX = 8, VERSIONS_MAX = 12 };
+
+/* A database of which only what survival_init() looks at is there. */
+struct world {
+    loam_db *db;
+    loam_snapshot snaps[SNAPSHOTS_MAX];
+};
+
+static void make_world(struct world *world, const uint64_t *snaps, size_t count, uint64_t visible)
+{
+    memset(world, 0, sizeof *world);
+    world->db = calloc(1, sizeof *world->db);
+    mutex_init(&world->db->snapshots);
+    atomic_init(&world->db->visible, visible);
+    for (size_t i = 0; i < count; i++) {
+        world->snaps[i].db = world->db;
+        world->snaps[i].seq = snaps[i];
+        world->snaps[i].prev = i > 0 ? &world->snaps[i - 1] : NULL;
+        world->snaps[i].next = i + 1 < count ? &world->snaps[i + 1] : NULL;
+    }
+    world->db->snapshot_count = (uint32_t)count;
+    if (count > 0) world->db->snapshot_oldest = &world->snaps[0];
+    if (count > 0) world->db->snapshot_newest = &world->snaps[count - 1];
+}
+
+static void end_world(struct world *world)
+{
+    mutex_deinit(&world->db->snapshots);
+    free(world->db);
+}
+
+/* Entries as text, newest first: P9 a put at 9, D7 a delete at 7, '|' another key. What is kept goes to kept. */
+static void ask_all(struct survival *survival, const char *entries, char kept[static 200])
+{
+    char key[2] = "a";
+    kept[0] = '\0';
+    for (const char *at = entries; *at != '\0';) {
+        if (*at == ' ') {
+            at++;
+            continue;
+        }
+        if (*at == '|') {
+            key[0]++;
+            strcat(kept, "| ");
+            at++;
+            continue;
+        }
+        char *end;
+        bool keep = false;
+        const uint8_t kind = *at == 'P' ? ENTRY_PUT : ENTRY_DELETE;
+        const struct entry entry = {
+            .key = loam_str(key), .seq = strtoull(at + 1, &end, 10), .kind = kind};
+        assert_int_equal(survival_ask(survival, &entry, &keep), LOAM_OK);
+        if (keep) {
+            strncat(kept, at, (size_t)(end - at));
+            strcat(kept, " ");
+        }
+        at = end;
+    }
+}
+
+struct drop_case {
+    const char *why;
+    uint64_t snaps[SNAPSHOTS_MAX];
+    size_t snap_count;
+    uint64_t visible;
+    const char *entries, *kept;
+};
+
+static const struct drop_case at_the_bottom[] = {
+    {"the newest put stays", {0}, 0, 9, "P5", "P5 "},
+    {"an older put that nobody reads goes", {0}, 0, 9, "P5 P3", "P5 "},
+    {"all older ones go", {0}, 0, 9, "P8 P5 P3 P1", "P8 "},
+    {"a tombstone with nothing below goes", {0}, 0, 9, "D5", ""},
+    {"and takes what it hides along", {0}, 0, 9, "D5 P3 P1", ""},
+    {"a put over a tombstone", {0}, 0, 9, "P7 D5 P3", "P7 "},
+    {"a snapshot keeps what it reads", {3}, 1, 9, "P5 P3 P1", "P5 P3 "},
+    {"a snapshot between versions", {4}, 1, 9, "P5 P3 P1", "P5 P3 "},
+    {"a snapshot at the newest", {5}, 1, 9, "P5 P3", "P5 "},
+    {"a snapshot below all", {2}, 1, 9, "P5 P3", "P5 "},
+    {"the oldest snapshot at zero", {0}, 1, 9, "P5 P3", "P5 "},
+    {"two snapshots", {2, 6}, 2, 9, "P8 P7 P5 P4 P2 P1", "P8 P5 P2 "},
+    {"two snapshots in one gap", {5, 6}, 2, 9, "P8 P4 P2", "P8 P4 "},
+    {"a tombstone above a snapshot that reads a put", {4}, 1, 9, "D6 P3", "D6 P3 "},
+    {"a tombstone below the oldest snapshot goes", {7}, 1, 9, "D6 P3", ""},
+    {"a tombstone at the oldest snapshot goes", {6}, 1, 9, "D6 P3", ""},
+    {"a tombstone between snapshots stays", {4, 8}, 2, 9, "D6 P3", "D6 P3 "},
+    {"an old tombstone under a newer put", {6}, 1, 9, "P8 D5 P2", "P8 "},
+    {"a younger tombstone that a snapshot reads", {3, 6}, 2, 9, "P8 D5 P2", "P8 D5 P2 "},
+    {"tombstones one over another", {0}, 0, 9, "D8 D5 D2", ""},
+    {"every key on its own", {0}, 0, 9, "P5 P3 | P4 P2 | D6 P1 | P9", "P5 | P4 | | P9 "},
+    {"equal snapshots", {4, 4, 4}, 3, 9, "P6 P4 P2", "P6 P4 "},
+};
+
+/* Something older than the inputs may hold the key: tombstones stay, all else is the same. */
+static const struct drop_case above_others[] = {
+    {"a tombstone stays", {0}, 0, 9, "D5", "D5 "},
+    {"what it hides goes", {0}, 0, 9, "D5 P3 P1", "D5 "},
+    {"a tombstone under a put goes", {0}, 0, 9, "P7 D5 P3", "P7 "},
+    {"a tombstone under a put and a snapshot stays", {6}, 1, 9, "P7 D5 P3", "P7 D5 "},
+    {"an older one of two tombstones goes", {0}, 0, 9, "D8 D5", "D8 "},
+    {"two tombstones and a snapshot", {6}, 1, 9, "D8 D5 P2", "D8 D5 "},
+    {"puts go as before", {3}, 1, 9, "P5 P3 P1", "P5 P3 "},
+};
+
+static void play_cases(const struct drop_case *cases, size_t count, const struct version *version)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct world world;
+        struct survival survival;
+        char kept[200];
+        make_world(&world, cases[i].snaps, cases[i].snap_count, cases[i].visible);
+        assert_int_equal(survival_init(&survival, world.db), LOAM_OK);
+        assert_int_equal(survival.bound_count, cases[i].snap_count + 1);
+        survival.version = version;
+        survival.level = 0;
+        survival.run_number = UINT64_MAX;
+        ask_all(&survival, cases[i].entries, kept);
+        if (strcmp(kept, cases[i].kept) != 0)
+            fail_msg("%s: kept '%s', not '%s'", cases[i].why, kept, cases[i].kept);
+        survival_deinit(&survival);
+        end_world(&world);
+    }
+}
+
+static void entries_at_the_bottom(void **state)
+{
+    (void)state;
+    play_cases(at_the_bottom, sizeof at_the_bottom / sizeof at_the_bottom[0], NULL);
+}
+
+/* ---- versions of tables that are never read ------------------------------------------------------ */
+
+struct shelf {
+    struct sst_lab lab;
+    struct version *version;
+};
+
+static void shelf_open(struct shelf *shelf)
+{
+    sst_lab_open(&shelf->lab, 1 << 20);
+    shelf->version = version_new();
+    assert_non_null(shelf->version);
+}
+
+static void shelf_add(struct shelf *shelf, uint32_t level, uint64_t run_number,
+                      const char *smallest, const char *largest)
+{
+    const struct table_owner owner = {.store = shelf->lab.store, .cache = shelf->lab.cache};
+    const struct table_meta meta = {.object = {1, ++shelf->lab.object_number},
+                                    .bytes = 4096,
+                                    .uid = run_number + 1000,
+                                    .smallest = loam_str(smallest),
+                                    .largest = loam_str(largest),
+                                    .seq_min = 1,
+                                    .seq_max = 1,
+                                    .entry_count = 2,
+                                    .page_count = 1};
+    struct table *table;
+    assert_int_equal(table_new(&owner, &meta, &table), LOAM_OK);
+    const struct table_ref ref = {.table = table};
+    struct run *run = run_new(run_number, &ref, 1);
+    assert_non_null(run);
+    assert_int_equal(version_add_run(shelf->version, level, run), LOAM_OK);
+    run_unref(run);
+    table_unref(table);
+}
+
+static void shelf_close(struct shelf *shelf)
+{
+    version_unref(shelf->version);
+    sst_lab_close(&shelf->lab);
+}
+
+static void entries_above_a_table_that_may_hold_the_key(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    shelf_open(&shelf);
+    shelf_add(&shelf, LEVEL_LAST, 1, "a", "z");
+    play_cases(above_others, sizeof above_others / sizeof above_others[0], shelf.version);
+    shelf_close(&shelf);
+}
+
+static bool tombstone_stays(const struct shelf *shelf, uint32_t level, uint64_t run,
+                            const char *key)
+{
+    struct world world;
+    struct survival survival;
+    bool keep = false;
+    make_world(&world, NULL, 0, 9);
+    assert_int_equal(survival_init(&survival, world.db), LOAM_OK);
+    survival.version = shelf->version;
+    survival.level = level;
+    survival.run_number = run;
+    const struct entry entry = {.key = loam_str(key), .seq = 5, .kind = ENTRY_DELETE};
+    assert_int_equal(survival_ask(&survival, &entry, &keep), LOAM_OK);
+    survival_deinit(&survival);
+    end_world(&world);
+    return keep;
+}
+
+static void a_tombstone_stays_only_where_something_older_covers_its_key(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *why;
+        uint32_t level;
+        uint64_t run; /* of the oldest input */
+        const char *key;
+        bool stays;
+    } cases[] = {
+        {"a flush over a run that covers it", 0, UINT64_MAX, "f", true},
+        {"a flush, no run covers it", 0, UINT64_MAX, "zz", false},
+        {"an older run of its level", 0, 9, "c", true},
+        {"only a newer run of its level", 0, 8, "c", false},
+        {"the oldest of its level, a level below", 0, 8, "g", true},
+        {"a level below, other keys", 0, 8, "d", false},
+        {"the bounds belong to it", 0, 8, "f", true},
+        {"both of them", 0, 8, "h", true},
+        {"just before", 0, 8, "ezzz", false},
+        {"just behind", 0, 8, "h!", false},
+        {"the last level", 1, 5, "q", true},
+        {"from the last level itself", LEVEL_LAST, 1, "q", false},
+        {"what is above does not count", 3, 2, "g", false},
+    };
+    struct shelf shelf;
+    shelf_open(&shelf);
+    shelf_add(&shelf, 0, 9, "a", "c");
+    shelf_add(&shelf, 0, 8, "b", "d");
+    shelf_add(&shelf, 1, 5, "f", "h");
+    shelf_add(&shelf, LEVEL_LAST, 1, "p", "q");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if (tombstone_stays(&shelf, cases[i].level, cases[i].run, cases[i].key) != cases[i].stays)
+            fail_msg("%s", cases[i].why);
+    shelf_close(&shelf);
+}
+
+/* ---- against what readers see ---------------------------------------------------------------------- */
+
+struct versions { /* of one key, newest first */
+    uint64_t seq[VERSIONS_MAX];
+    uint8_t kind[VERSIONS_MAX];
+    bool kept[VERSIONS_MAX];
+    size_t count;
+};
+
+/* What a reader at s finds: the index of a put, or -1. With kept_only, among what was kept. */
+static int found_at(const struct versions *versions, uint64_t s, bool kept_only)
+{
+    for (size_t i = 0; i < versions->count; i++) {
+        if (versions->seq[i] > s || (kept_only && !versions->kept[i])) continue;
+        return versions->kind[i] == ENTRY_PUT ? (int)i : -1;
+    }
+    return -1;
+}
+
+static void no_reader_sees_a_difference_and_no_put_is_kept_for_nobody(void **state)
+{
+    (void)state;
+    struct rand rand = {2024};
+    for (int round = 0; round < 40000; round++) {
+        struct world world;
+        struct survival survival;
+        struct versions versions = {.count = 1 + (size_t)rand_below(&rand, VERSIONS_MAX - 1)};
+        uint64_t snaps[SNAPSHOTS_MAX], seq = 30;
+        size_t snap_count = 0;
+        for (uint64_t s = 0; s <= 24 && snap_count < SNAPSHOTS_MAX; s++)
+            if (rand_below(&rand, 6) == 0) snaps[snap_count++] = s;
+        /* What is not visible yet is never an input: memtables wait for it. */
+        const uint64_t visible = 30 + rand_below(&rand, 4);
+        make_world(&world, snaps, snap_count, visible);
+        assert_int_equal(survival_init(&survival, world.db), LOAM_OK);
+        for (size_t i = 0; i < versions.count; i++) {
+            seq -= 1 + rand_below(&rand, 30 / VERSIONS_MAX);
+            versions.seq[i] = seq;
+            versions.kind[i] = rand_below(&rand, 3) == 0 ? ENTRY_DELETE : ENTRY_PUT;
+            const struct entry entry = {.key = loam_str("k"), .seq = seq, .kind = versions.kind[i]};
+            assert_int_equal(survival_ask(&survival, &entry, &versions.kept[i]), LOAM_OK);
+        }
+        for (size_t i = 0; i < survival.bound_count; i++) {
+            const uint64_t s = survival.bounds[i];
+            assert_int_equal(found_at(&versions, s, false), found_at(&versions, s, true));
+        }
+        for (uint64_t s = visible; s <= 40; s++) /* readers to come */
+            assert_int_equal(found_at(&versions, s, false), found_at(&versions, s, true));
+        for (size_t i = 1; i < versions.count; i++) {
+            bool needed = false;
+            for (size_t b = 0; b < survival.bound_count; b++)
+                needed |= versions.seq[i] <= survival.bounds[b] &&
+                          survival.bounds[b] < versions.seq[i - 1];
+            if (!needed) assert_false(versions.kept[i]);
+        }
+        assert_int_equal(survival.seen_count, versions.count);
+        survival_deinit(&survival);
+        end_world(&world);
+    }
+}
+
+static void running_out_of_memory_is_said(void **state)
+{
+    (void)state;
+    struct world world;
+    struct survival survival;
+    bool keep;
+    const struct entry entry = {.key = loam_str("k"), .seq = 1, .kind = ENTRY_PUT};
+    make_world(&world, NULL, 0, 9);
+    mem_fail_at(1, 0);
+    assert_int_equal(survival_init(&survival, world.db), LOAM_NOMEM);
+    survival_deinit(&survival);
+    assert_int_equal(survival_init(&survival, world.db), LOAM_OK);
+    mem_fail_at(1, 0);
+    assert_int_equal(survival_ask(&survival, &entry, &keep), LOAM_NOMEM);
+    mem_fail_at(0, 0);
+    assert_int_equal(survival_ask(&survival, &entry, &keep), LOAM_OK);
+    assert_true(keep);
+    survival_deinit(&survival);
+    end_world(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(entries_at_the_bottom),
+        cmocka_unit_test(entries_above_a_table_that_may_hold_the_key),
+        cmocka_unit_test(a_tombstone_stays_only_where_something_older_covers_its_key),
+        cmocka_unit_test(no_reader_sees_a_difference_and_no_put_is_kept_for_nobody),
+        cmocka_unit_test(running_out_of_memory_is_said),
+    };
+    return cmocka_run_group_tests_name("db/survive", tests, NULL, NULL);
+}
