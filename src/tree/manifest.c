@@ -20,7 +20,8 @@ enum {
     MANIFEST_BYTES_LEAST = 256 << 10,
     MANIFEST_BLOCK = 4096,
     CAPACITY_RATIO = 4, /* a file has room for this many snapshots, and is replaced when it holds */
-    GROWTH_RATIO = 2    /* this many */
+    GROWTH_RATIO = 2,   /* this many */
+    PATIENCE = 16       /* on a full disk, room is asked for this often in the life of a file */
 };
 
 struct manifest_file {
@@ -36,7 +37,8 @@ struct manifest {
     struct manifest_file file;
     struct manifest_file reserve; /* allocated, not begun */
     uint32_t last_number;
-    uint64_t rotate_at; /* the end beyond which a fresh snapshot is measured */
+    uint64_t rotate_at;  /* the end beyond which a fresh snapshot is measured */
+    uint64_t reserve_at; /* the end beyond which a missing reserve is asked for */
     uint64_t written_bytes;
     bool
         is_broken; /* what is on disk may hold an edit that was refused: nothing goes on from here */
@@ -318,6 +320,7 @@ static loam_status begin_file(struct manifest *manifest, uint64_t edit_bytes)
     }
     manifest->file = file;
     manifest->rotate_at = GROWTH_RATIO * snapshot_bytes;
+    manifest->reserve_at = 0;
     delete_file(&old);
     return LOAM_OK;
 }
@@ -376,6 +379,11 @@ static loam_status is_overgrown(struct manifest *manifest, bool *overgrown)
     return LOAM_OK;
 }
 
+static uint64_t patient_end(const struct manifest *manifest)
+{
+    return manifest->file.segment.end + file_room(&manifest->file) / PATIENCE;
+}
+
 static loam_status make_room(struct manifest *manifest, uint64_t edit_bytes)
 {
     bool overgrown;
@@ -384,16 +392,16 @@ static loam_status make_room(struct manifest *manifest, uint64_t edit_bytes)
     if (has_room(manifest, edit_bytes) && !overgrown) return LOAM_OK;
     rc = begin_file(manifest, edit_bytes);
     const bool may_wait = (rc == LOAM_FULL || rc == LOAM_NOMEM) && has_room(manifest, edit_bytes);
+    if (may_wait) manifest->rotate_at = patient_end(manifest);
     return may_wait ? LOAM_OK : rc;
 }
 
 /* So that a full disk can be cleaned up: the next file is allocated before it is needed. As good as it goes. */
 static void keep_reserve(struct manifest *manifest)
 {
-    if (manifest->reserve.log != NULL) return;
-    const loam_status rc =
-        allocate_file(manifest, log_capacity(manifest->file.log), &manifest->reserve);
-    (void)rc; /* tried again at the next commit */
+    if (manifest->reserve.log != NULL || manifest->file.segment.end < manifest->reserve_at) return;
+    if (allocate_file(manifest, log_capacity(manifest->file.log), &manifest->reserve) < 0)
+        manifest->reserve_at = patient_end(manifest);
 }
 
 /* The edit may or may not be in the file. A new file without it settles that: it will never be seen again. */
@@ -429,11 +437,11 @@ loam_status manifest_commit(struct manifest *manifest, const struct edit *edit)
     if (rc == LOAM_OK && bytes.len > RECORD_BODY_BYTES_MAX)
         rc = failed(LOAM_TOOBIG, "an edit of %zu bytes", bytes.len);
     if (rc < 0) return rc;
+    rc = catalog_prepare(manifest->catalog, bytes, &stage);
+    if (rc < 0) return rc;
     keep_reserve(manifest);
     rc = make_room(manifest, bytes.len);
-    if (rc == LOAM_OK) rc = catalog_prepare(manifest->catalog, bytes, &stage);
-    if (rc < 0) return rc;
-    rc = append_durably(manifest, bytes);
+    if (rc == LOAM_OK) rc = append_durably(manifest, bytes);
     if (rc == LOAM_OK)
         catalog_install(stage);
     else
