@@ -359,6 +359,7 @@ loam_status loam_compact(loam_db *db, loam_coll *coll, const loam_range *range)
 {
     bool did;
     loam_status rc = db_check_coll(db, &coll);
+    if (rc == LOAM_OK) rc = dbiter_check_range(db, range);
     if (rc == LOAM_OK) rc = db_writable(db);
     if (rc == LOAM_OK) rc = flush_now(db, coll);
     if (rc < 0 || !range_holds_tables(coll, range)) return rc;

@@ -300,6 +300,10 @@ LOAM_MUST loam_status run_writer_finish(struct run_writer *writer, struct edit *
                                         uint64_t *written_bytes);
 void run_writer_free(struct run_writer *writer); /* deletes what was not finished; accepts NULL */
 
+/* ---- dbiter.c ---------------------------------------------------------------------------------- */
+
+LOAM_MUST loam_status dbiter_check_range(const loam_db *db, const loam_range *range);
+
 /* ---- flush.c, compact.c ------------------------------------------------------------------------ */
 
 /* Flushes every collection's frozen memtables, packed into one object. While db->manifest is NULL (recovery), into the catalog

@@ -75,7 +75,7 @@ static loam_status set_bounds(loam_iter *it, const loam_range *range)
     return rc;
 }
 
-static loam_status check_range(const loam_db *db, const loam_range *range)
+loam_status dbiter_check_range(const loam_db *db, const loam_range *range)
 {
     static const uint64_t zeros[4];
     if (range == NULL) return LOAM_OK;
@@ -126,7 +126,7 @@ loam_status loam_iter_open(loam_db *db, loam_coll *coll, const loam_range *range
     if (out == NULL) return failed(LOAM_INVALID, "out is NULL");
     *out = NULL;
     loam_status rc = db_check_coll(db, &coll);
-    if (rc == LOAM_OK) rc = check_range(db, range);
+    if (rc == LOAM_OK) rc = dbiter_check_range(db, range);
     if (rc < 0) return rc;
     loam_iter *it = mem_zalloc(sizeof *it);
     if (it == NULL) return LOAM_NOMEM;

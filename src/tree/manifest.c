@@ -80,7 +80,7 @@ static loam_status replay_records(const struct segment_view *view, const struct 
         if (position < root->manifest_end && record.end > root->manifest_end)
             return manifest_is_damaged(view, position, "the root knows an end within this edit");
         const loam_status rc = apply_record(view, &record, catalog);
-        if (rc < 0) return rc;
+        if (rc != LOAM_OK) return rc;
         position = record.end;
     }
     *end = position;
@@ -103,7 +103,7 @@ static loam_status replay_manifest(const struct segment_view *view, const struct
     uint64_t end = 0, found_at = 0;
     loam_status rc = check_header(view, root);
     if (rc == LOAM_OK) rc = replay_records(view, root, catalog, &end);
-    if (rc < 0) return rc;
+    if (rc != LOAM_OK) return rc;
     if (end < root->manifest_end)
         return manifest_is_damaged(view, end, "an edit that the root knows is damaged");
     if (!root->sealed && segment_attested_beyond(view, end, &found_at) > end)
@@ -123,7 +123,7 @@ loam_status manifest_load(struct store *store, const struct root *root, struct c
         object_name_make(OBJECT_MANIFEST, root->manifest, name);
         return failed(LOAM_CORRUPT, "%s: byte 0: the manifest is missing or has no header", name);
     }
-    if (rc < 0) return rc;
+    if (rc != LOAM_OK) return rc;
     rc = replay_manifest(&view, root, catalog);
     segment_view_deinit(&view);
     return rc;
@@ -151,7 +151,7 @@ static loam_status allocate_file(struct manifest *manifest, uint64_t bytes,
     struct log *log = NULL;
     object_name_make(OBJECT_MANIFEST, id, name);
     const loam_status rc = log_create(manifest->store, name, bytes, false, &log);
-    if (rc < 0) return rc;
+    if (rc != LOAM_OK) return rc;
     manifest->last_number++;
     *file = (struct manifest_file){.id = id, .log = log};
     return LOAM_OK;
@@ -303,13 +303,13 @@ static loam_status begin_file(struct manifest *manifest, uint64_t edit_bytes)
     struct manifest_file file = {.log = NULL}, old = manifest->file;
     uint64_t snapshot_bytes;
     loam_status rc = measure_snapshot(manifest, &snapshot_bytes);
-    if (rc < 0) return rc;
+    if (rc != LOAM_OK) return rc;
     const uint64_t edit_record = record_bytes(edit_bytes);
     rc = take_file(manifest, bytes_for(snapshot_bytes, edit_record), snapshot_bytes + edit_record,
                    &file);
     if (rc == LOAM_OK) rc = write_snapshot(manifest, &file);
     if (rc == LOAM_OK) rc = name_in_root(manifest, &file);
-    if (rc < 0) {
+    if (rc != LOAM_OK) {
         if (!manifest->is_broken) {
             delete_file(&file);
         } else if (file.log != NULL) { /* the root may name it */
@@ -348,7 +348,7 @@ loam_status manifest_create(struct store *store, struct root *root, struct catal
     /* A new store's root comes before its files: files of ours without a root are damage. */
     if (old.number == 0) rc = swap_root(manifest, root);
     if (rc == LOAM_OK) rc = begin_file(manifest, 0);
-    if (rc < 0) {
+    if (rc != LOAM_OK) {
         manifest_close(manifest);
         return rc;
     }
@@ -373,7 +373,7 @@ static loam_status is_overgrown(struct manifest *manifest, bool *overgrown)
     *overgrown = false;
     if (end < MANIFEST_BYTES_LEAST / GROWTH_RATIO || end < manifest->rotate_at) return LOAM_OK;
     const loam_status rc = measure_snapshot(manifest, &snapshot_bytes);
-    if (rc < 0) return rc;
+    if (rc != LOAM_OK) return rc;
     manifest->rotate_at = GROWTH_RATIO * snapshot_bytes;
     *overgrown = end >= manifest->rotate_at;
     return LOAM_OK;
@@ -384,11 +384,11 @@ static uint64_t patient_end(const struct manifest *manifest)
     return manifest->file.segment.end + file_room(&manifest->file) / PATIENCE;
 }
 
-static loam_status make_room(struct manifest *manifest, uint64_t edit_bytes)
+static loam_status make_edit_room(struct manifest *manifest, uint64_t edit_bytes)
 {
     bool overgrown;
     loam_status rc = is_overgrown(manifest, &overgrown);
-    if (rc < 0) return rc;
+    if (rc != LOAM_OK) return rc;
     if (has_room(manifest, edit_bytes) && !overgrown) return LOAM_OK;
     rc = begin_file(manifest, edit_bytes);
     const bool may_wait = (rc == LOAM_FULL || rc == LOAM_NOMEM) && has_room(manifest, edit_bytes);
@@ -436,11 +436,11 @@ loam_status manifest_commit(struct manifest *manifest, const struct edit *edit)
     loam_status rc = check_whole(manifest);
     if (rc == LOAM_OK && bytes.len > RECORD_BODY_BYTES_MAX)
         rc = failed(LOAM_TOOBIG, "an edit of %zu bytes", bytes.len);
-    if (rc < 0) return rc;
+    if (rc != LOAM_OK) return rc;
     rc = catalog_prepare(manifest->catalog, bytes, &stage);
-    if (rc < 0) return rc;
+    if (rc != LOAM_OK) return rc;
     keep_reserve(manifest);
-    rc = make_room(manifest, bytes.len);
+    rc = make_edit_room(manifest, bytes.len);
     if (rc == LOAM_OK) rc = append_durably(manifest, bytes);
     if (rc == LOAM_OK)
         catalog_install(stage);
