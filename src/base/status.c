@@ -45,6 +45,14 @@ loam_status failed_errno(int os_error, const char *format, ...)
     return LOAM_IOERR;
 }
 
+void failed_keep(char *text, size_t size)
+{
+    const size_t len = strlen(status_text);
+    const size_t kept = len < size ? len : size - 1;
+    memcpy(text, status_text, kept);
+    text[kept] = 0;
+}
+
 loam_status failed_in(loam_status code, const char *where)
 {
     char text[STATUS_TEXT_MAX];

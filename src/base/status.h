@@ -20,6 +20,9 @@ loam_status failed(loam_status code, const char *format, ...)
 loam_status failed_errno(int os_error, const char *format, ...)
     __attribute__((format(printf, 2, 3), cold));
 
+/* Keeps a copy of the recorded message, cut to size, for who has to say it again later. */
+void failed_keep(char *text, size_t size);
+
 /* Puts "where: " before the message that is recorded; code and errno stay. */
 loam_status failed_in(loam_status code, const char *where) __attribute__((cold));
 

@@ -3,7 +3,6 @@
  */
 #include "db/batches.h"
 
-#include <string.h>
 
 #include "base/mem.h"
 #include "base/status.h"
@@ -79,7 +78,7 @@ static loam_status remember_failure(loam_batch *b, loam_status rc)
 {
     if (b->failed_rc == LOAM_OK) {
         b->failed_rc = rc;
-        strncat(b->failed_text, loam_errmsg(), sizeof b->failed_text - 1);
+        failed_keep(b->failed_text, sizeof b->failed_text);
     }
     return rc;
 }

@@ -182,7 +182,7 @@ static loam_status stick(loam_iter *it, loam_status rc)
 {
     it->failure = rc;
     it->place = PLACE_NOWHERE;
-    strncat(it->failure_text, loam_errmsg(), sizeof it->failure_text - 1);
+    failed_keep(it->failure_text, sizeof it->failure_text);
     return rc;
 }
 

@@ -86,7 +86,7 @@ loam_status db_fence(loam_db *db, loam_status rc)
     mutex_lock(&db->fence_lock);
     const bool first = atomic_load(&db->fenced) == LOAM_OK;
     if (first) {
-        snprintf(db->fence_text, sizeof db->fence_text, "%s", loam_errmsg());
+        failed_keep(db->fence_text, sizeof db->fence_text);
         atomic_store(&db->fenced, rc);
     }
     mutex_unlock(&db->fence_lock);

@@ -7,7 +7,6 @@
 #include "wal/wal.h"
 
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -76,7 +75,7 @@ static loam_status wal_fail(struct wal *wal, loam_status rc)
 {
     mutex_lock(&wal->lock);
     if (atomic_load(&wal->failed_code) == LOAM_OK) {
-        snprintf(wal->failed_text, sizeof wal->failed_text, "%s", loam_errmsg());
+        failed_keep(wal->failed_text, sizeof wal->failed_text);
         atomic_store(&wal->failed_code, rc);
     }
     mutex_unlock(&wal->lock);
