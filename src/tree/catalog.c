@@ -85,7 +85,7 @@ loam_status catalog_new(const struct catalog_config *config, struct catalog **ou
     loam_status rc = shelf_new(&shelf, &catalog->shelf);
     if (rc == LOAM_OK) rc = coll_list_reserve(&catalog->colls, 1);
     if (rc == LOAM_OK) rc = coll_new(0, loam_str("default"), LOAM_LZ4, &coll);
-    if (rc < 0) {
+    if (rc != LOAM_OK) {
         catalog_free(catalog);
         return rc;
     }

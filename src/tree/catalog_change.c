@@ -41,15 +41,17 @@ static loam_status start_draft(struct catalog_stage *stage, struct coll *coll)
     return LOAM_OK;
 }
 
-/* The draft of a collection that is there. */
-static loam_status draft_of(struct catalog_stage *stage, uint32_t id, struct coll_draft **out)
+/* The draft of a collection that is there. NULL: *rc says why. */
+static struct coll_draft *draft_of(struct catalog_stage *stage, uint32_t id, loam_status *rc)
 {
     struct coll *coll = staged_coll(stage, id);
-    if (coll == NULL || (coll->draft != NULL && coll->draft->is_dropped))
-        return failed(LOAM_CORRUPT, "a change of collection %u, which is not there", id);
-    const loam_status rc = coll->draft != NULL ? LOAM_OK : start_draft(stage, coll);
-    if (rc == LOAM_OK) *out = coll->draft;
-    return rc;
+    *rc = LOAM_OK;
+    if (coll == NULL || (coll->draft != NULL && coll->draft->is_dropped)) {
+        *rc = failed(LOAM_CORRUPT, "a change of collection %u, which is not there", id);
+        return NULL;
+    }
+    if (coll->draft == NULL) *rc = start_draft(stage, coll);
+    return coll->draft;
 }
 
 static loam_status create_coll(struct catalog_stage *stage, const struct change *change)
@@ -61,7 +63,7 @@ static loam_status create_coll(struct catalog_stage *stage, const struct change 
     if (rc == LOAM_OK)
         rc = coll_new(change->coll, change->name, (loam_compression)change->compression, &coll);
     if (rc == LOAM_OK) rc = start_draft(stage, coll);
-    if (rc < 0) {
+    if (rc != LOAM_OK) {
         coll_free(coll);
         return rc;
     }
@@ -82,10 +84,10 @@ static loam_status check_not_default(const struct change *change)
 
 static loam_status rename_coll(struct catalog_stage *stage, const struct change *change)
 {
-    struct coll_draft *draft;
     loam_status rc = check_not_default(change);
-    if (rc == LOAM_OK) rc = draft_of(stage, change->coll, &draft);
-    if (rc < 0) return rc;
+    if (rc != LOAM_OK) return rc;
+    struct coll_draft *draft = draft_of(stage, change->coll, &rc);
+    if (draft == NULL) return rc;
     char *name = mem_zalloc(change->name.len + 1);
     if (name == NULL) return LOAM_NOMEM;
     memcpy(name, change->name.data, change->name.len);
@@ -96,18 +98,18 @@ static loam_status rename_coll(struct catalog_stage *stage, const struct change 
 
 static loam_status drop_coll(struct catalog_stage *stage, const struct change *change)
 {
-    struct coll_draft *draft;
     loam_status rc = check_not_default(change);
-    if (rc == LOAM_OK) rc = draft_of(stage, change->coll, &draft);
-    if (rc == LOAM_OK) draft->is_dropped = true;
+    if (rc != LOAM_OK) return rc;
+    struct coll_draft *draft = draft_of(stage, change->coll, &rc);
+    if (draft != NULL) draft->is_dropped = true;
     return rc;
 }
 
 static loam_status set_flushed(struct catalog_stage *stage, const struct change *change)
 {
-    struct coll_draft *draft;
-    const loam_status rc = draft_of(stage, change->coll, &draft);
-    if (rc < 0) return rc;
+    loam_status rc;
+    struct coll_draft *draft = draft_of(stage, change->coll, &rc);
+    if (draft == NULL) return rc;
     if (change->seq < draft->flushed_seq)
         return failed(LOAM_CORRUPT,
                       "collection %u is flushed up to %" PRIu64 ", less than %" PRIu64 " before",
@@ -131,29 +133,30 @@ static loam_status reserve_fresh(struct catalog_stage *stage)
 
 static loam_status add_table(struct catalog_stage *stage, const struct change *change)
 {
-    struct coll_draft *draft;
-    struct table *table;
-    bool is_new;
-    loam_status rc = draft_of(stage, change->coll, &draft);
-    if (rc == LOAM_OK) rc = reserve_fresh(stage);
+    struct table *table = NULL;
+    bool is_new = false;
+    loam_status rc;
+    struct coll_draft *draft = draft_of(stage, change->coll, &rc);
+    if (draft == NULL) return rc;
+    rc = reserve_fresh(stage);
     if (rc == LOAM_OK) rc = shelf_take(stage->catalog->shelf, &change->meta, &table, &is_new);
-    if (rc < 0) return rc;
+    if (rc != LOAM_OK) return rc;
     if (is_new) stage->fresh[stage->fresh_count++] = table;
     return draft_add(&draft->draft, change, table);
 }
 
 static loam_status remove_table(struct catalog_stage *stage, const struct change *change)
 {
-    struct coll_draft *draft;
-    const loam_status rc = draft_of(stage, change->coll, &draft);
-    return rc < 0 ? rc : draft_remove(&draft->draft, change);
+    loam_status rc;
+    struct coll_draft *draft = draft_of(stage, change->coll, &rc);
+    return draft == NULL ? rc : draft_remove(&draft->draft, change);
 }
 
 static loam_status clip_table(struct catalog_stage *stage, const struct change *change)
 {
-    struct coll_draft *draft;
-    const loam_status rc = draft_of(stage, change->coll, &draft);
-    return rc < 0 ? rc : draft_clip(&draft->draft, change);
+    loam_status rc;
+    struct coll_draft *draft = draft_of(stage, change->coll, &rc);
+    return draft == NULL ? rc : draft_clip(&draft->draft, change);
 }
 
 /* ---- the log --------------------------------------------------------------------------------- */
@@ -161,7 +164,8 @@ static loam_status clip_table(struct catalog_stage *stage, const struct change *
 static struct log_segment *staged_segments(struct catalog_stage *stage)
 {
     struct log_segment *segments;
-    memcpy(&segments, &stage->small.log.segments, sizeof segments); /* the stage's own copy */
+    memcpy(&segments, &stage->small.log.segments,
+           sizeof(struct log_segment *)); /* the stage's own copy */
     return segments;
 }
 

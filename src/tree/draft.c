@@ -58,9 +58,8 @@ static struct draft_run *touched_run(const struct draft *draft, uint32_t level, 
 
 static loam_status grow_items(struct draft_run *run, size_t count)
 {
-    if (count <= run->cap) return LOAM_OK;
+    if (run->items != NULL && count <= run->cap) return LOAM_OK;
     const size_t cap = count < 8 ? 8 : count + count / 2;
-    if (cap > SIZE_MAX / sizeof run->items[0]) return failed(LOAM_NOMEM, "out of memory: a run");
     struct draft_item *grown = mem_realloc(run->items, cap * sizeof run->items[0]);
     if (grown == NULL) return LOAM_NOMEM;
     run->items = grown;
@@ -72,7 +71,7 @@ static loam_status copy_base_run(struct draft_run *run)
 {
     const uint32_t count = run->base == NULL ? 0 : run->base->table_count;
     const loam_status rc = grow_items(run, count);
-    if (rc < 0) return rc;
+    if (rc != LOAM_OK) return rc;
     for (uint32_t i = 0; i < count; i++)
         run->items[i] = (struct draft_item){.ref = run->base->tables[i], .is_old = true};
     run->count = count;
@@ -92,7 +91,7 @@ static loam_status touch_run(struct draft *draft, uint32_t level, uint64_t numbe
     *run = (struct draft_run){
         .level = level, .number = number, .base = base_run(draft, level, number)};
     const loam_status rc = copy_base_run(run);
-    if (rc < 0) return rc;
+    if (rc != LOAM_OK) return rc;
     draft->run_count++;
     *out = run;
     return LOAM_OK;
@@ -105,44 +104,52 @@ loam_status draft_add(struct draft *draft, const struct change *change, struct t
     struct draft_run *run;
     loam_status rc = touch_run(draft, change->level, change->run, &run);
     if (rc == LOAM_OK) rc = grow_items(run, run->count + 1);
-    if (rc < 0) return rc;
+    if (rc != LOAM_OK) return rc;
     run->items[run->count++] =
         (struct draft_item){.ref = {.table = table, .from = change->from, .to = change->to}};
     return LOAM_OK;
 }
 
-static loam_status find_item(struct draft *draft, const struct change *change,
-                             struct draft_run **run, struct draft_item **item)
+static struct draft_item *search_run(struct draft_run *run, uint64_t uid)
 {
-    const loam_status rc = touch_run(draft, change->level, change->run, run);
-    if (rc < 0) return rc;
-    for (size_t tried = 0; tried < (*run)->count; tried++) {
-        const size_t at = ((*run)->hint + tried) % (*run)->count;
-        *item = &(*run)->items[at];
-        if ((*item)->is_gone || table_meta((*item)->ref.table)->uid != change->uid) continue;
-        (*run)->hint = at + 1;
-        return LOAM_OK;
+    for (size_t tried = 0; tried < run->count; tried++) {
+        const size_t at = (run->hint + tried) % run->count;
+        struct draft_item *item = &run->items[at];
+        if (item->is_gone || table_meta(item->ref.table)->uid != uid) continue;
+        run->hint = at + 1;
+        return item;
     }
-    return failed(LOAM_CORRUPT,
-                  "table %016" PRIx64 " is not in run %" PRIu64 " of level %u of collection %u",
-                  change->uid, change->run, change->level, change->coll);
+    return NULL;
+}
+
+/* NULL: *rc says why. */
+static struct draft_item *find_item(struct draft *draft, const struct change *change,
+                                    loam_status *rc)
+{
+    struct draft_run *run;
+    *rc = touch_run(draft, change->level, change->run, &run);
+    if (*rc != LOAM_OK) return NULL;
+    struct draft_item *item = search_run(run, change->uid);
+    if (item == NULL)
+        *rc = failed(LOAM_CORRUPT,
+                     "table %016" PRIx64 " is not in run %" PRIu64 " of level %u of collection %u",
+                     change->uid, change->run, change->level, change->coll);
+    return item;
 }
 
 loam_status draft_remove(struct draft *draft, const struct change *change)
 {
-    struct draft_run *run;
-    struct draft_item *item;
-    const loam_status rc = find_item(draft, change, &run, &item);
-    if (rc == LOAM_OK) item->is_gone = true;
+    loam_status rc;
+    struct draft_item *item = find_item(draft, change, &rc);
+    if (item != NULL) item->is_gone = true;
     return rc;
 }
 
 loam_status draft_clip(struct draft *draft, const struct change *change)
 {
-    struct draft_run *run;
-    struct draft_item *item;
-    const loam_status rc = find_item(draft, change, &run, &item);
-    if (rc < 0) return rc;
+    loam_status rc;
+    struct draft_item *item = find_item(draft, change, &rc);
+    if (item == NULL) return rc;
     item->ref.from = change->from;
     item->ref.to = change->to;
     return LOAM_OK;

@@ -115,7 +115,7 @@ static loam_status add_object_locked(struct table_shelf *shelf, const struct tab
     struct shelved_object *object = (struct shelved_object *)shelf_find(&shelf->objects, key);
     if (object == NULL) {
         loam_status rc = shelf_grow(&shelf->objects);
-        if (rc < 0) return rc;
+        if (rc != LOAM_OK) return rc;
         object = mem_zalloc(sizeof *object);
         if (object == NULL) return LOAM_NOMEM;
         object->node.key = key;
@@ -202,7 +202,7 @@ static loam_status make_table(struct table_shelf *shelf, const struct table_meta
     loam_status rc = shelved == NULL ? LOAM_NOMEM : shelf_grow(&shelf->tables);
     if (rc == LOAM_OK) rc = table_new(&owner, meta, &shelved->table);
     if (rc == LOAM_OK) rc = add_object(shelf, meta);
-    if (rc < 0) {
+    if (rc != LOAM_OK) {
         if (shelved != NULL) table_unref(shelved->table);
         mem_free(shelved);
         return rc;

@@ -42,7 +42,7 @@ loam_status version_add_run(struct version *version, uint32_t level_index, struc
 {
     struct level *level = &version->levels[level_index];
     struct run **grown =
-        mem_realloc(level->runs, ((size_t)level->run_count + 1) * sizeof level->runs[0]);
+        mem_realloc(level->runs, ((size_t)level->run_count + 1) * sizeof(struct run *));
     if (grown == NULL) return LOAM_NOMEM;
     uint32_t at = level->run_count++;
     for (; at > 0 && grown[at - 1]->number < run->number; at--)

@@ -141,13 +141,12 @@ static bool is_input(const struct world *world, const struct plan *plan, size_t 
 static void expect_legal(const struct world *world, const struct plan *plan)
 {
     uint64_t bytes = 0;
-    size_t inputs = 0, last_runs = 0;
+    size_t inputs = 0;
     assert_true(plan->level_to < LEVEL_COUNT);
     assert_true(plan->level_from <= plan->level_to);
     assert_true(plan->level_from < plan->level_to || plan->level_to == LEVEL_LAST);
     assert_non_null(plan->reason);
     for (size_t i = 0; i < world->count; i++) {
-        last_runs += world->runs[i].level == LEVEL_LAST;
         if (is_input(world, plan, i)) {
             inputs++;
             bytes += world->runs[i].bytes;
