@@ -116,7 +116,7 @@ static void release_frame(struct page_cache *cache, uint32_t index) REQUIRES(cac
 }
 
 /* Moves the clock's hand until there is room for wanted bytes, or it has gone far enough. */
-static void make_room(struct page_cache *cache, uint64_t wanted) REQUIRES(cache->frames_lock)
+static void make_frame_room(struct page_cache *cache, uint64_t wanted) REQUIRES(cache->frames_lock)
 {
     if (cache->frame_count == 0) return;
     for (unsigned visits = 0; visits < CLOCK_VISITS_MAX && over_budget(cache, wanted); visits++) {
@@ -156,12 +156,12 @@ static loam_status take_frame(struct page_cache *cache, uint32_t *index)
 }
 
 /* Puts a loaded page behind its slot, which the caller has pinned. */
-static loam_status install_page(struct page_cache *cache, page_slot *slot, uint8_t *bytes,
+static loam_status install_page(struct page_cache *cache, page_slot *slot, void *bytes,
                                 uint32_t len)
 {
     uint32_t index = 0;
     mutex_lock(&cache->frames_lock);
-    make_room(cache, (uint64_t)len + FRAME_OVERHEAD_BYTES);
+    make_frame_room(cache, (uint64_t)len + FRAME_OVERHEAD_BYTES);
     const loam_status rc = take_frame(cache, &index);
     if (rc == LOAM_OK) {
         struct frame *frame = frame_at(cache, index);
@@ -306,7 +306,7 @@ void page_cache_charge(struct page_cache *cache, int64_t bytes)
     check(charged >= 0);
     if (bytes <= 0) return;
     mutex_lock(&cache->frames_lock);
-    make_room(cache, 0);
+    make_frame_room(cache, 0);
     mutex_unlock(&cache->frames_lock);
     if ((uint64_t)charged > cache->capacity_bytes / 2) trim_clients(cache);
 }

@@ -260,7 +260,7 @@ loam_status table_load_page(void *ctx, uint32_t page_index, uint8_t **bytes, uin
     const struct table_loaded *loaded = ctx;
     const uint64_t at = index_page_start(&loaded->index, page_index);
     const size_t frame_bytes = (size_t)(index_page_end(&loaded->index, page_index) - at);
-    struct block_head head;
+    struct block_head head = {0};
     const uint8_t *page = NULL;
     uint8_t *unpacked = NULL, *frame = mem_alloc(frame_bytes + PAGE_SLACK_BYTES);
     if (frame == NULL) return LOAM_NOMEM;

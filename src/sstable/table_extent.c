@@ -93,7 +93,7 @@ loam_status extent_read_key(const struct block_source *source, uint64_t at, uint
     }
     const size_t key_end = key_at + extent->entry.key.len;
     if (key_end > extent->got_bytes) { /* a key of 64 KiB passes into the second chunk */
-        rc = grow_extent(extent, 2 * CHUNK_BYTES);
+        rc = grow_extent(extent, (size_t)2 * CHUNK_BYTES);
         if (rc == LOAM_OK) rc = read_chunks(&reader, extent, key_end);
         if (rc < 0) goto out;
     }

@@ -29,7 +29,7 @@ uint64_t table_filter_bytes(uint64_t hash_count, uint32_t bits_per_key)
     if (hash_count == 0 || bits_per_key == 0) return 0;
     if (bits_per_key > FILTER_BITS_PER_KEY_MAX) bits_per_key = FILTER_BITS_PER_KEY_MAX;
     if (hash_count > UINT32_MAX) hash_count = UINT32_MAX;
-    const uint64_t block_bits = 8 * FILTER_BLOCK_BYTES;
+    const uint64_t block_bits = UINT64_C(8) * FILTER_BLOCK_BYTES;
     return FILTER_HEADER_BYTES +
            (hash_count * bits_per_key + block_bits - 1) / block_bits * FILTER_BLOCK_BYTES;
 }

@@ -26,13 +26,22 @@ enum { FOOTER_COUNTS = 9, FOOTER_PLACES_AT = 8 * FOOTER_COUNTS + 16, FOOTER_MAGI
 _Static_assert(FOOTER_PLACES_AT + 3 * 24 == FOOTER_MAGIC_AT, "the magic follows the places");
 _Static_assert(FOOTER_MAGIC_AT + 8 == FOOTER_RAW_BYTES, "the magic ends the footer");
 
-static const char footer_magic[9] = "loam.sst";
+static const uint8_t footer_magic[8] = {'l', 'o', 'a', 'm', '.', 's', 's', 't'};
+
+/* The meta owns its keys; a slice is read-only for everybody else. */
+static void free_owned_slice(loam_slice slice)
+{
+    union {
+        const void *borrowed;
+        void *owned;
+    } data = {slice.data};
+    mem_free(data.owned);
+}
 
 void table_meta_deinit(struct table_meta *meta)
 {
-    /* The meta owns its keys; a slice is read-only for everybody else. */
-    mem_free((void *)(uintptr_t)meta->smallest.data);
-    mem_free((void *)(uintptr_t)meta->largest.data);
+    free_owned_slice(meta->smallest);
+    free_owned_slice(meta->largest);
     memset(meta, 0, sizeof *meta);
 }
 

@@ -34,6 +34,14 @@ static inline int compare_index_prefix(const struct table_index *index, loam_sli
     return key.len < index->prefix_bytes ? -1 : 0;
 }
 
+/* What follows the prefix in a key that starts with it. */
+static inline loam_slice behind_prefix(const struct table_index *index, loam_slice key)
+{
+    const size_t skip = index->prefix_bytes;
+    if (key.len <= skip) return loam_bytes("", 0);
+    return loam_bytes((const uint8_t *)key.data + skip, key.len - skip);
+}
+
 /* Among pages from `low` on whose heads may equal that of rest, the first with separator >= rest. */
 static uint64_t resolve_equal_heads(const struct table_index *index, uint64_t low, uint64_t head,
                                     loam_slice rest)
@@ -66,24 +74,18 @@ uint64_t index_find(const struct table_index *index, loam_slice key)
     const uint64_t from = group * INDEX_GROUP, left = index->page_count - from;
     const uint8_t *heads = index->heads + 8 * from;
     for (unsigned line = 0; line < 8; line++)
-        __builtin_prefetch(heads + 64 * line);
+        __builtin_prefetch(heads + (size_t)64 * line);
     const uint64_t page =
         from + heads_lower_bound(heads, left < INDEX_GROUP ? left : INDEX_GROUP, head);
     if (get_u64(index->heads + 8 * page) != head) return page;
-    const uint8_t *rest = key.data;
-    return resolve_equal_heads(index, page, head,
-                               loam_bytes(rest == NULL ? NULL : rest + index->prefix_bytes,
-                                          key.len - index->prefix_bytes));
+    return resolve_equal_heads(index, page, head, behind_prefix(index, key));
 }
 
 int index_separator_compare(const struct table_index *index, uint64_t page, loam_slice key)
 {
     const int order = compare_index_prefix(index, key);
     if (order != 0) return -order;
-    const uint8_t *from = key.data;
-    return bytes_compare(separator_rest(index, page),
-                         loam_bytes(from == NULL ? NULL : from + index->prefix_bytes,
-                                    key.len - index->prefix_bytes));
+    return bytes_compare(separator_rest(index, page), behind_prefix(index, key));
 }
 
 bool index_separator_is(const struct table_index *index, uint64_t page, loam_slice key)

@@ -29,7 +29,8 @@ struct table_iter {
     uint32_t entry_index, entry_count;
     struct page page;
     struct page_pin pin;
-    const uint8_t *ahead; /* the next page, if it is in memory; not pinned, never read */
+    const uint8_t
+        *ahead; /* the next page, if it is in memory, else this one; not pinned, never read */
     struct extent extent;
     /* Bulk: the stored bytes [run_from, run_end) of the table, and room for one page unpacked
        (NULL until one is). */
@@ -92,7 +93,7 @@ static loam_status open_bulk_page(struct table_iter *it, uint64_t page, const ui
 {
     const struct table_index *index = iter_index(it);
     const uint64_t start = index_page_start(index, page), end = index_page_end(index, page);
-    struct block_head head;
+    struct block_head head = {0};
     loam_status rc = LOAM_OK;
     if (start < it->run_from || end > it->run_end) rc = read_run(it, page);
     if (rc < 0) return rc;
@@ -130,7 +131,7 @@ static loam_status enter_page(struct table_iter *it, uint64_t page)
                           loaded, &it->pin);
             if (rc == LOAM_OK) raw = it->pin.bytes + BLOCK_HEADER_BYTES;
         }
-        if (rc < 0) return rc;
+        if (rc != LOAM_OK) return rc;
         it->page = page_view(raw);
         it->entry_count = it->page.entry_count;
     }
@@ -158,18 +159,19 @@ static loam_status stand(struct table_iter *it)
 /* Finds the page that will be next (it may not exist) for prefetch_ahead(). */
 static void look_ahead(struct table_iter *it, uint64_t page)
 {
-    it->ahead = NULL;
+    const uint8_t *ahead = NULL;
     if (page < iter_index(it)->page_count)
-        it->ahead = page_peek(it->table->owner.cache, it->hold.loaded->slots, (uint32_t)page);
+        ahead = page_peek(it->table->owner.cache, it->hold.loaded->slots, (uint32_t)page);
+    it->ahead = ahead != NULL ? ahead + BLOCK_HEADER_BYTES : it->page.bytes;
 }
 
 /* Pages lie anywhere in memory, which defeats the processor's own prefetcher: the next page's lines are
-   asked for at the pace at which this one is walked. A stale or missing page costs nothing. */
+   asked for at the pace at which this one is walked. For a page that is stale or missing they come in vain. */
 static inline void prefetch_ahead(const struct table_iter *it)
 {
-    const uintptr_t at = (uintptr_t)it->iter.at.key.data - (uintptr_t)it->page.bytes;
-    __builtin_prefetch((const void *)((uintptr_t)it->ahead + at));
-    __builtin_prefetch((const void *)((uintptr_t)it->ahead + at + 64));
+    const uint8_t *ahead = it->ahead + ((const uint8_t *)it->iter.at.key.data - it->page.bytes);
+    __builtin_prefetch(ahead);
+    __builtin_prefetch(ahead + 64);
 }
 
 /* Stands on the first entry of page, or answers that there is no such page. */

@@ -72,7 +72,7 @@ uint32_t page_seek(const struct page *page, loam_slice key, uint64_t seq)
         struct entry entry;
         const uint32_t middle = low + (high - low) / 2;
         bool before = false;
-        if (get_u64(heads + 8 * middle) == head) {
+        if (get_u64(heads + (size_t)8 * middle) == head) {
             page_entry(page, middle, &entry);
             before = entry_compare(entry.key, entry.seq, key, seq) < 0;
         }
@@ -115,7 +115,7 @@ static const char *check_entries(const struct page *page, size_t len)
     struct entry entry, last = {0};
     uint64_t last_head = 0;
     for (uint32_t i = 0; i < page->entry_count; i++) {
-        if (get_u16(page->bytes + page->offsets_at + 2 * i) != (uint64_t)(at - page->bytes))
+        if (get_u16(page->bytes + page->offsets_at + (size_t)2 * i) != (uint64_t)(at - page->bytes))
             return "an offset is not where an entry starts";
         const char *fault = check_entry(page, &at, end, &entry);
         if (fault != NULL) return fault;
@@ -123,7 +123,7 @@ static const char *check_entries(const struct page *page, size_t len)
         if (i > 0 && page->prefix_bytes > 0 &&
             memcmp(entry.key.data, last.key.data, page->prefix_bytes) != 0)
             return "a key leaves the prefix";
-        const uint64_t head = get_u64(heads + 8 * i);
+        const uint64_t head = get_u64(heads + (size_t)8 * i);
         if (head != bytes_head(entry.key, page->prefix_bytes)) return "a head is not its key's";
         if (i > 0 && head <= last_head &&
             (head < last_head || entry_compare(last.key, last.seq, entry.key, entry.seq) >= 0))

@@ -106,7 +106,7 @@ static inline void page_entry_at(const struct page *page, const uint8_t *at, str
 
 static inline void page_entry(const struct page *page, uint32_t index, struct entry *entry)
 {
-    const uint8_t *offset = page->bytes + page->offsets_at + 2 * index;
+    const uint8_t *offset = page->bytes + page->offsets_at + (size_t)2 * index;
     page_entry_at(page, page->bytes + get_u16(offset), entry);
 }
 

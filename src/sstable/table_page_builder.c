@@ -121,8 +121,8 @@ size_t page_builder_finish(struct page_builder *builder)
     put_u64(raw + 8, builder->seq_base);
     for (uint32_t i = 0; i < count; i++) {
         raw[PAGE_HEADER_BYTES + i] = builder->items[i].fingerprint;
-        put_u16(raw + offsets_at + 2 * i, (uint16_t)(entries_at + builder->items[i].at));
-        put_u64(raw + heads_at + 8 * i, bytes_head(item_key(builder, i), prefix));
+        put_u16(raw + offsets_at + (size_t)2 * i, (uint16_t)(entries_at + builder->items[i].at));
+        put_u64(raw + heads_at + (size_t)8 * i, bytes_head(item_key(builder, i), prefix));
     }
     memcpy(raw + entries_at, builder->entries, builder->entries_bytes);
     const size_t raw_bytes = entries_at + builder->entries_bytes;

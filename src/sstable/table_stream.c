@@ -42,7 +42,7 @@ loam_status stream_open(struct stream_reader *reader, const struct block_source 
     reader->type = type;
     reader->at = at;
     reader->end = end;
-    reader->window_cap = 2 * STREAM_FRAME_BYTES_MAX;
+    reader->window_cap = (size_t)2 * STREAM_FRAME_BYTES_MAX;
     if (end - at < reader->window_cap) reader->window_cap = (size_t)(end - at);
     reader->window = mem_alloc(reader->window_cap);
     return reader->window != NULL ? LOAM_OK : LOAM_NOMEM;
@@ -68,7 +68,7 @@ static loam_status fill_window(struct stream_reader *reader)
 
 loam_status stream_chunk(struct stream_reader *reader, uint8_t *dst, size_t cap, size_t *raw_bytes)
 {
-    struct block_head head;
+    struct block_head head = {0};
     loam_status rc = fill_window(reader);
     if (rc < 0) return rc;
     const uint8_t *frame = reader->window + reader->window_from;
@@ -91,7 +91,7 @@ loam_status stream_rest(struct stream_reader *reader, uint8_t *dst, size_t len)
     while (len > 0) {
         const size_t want = len < CHUNK_BYTES ? len : CHUNK_BYTES;
         const uint64_t at = reader->at;
-        size_t got;
+        size_t got = 0;
         const loam_status rc = stream_chunk(reader, dst, want, &got);
         if (rc < 0) return rc;
         if (got != want) return block_fault(reader->source, at, "a chunk is too short");

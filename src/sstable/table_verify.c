@@ -115,7 +115,7 @@ static loam_status verify_page(struct verify *verify)
     const uint64_t start = index_page_start(&loaded->index, verify->page);
     const uint64_t end = index_page_end(&loaded->index, verify->page);
     const uint8_t *raw = NULL;
-    struct block_head head;
+    struct block_head head = {0};
     if (index_is_extent(&loaded->index, verify->page)) return verify_extent(verify, start, end);
     loam_status rc = object_read(loaded->source.object, loaded->source.base + start, verify->frame,
                                  (size_t)(end - start));
