@@ -214,7 +214,8 @@ static loam_status read_current(struct reading *reading, uint32_t number, bool *
     const bool has_next = rc == LOAM_OK && next.start >= view.header.start;
     rc = take_records(reading, &view, has_next ? next.start : UINT64_MAX);
     if (rc < 0) goto out;
-    rc = keep_extent(reading->tail, &view, reading->position);
+    if (reading->position > view.header.start)
+        rc = keep_extent(reading->tail, &view, reading->position);
     if (rc < 0) goto out;
     *more = has_next && reading->position == next.start;
     if (!*more) rc = look_beyond(reading, &view, number);
