@@ -109,7 +109,7 @@ static void read_twice(const struct wal_past *past)
     check(rc == LOAM_OK || rc == LOAM_CORRUPT || rc == LOAM_TOONEW);
     if (rc != LOAM_OK) return;
     for (size_t i = 0; i < tail.extent_count; i++) {
-        check(tail.extents[i].start < tail.extents[i].end && tail.extents[i].end <= tail.end);
+        check(tail.extents[i].start <= tail.extents[i].end && tail.extents[i].end <= tail.end);
         check(i == 0 || tail.extents[i].start == tail.extents[i - 1].end);
     }
     check(wal_rewrite_tail(past->store, &tail) == LOAM_OK);
