@@ -1,5 +1,6 @@
 /*
- * fuzz_edit.c - any bytes as an edit: refused, or made by the encoder again as they were, and applied whole or not at all.
+ * fuzz_edit.c - any bytes as an edit: refused, or made by the encoder again as they were, and
+ * applied whole or not at all.
  */
 #include <stddef.h>
 #include <stdint.h>

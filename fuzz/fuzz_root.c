@@ -1,5 +1,6 @@
 /*
- * fuzz_root.c - any bytes as a root, with and without a right checksum: refused, or encoded again as they were.
+ * fuzz_root.c - any bytes as a root, with and without a right checksum: refused, or encoded again
+ * as they were.
  */
 #include <stddef.h>
 #include <stdint.h>

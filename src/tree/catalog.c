@@ -1,8 +1,9 @@
 /*
  * catalog.c - all that the manifest says, and how an edit becomes part of it; see catalog.h.
  *
- * prepare: changes go into drafts (catalog_change.c), drafts become versions, lists get their room. install: pointers are
- * swapped and places counted; nothing in it can fail. What an edit touches is copied, all else shared.
+ * prepare: changes go into drafts (catalog_change.c), drafts become versions, lists get their
+ * room. install: pointers are swapped and places counted; nothing in it can fail. What an edit
+ * touches is copied, all else shared.
  */
 #include "base/check.h"
 #include "base/mem.h"

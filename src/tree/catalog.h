@@ -2,12 +2,14 @@
  * catalog.h - all that the manifest says: collections, their versions, the log's bounds, counters.
  *
  * Role: applies edits. Replaying a manifest and committing an edit are the same call.
- * Invariants: (1) an edit is applied whole or not at all: every touched collection gets a new checked version, and only
- *   when all of them stand are they put in place. (2) A table is one struct per (uid), however many
- *   versions refer to it; when no collection's current version does, it is doomed, and its object is deleted once the last reader
- *   lets go of it and all other tables of that object are doomed and gone too.
- *   (3) Collection ids are never used again; id 0 is "default", always there.
- * Threads: none of its own: the caller's manifest lock. Versions, once taken with a reference, may be read anywhere.
+ * Invariants: (1) an edit is applied whole or not at all: every touched collection gets a new
+ *   checked version, and only when all of them stand are they put in place. (2) A table is one
+ *   struct per (uid), however many versions refer to it; when no collection's current version
+ *   does, it is doomed, and its object is deleted once the last reader lets go of it and all other
+ *   tables of that object are doomed and gone too. (3) Collection ids are never used again; id 0
+ *   is "default", always there.
+ * Threads: none of its own: the caller's manifest lock. Versions, once taken with a reference, may
+ *   be read anywhere.
  * In the picture: tree layer; owned by db/.
  */
 #ifndef LOAM_TREE_CATALOG_H
@@ -49,7 +51,8 @@ struct catalog_counters {
     uint64_t time_ms;    /* newest time seen */
 };
 
-/* delete_object(ctx, id) is called, from whatever thread drops the last reference, for objects that no table needs any more. */
+/* delete_object(ctx, id) is called, from whatever thread drops the last reference, for objects
+   that no table needs any more. */
 struct catalog_config {
     struct store *store;
     struct page_cache *cache;
@@ -62,19 +65,20 @@ void catalog_free(
     struct catalog
         *catalog); /* deletes no object; no version is referenced any more but by itself */
 
-/* LOAM_CORRUPT: the edit contradicts the state (unknown collection, table twice, broken layout, ...), nothing changed. LOAM_NOMEM likewise. */
+/* LOAM_CORRUPT: the edit contradicts the state (unknown collection, table twice, broken layout,
+   ...), nothing changed. LOAM_NOMEM likewise. */
 LOAM_MUST loam_status catalog_apply(struct catalog *catalog, loam_slice edit_bytes);
 
-/* The same in two steps, for who must make the edit durable in between: all that can fail, then what
-   cannot. Between them nothing is to be seen of it. */
+/* The same in two steps, for who must make the edit durable in between: all that can fail, then
+   what cannot. Between them nothing is to be seen of it. */
 struct catalog_stage;
 LOAM_MUST loam_status catalog_prepare(struct catalog *catalog, loam_slice edit_bytes,
                                       struct catalog_stage **out);
 void catalog_install(struct catalog_stage *stage); /* frees it */
 void catalog_discard(struct catalog_stage *stage); /* frees it; accepts NULL */
 
-/* From now on removed tables doom their objects (after replay: what a replayed edit removed is long gone or
-   is cleaned up by listing). */
+/* From now on removed tables doom their objects (after replay: what a replayed edit removed is
+   long gone or is cleaned up by listing). */
 void catalog_arm(struct catalog *catalog);
 
 size_t catalog_coll_count(const struct catalog *catalog);
@@ -88,7 +92,8 @@ bool catalog_snapshot_complete(const struct catalog *catalog);
 bool catalog_uses_object(const struct catalog *catalog, struct object_id id);
 uint64_t catalog_table_bytes(const struct catalog *catalog); /* on disk, each object's bytes once */
 
-/* Edits that rebuild the present state from nothing, each at most about 64 KiB, the last with CHANGE_SNAPSHOT_END. emit's failure ends it. */
+/* Edits that rebuild the present state from nothing, each at most about 64 KiB, the last with
+   CHANGE_SNAPSHOT_END. emit's failure ends it. */
 LOAM_MUST loam_status catalog_snapshot(const struct catalog *catalog,
                                        loam_status (*emit)(void *ctx, loam_slice edit_bytes),
                                        void *ctx);

@@ -188,8 +188,8 @@ static loam_status add_segment(struct catalog_stage *stage, const struct change 
     return LOAM_OK;
 }
 
-/* A new opener's log: what is still needed of earlier ones is listed anew. What was attested before may lie beyond
-   its start: synced parts of a commit that was never finished. */
+/* A new opener's log: what is still needed of earlier ones is listed anew. What was attested
+   before may lie beyond its start: synced parts of a commit that was never finished. */
 static loam_status start_log(struct catalog_stage *stage, const struct change *change)
 {
     struct log_bounds *log = &stage->small.log;

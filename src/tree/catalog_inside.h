@@ -2,8 +2,8 @@
  * catalog_inside.h - what catalog.c and catalog_change.c share.
  *
  * Role: the catalog's state, and a stage: the part of it that an edit is changing.
- * Invariants: (1) a collection is in catalog->colls, or in the one stage that creates it, in order of ids. (2) There is
- *   at most one stage at a time; coll->draft is set only while it exists.
+ * Invariants: (1) a collection is in catalog->colls, or in the one stage that creates it, in order
+ *   of ids. (2) There is at most one stage at a time; coll->draft is set only while it exists.
  * In the picture: tree layer; nobody else includes it.
  */
 #ifndef LOAM_TREE_CATALOG_INSIDE_H

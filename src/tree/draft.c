@@ -1,8 +1,9 @@
 /*
  * draft.c - a version while an edit changes it; see draft.h.
  *
- * A run is copied out of the base when it is first touched. Removed tables stay as marked items until the version is
- * built, so that removing all tables of a run in order, as a merge does, looks at each once.
+ * A run is copied out of the base when it is first touched. Removed tables stay as marked items
+ * until the version is built, so that removing all tables of a run in order, as a merge does,
+ * looks at each once.
  */
 #include "tree/draft.h"
 
@@ -171,7 +172,8 @@ static void sort_refs(struct table_ref *refs, uint32_t count)
     }
 }
 
-/* A table may be in a run once: changes name it by its uid. Only clipped ones could be there twice without overlapping. */
+/* A table may be in a run once: changes name it by its uid. Only clipped ones could be there twice
+   without overlapping. */
 static loam_status check_single(const struct table_ref *refs, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {

@@ -1,10 +1,10 @@
 /*
  * draft.h - a version while an edit changes it.
  *
- * Role: takes the changes of one collection's tables, one after the other, and makes a new version that shares
- *   every run that was not touched.
- * Invariants: (1) the base is never changed. (2) A draft is discarded, or built, checked and then settled;
- *   only draft_settle() counts places on the shelf, and it cannot fail.
+ * Role: takes the changes of one collection's tables, one after the other, and makes a new version
+ *   that shares every run that was not touched.
+ * Invariants: (1) the base is never changed. (2) A draft is discarded, or built, checked and then
+ *   settled; only draft_settle() counts places on the shelf, and it cannot fail.
  * Threads: the caller's manifest lock.
  * In the picture: tree layer; used by catalog.c.
  */
@@ -25,14 +25,15 @@ struct draft {            /* zero with a base is an untouched one */
 
 void draft_deinit(struct draft *draft);
 
-/* The three changes of tables; slices of `change` are borrowed until the draft is built. LOAM_CORRUPT when it contradicts what
-   is there. table: from the shelf. */
+/* The three changes of tables; slices of `change` are borrowed until the draft is built.
+   LOAM_CORRUPT when it contradicts what is there. table: from the shelf. */
 LOAM_MUST loam_status draft_add(struct draft *draft, const struct change *change,
                                 struct table *table);
 LOAM_MUST loam_status draft_remove(struct draft *draft, const struct change *change);
 LOAM_MUST loam_status draft_clip(struct draft *draft, const struct change *change);
 
-/* The new version, checked, with one reference; the base itself, referenced, when nothing was touched. */
+/* The new version, checked, with one reference; the base itself, referenced, when nothing was
+   touched. */
 LOAM_MUST loam_status draft_build(struct draft *draft, struct version **out);
 
 /* Counts places: first, over all drafts of an edit, what is added, then what is gone. */

@@ -2,13 +2,13 @@
  * edit.h - one atomic change of what the store consists of, as bytes.
  *
  * Role: an edit is a list of changes that take effect together. The manifest is a sequence of
- *   edits; a fresh manifest begins with edits that rebuild the present state; a change of collections is the same
- *   bytes in the log.
+ *   edits; a fresh manifest begins with edits that rebuild the present state; a change of
+ *   collections is the same bytes in the log.
  *
  *   edit:    change*     each: tag u8 | fields as varints, byte strings as length varint + bytes
  *
- * Invariants: (1) decoding trusts nothing; what an encoder never makes is LOAM_CORRUPT, an unknown tag is LOAM_TOONEW.
- *   (2) encode(decode(bytes)) == bytes.
+ * Invariants: (1) decoding trusts nothing; what an encoder never makes is LOAM_CORRUPT, an unknown
+ *   tag is LOAM_TOONEW. (2) encode(decode(bytes)) == bytes.
  * In the picture: tree layer; made by db/, applied by catalog.h, carried by manifest.h.
  */
 #ifndef LOAM_TREE_EDIT_H

@@ -1,8 +1,8 @@
 /*
  * manifest.c - remembers what the store consists of, across restarts; see manifest.h.
  *
- * commit: prepare in memory -> make room -> append, durable -> install. begin a new file: allocate -> snapshot -> sync ->
- * swap the root -> delete the old one.
+ * commit: prepare in memory -> make room -> append, durable -> install. begin a new file: allocate
+ * -> snapshot -> sync -> swap the root -> delete the old one.
  */
 #include "tree/manifest.h"
 
@@ -40,8 +40,7 @@ struct manifest {
     uint64_t rotate_at;  /* the end beyond which a fresh snapshot is measured */
     uint64_t reserve_at; /* the end beyond which a missing reserve is asked for */
     uint64_t written_bytes;
-    bool
-        is_broken; /* what is on disk may hold an edit that was refused: nothing goes on from here */
+    bool is_broken; /* a refused edit may be on disk: nothing goes on from here */
 };
 
 /* ---- loading --------------------------------------------------------------------------------- */
@@ -157,7 +156,8 @@ static loam_status allocate_file(struct manifest *manifest, uint64_t bytes,
     return LOAM_OK;
 }
 
-/* Closes and deletes. What cannot be deleted now is deleted by the next opener, who finds it unnamed. */
+/* Closes and deletes. What cannot be deleted now is deleted by the next opener, who finds it
+   unnamed. */
 static void delete_file(struct manifest_file *file)
 {
     if (file->log == NULL) return;
@@ -245,7 +245,8 @@ static loam_status swap_root(struct manifest *manifest, const struct root *root)
     return rc;
 }
 
-/* After a failed swap: does the root still say what it said? If that is not certain, nothing may go on. */
+/* After a failed swap: does the root still say what it said? If that is not certain, nothing may
+   go on. */
 static bool root_is_unchanged(const struct manifest *manifest)
 {
     uint8_t bytes[ROOT_BYTES];
@@ -296,8 +297,8 @@ static loam_status take_file(struct manifest *manifest, uint64_t bytes, uint64_t
     return allocate_file(manifest, bytes, file);
 }
 
-/* Begins a new file with the present state, with room for an edit of edit_bytes beyond it. When it fails, the old
-   one is in force, unless is_broken. */
+/* Begins a new file with the present state, with room for an edit of edit_bytes beyond it. When it
+   fails, the old one is in force, unless is_broken. */
 static loam_status begin_file(struct manifest *manifest, uint64_t edit_bytes)
 {
     struct manifest_file file = {.log = NULL}, old = manifest->file;
@@ -365,7 +366,8 @@ static bool has_room(const struct manifest *manifest, uint64_t edit_bytes)
     return segment_capacity_end(segment) - segment->end >= record_bytes(edit_bytes);
 }
 
-/* Has the file grown to twice a snapshot of what it says? Measured seldom: only when it has grown to twice the last measure. */
+/* Has the file grown to twice a snapshot of what it says? Measured seldom: only when it has grown
+   to twice the last measure. */
 static loam_status is_overgrown(struct manifest *manifest, bool *overgrown)
 {
     const uint64_t end = manifest->file.segment.end;
@@ -396,7 +398,8 @@ static loam_status make_edit_room(struct manifest *manifest, uint64_t edit_bytes
     return may_wait ? LOAM_OK : rc;
 }
 
-/* So that a full disk can be cleaned up: the next file is allocated before it is needed. As good as it goes. */
+/* So that a full disk can be cleaned up: the next file is allocated before it is needed. As good
+   as it goes. */
 static void keep_reserve(struct manifest *manifest)
 {
     if (manifest->reserve.log != NULL || manifest->file.segment.end < manifest->reserve_at) return;
@@ -404,7 +407,8 @@ static void keep_reserve(struct manifest *manifest)
         manifest->reserve_at = patient_end(manifest);
 }
 
-/* The edit may or may not be in the file. A new file without it settles that: it will never be seen again. */
+/* The edit may or may not be in the file. A new file without it settles that: it will never be
+   seen again. */
 static loam_status disown_edit(struct manifest *manifest, loam_status rc)
 {
     char what[OBJECT_NAME_BYTES + 40];

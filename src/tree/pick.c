@@ -1,8 +1,9 @@
 /*
  * pick.c - what to merge next; see pick.h.
  *
- * In order: a level over its bound; tombstones; and, when idle, towards one run. The first is decided on bytes and counts of
- * levels alone (struct shape), so that the debt can be computed by carrying the plans out on them.
+ * In order: a level over its bound; tombstones; and, when idle, towards one run. The first is
+ * decided on bytes and counts of levels alone (struct shape), so that the debt can be computed by
+ * carrying the plans out on them.
  */
 #include "tree/pick.h"
 

@@ -1,8 +1,8 @@
 /*
  * root.h - the one value from which everything else is found.
  *
- * Role: encodes and decodes the store's root: who the store is, who owns it, where its manifest is, and, after a
- *   clean close, the seal.
+ * Role: encodes and decodes the store's root: who the store is, who owns it, where its manifest
+ *   is, and, after a clean close, the seal.
  *
  *   0 check u64, XXH3-64 of bytes 8 to the end | 8 "loam" | 12 type u8 'R' | 13 format u8 | 14 flags u8 (1: sealed) | 15 zero |
  *   16 store id 16 bytes | 32 epoch u32 | 36 manifest number u32 | 40 manifest epoch u32 | 44 zero u32 | 48 log key u64 |

@@ -40,7 +40,8 @@ bool table_ref_before(const struct table_ref *a, const struct table_ref *b)
     return lies_below(a, table_ref_smallest(b));
 }
 
-/* What part of the table's keys a clip shows, judged by the keys' heads alone: no page is read for it. */
+/* What part of the table's keys a clip shows, judged by the keys' heads alone: no page is read for
+   it. */
 static double share_shown(const struct table_ref *ref)
 {
     const struct table_meta *meta = table_meta(ref->table);
@@ -243,7 +244,8 @@ static loam_status last_in_table(struct run_iter *it)
                         to.len > 0 ? ops->seek_back(it->table, to, SEQ_MAX) : ops->last(it->table));
 }
 
-/* The first entry of the tables from index on. A clip may show none of its table's entries, though its bounds allow some. */
+/* The first entry of the tables from index on. A clip may show none of its table's entries, though
+   its bounds allow some. */
 static loam_status first_from(struct run_iter *it, uint32_t index)
 {
     loam_status rc = LOAM_NOTFOUND;

@@ -54,7 +54,7 @@ loam_status version_add_run(struct version *version, uint32_t level_index, struc
     return LOAM_OK;
 }
 
-/* ---- the runs of a version in order of age, newest first -------------------------------------- */
+/* ---- the runs of a version in order of age, newest first ------------------------------------ */
 
 struct run_place {
     uint32_t level, index;
@@ -86,7 +86,8 @@ size_t version_run_count(const struct version *version)
 static loam_status check_newer(const struct run *newer, const struct run *older)
 {
     if (newer->seq_min > older->seq_max) return LOAM_OK;
-    /* Intervals may cross where a part of the newer run has gone down: then it is for the tables that meet. */
+    /* Intervals may cross where a part of the newer run has gone down: then it is for the tables
+       that meet. */
     for (uint32_t i = 0; i < newer->table_count; i++) {
         const struct table_ref *ref = &newer->tables[i];
         const struct table_meta *meta = table_meta(ref->table);

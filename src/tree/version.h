@@ -9,13 +9,14 @@
  *   ...
  *   level 7   run 4                      the last level is one run of many tables
  *
- * Invariants (version_check, after every edit, in release builds too): (1) within a run, tables are
- *   in key order and their clipped ranges do not overlap. (2) For each key, everything in a newer
- *   run is newer than in an older one, and level i is newer than level i + 1; run numbers fall from
- *   left to right within a level. What is checked: where tables of two runs show overlapping key
- *   ranges, the newer one's sequence numbers are all above the older one's. (3) A table reference is
- *   seen only within its clip [from, to), and shows something. (4) The last level holds at most one
- *   run. (5) All versions of a key in one run are in one table (it follows from 1).
+ * Invariants (version_check, after every edit, in release builds too): (1) within a run, tables
+ *   are in key order and their clipped ranges do not overlap. (2) For each key, everything in a
+ *   newer run is newer than in an older one, and level i is newer than level i + 1; run numbers
+ *   fall from left to right within a level. What is checked: where tables of two runs show
+ *   overlapping key ranges, the newer one's sequence numbers are all above the older one's. (3) A
+ *   table reference is seen only within its clip [from, to), and shows something. (4) The last
+ *   level holds at most one run. (5) All versions of a key in one run are in one table (it follows
+ *   from 1).
  * Threads: versions and runs may be used, referenced and dropped by any number.
  * In the picture: tree layer, on sstable/; run.c builds and walks runs, version.c stacks them,
  *   draft.c makes new versions of old ones, catalog.c holds them, db/view.c pins them.
@@ -57,8 +58,8 @@ struct version {
 
 /* ---- references to tables ------------------------------------------------------------------- */
 
-/* The lower key bound of what a reference shows: the table's range within its clip. The upper one is
-   the lesser of the table's largest key and, exclusively, `to`. */
+/* The lower key bound of what a reference shows: the table's range within its clip. The upper one
+   is the lesser of the table's largest key and, exclusively, `to`. */
 loam_slice table_ref_smallest(const struct table_ref *ref);
 bool table_ref_covers(const struct table_ref *ref, loam_slice key); /* within clip and key range */
 /* All that a shows lies before all that b shows. */
@@ -108,8 +109,8 @@ size_t version_run_count(const struct version *version);
 LOAM_MUST loam_status version_iters(const struct version *version, unsigned flags,
                                     struct iter **iters);
 
-/* Is a key of [smallest, largest] possibly in a run older than (level, run)? For the rule of dropped
-   tombstones. */
+/* Is a key of [smallest, largest] possibly in a run older than (level, run)? For the rule of
+   dropped tombstones. */
 bool version_covers_below(const struct version *version, uint32_t level, uint64_t run_number,
                           loam_slice smallest, loam_slice largest);
 

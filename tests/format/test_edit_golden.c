@@ -1,5 +1,6 @@
 /*
- * test_edit_golden.c - the bytes of edits and of the root, as they stand in stores that were written: they never change.
+ * test_edit_golden.c - the bytes of edits and of the root, as they stand in stores that were
+ * written: they never change.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,9 @@
 /*
- * test_catalog.c - edits apply whole or not at all, and an object is deleted once, when nothing needs it any more.
+ * test_catalog.c - edits apply whole or not at all, and an object is deleted once, when nothing
+ * needs it any more.
  *
- * Two catalogs are the same when their snapshots are: the snapshot's bytes are the fingerprint of a state.
+ * Two catalogs are the same when their snapshots are: the snapshot's bytes are the fingerprint of
+ * a state.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -460,7 +462,8 @@ static void a_table_added_and_removed_in_one_edit_is_deleted_too(void **state)
     assert_int_equal(deleted[5], 1);
 }
 
-/* Flushes into packed objects, merges, moves, drops and readers, at random; then everything goes. */
+/* Flushes into packed objects, merges, moves, drops and readers, at random; then everything goes.
+   */
 static void objects_are_deleted_once_in_random_lives(void **state)
 {
     struct rand rand = {11};

@@ -1,7 +1,9 @@
 /*
- * test_manifest.c - whatever is cut, fails, fills up or rots: the manifest says the state before an edit or after it.
+ * test_manifest.c - whatever is cut, fails, fills up or rots: the manifest says the state before
+ * an edit or after it.
  *
- * A script of commits runs on the simulated disk. states[n] is the fingerprint (the snapshot's bytes) after n of them.
+ * A script of commits runs on the simulated disk. states[n] is the fingerprint (the snapshot's
+ * bytes) after n of them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -417,27 +419,31 @@ static void power_cut_while_taking_over_loses_nothing(void **state)
 
 /* ---- failures -------------------------------------------------------------------------------- */
 
+static void fail_and_lose_power(uint64_t nth, int error, bool forever, enum simdisk_loss loss)
+{
+    struct world world;
+    open_world(&world, nth);
+    simdisk_fail_at(world.disk, nth, error, forever);
+    const loam_status rc = run_script(&world);
+    const size_t done = world.done;
+    const bool unchanged = rc == LOAM_FULL || rc == LOAM_NOMEM;
+    simdisk_fail_at(world.disk, 0, 0, false);
+    leave(&world);
+    simdisk_power_loss(world.disk, loss);
+    const size_t most = done < STEPS && rc != LOAM_OK && !unchanged ? done + 1 : done;
+    expect_reload(&world, done, most);
+    close_world(&world);
+}
+
 static void after_any_failing_call_nothing_acknowledged_is_missing(void **state)
 {
     static const int errors[] = {EIO, ENOSPC, SIMDISK_SHORT};
     const uint64_t calls = calls_of_script();
     (void)state;
-    for (uint64_t nth = 1; nth <= calls; nth++) {
-        for (unsigned variant = 0; variant < 6; variant++) {
-            struct world world;
-            open_world(&world, nth);
-            simdisk_fail_at(world.disk, nth, errors[variant / 2], variant % 2 == 1);
-            const loam_status rc = run_script(&world);
-            const size_t done = world.done;
-            const bool unchanged = rc == LOAM_FULL || rc == LOAM_NOMEM;
-            simdisk_fail_at(world.disk, 0, 0, false);
-            leave(&world);
-            simdisk_power_loss(world.disk, (enum simdisk_loss)(nth % SIMDISK_LOSSES));
-            const size_t most = done < STEPS && rc != LOAM_OK && !unchanged ? done + 1 : done;
-            expect_reload(&world, done, most);
-            close_world(&world);
-        }
-    }
+    for (uint64_t nth = 1; nth <= calls; nth++)
+        for (unsigned variant = 0; variant < 6 * SIMDISK_LOSSES; variant++)
+            fail_and_lose_power(nth, errors[variant % 3], variant / 3 % 2 == 1,
+                                (enum simdisk_loss)(variant / 6));
 }
 
 static void a_commit_that_found_no_room_is_tried_again_and_succeeds(void **state)
@@ -540,7 +546,8 @@ static void on_a_full_disk_edits_go_on_while_the_file_has_room(void **state)
     close_world(&world);
 }
 
-/* The next file was allocated before the disk was full, so turning over works, and frees the old one. */
+/* The next file was allocated before the disk was full, so turning over works, and frees the old
+   one. */
 static void the_reserve_carries_a_full_disk_over(void **state)
 {
     struct world world;

@@ -1,7 +1,9 @@
 /*
- * test_version.c - versions of random runs and clips answer as a sorted array does; broken layouts are named.
+ * test_version.c - versions of random runs and clips answer as a sorted array does; broken layouts
+ * are named.
  *
- * The array is built from the same runs: an entry of a run is in it when a clip of the run shows it.
+ * The array is built from the same runs: an entry of a run is in it when a clip of the run shows
+ * it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
