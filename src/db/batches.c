@@ -3,7 +3,6 @@
  */
 #include "db/batches.h"
 
-
 #include "base/mem.h"
 #include "base/status.h"
 #include "record/batch.h"
@@ -110,7 +109,7 @@ static loam_status add(loam_batch *b, loam_coll *coll, uint8_t kind, loam_slice 
                        loam_slice value)
 {
     if (b == NULL) return failed(LOAM_INVALID, "the batch is NULL");
-    loam_status rc = write_check_entry(key, value);
+    loam_status rc = db_check_entry(key, value);
     if (rc == LOAM_OK) rc = append_entry(b, kind, coll == NULL ? 0 : coll->id, key, value);
     if (rc < 0) return remember_failure(b, rc);
     if (coll != NULL && b->first_coll == NULL) b->first_coll = coll;

@@ -29,7 +29,4 @@ LOAM_MUST loam_status batch_make_room(loam_db *db, const struct commit *commit, 
                                                                uint64_t payload_bytes,
                                                                const char **wait));
 
-/* Limits of keys and values. */
-LOAM_MUST loam_status write_check_entry(loam_slice key, loam_slice value);
-
 #endif

@@ -6,166 +6,15 @@
  */
 #include <string.h>
 
-#include "base/check.h"
-#include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "db/db.h"
 
 #include "base/poison.h"
 
-enum { NAME_BYTES_MAX = 255, MAP_SLOTS_FIRST = 64 };
+enum { NAME_BYTES_MAX = 255 };
 
 static const char DEFAULT_NAME[] = "default";
-
-/* ---- the maps ------------------------------------------------------------------------------ */
-
-loam_status coll_map_init(struct coll_map *map)
-{
-    map->slots = mem_zalloc(MAP_SLOTS_FIRST * sizeof(struct loam_coll *));
-    if (map->slots == NULL) return LOAM_NOMEM;
-    map->slot_count = MAP_SLOTS_FIRST;
-    map->count = 0;
-    return LOAM_OK;
-}
-
-static struct loam_coll **id_slot(const struct coll_map *map, uint32_t id)
-{
-    return &map->slots[(id * UINT32_C(0x9e3779b9)) & (map->slot_count - 1)];
-}
-
-static struct loam_coll **name_slot(const struct coll_map *map, const char *name)
-{
-    return &map->slots[hash_key(loam_str(name)) & (map->slot_count - 1)];
-}
-
-struct loam_coll *coll_by_id(loam_db *db, uint32_t id)
-{
-    struct loam_coll *coll = *id_slot(&db->by_id, id);
-    while (coll != NULL && coll->id != id)
-        coll = coll->id_next;
-    return coll;
-}
-
-static struct loam_coll *find_name(loam_db *db, const char *name)
-{
-    struct loam_coll *coll = *name_slot(&db->by_name, name);
-    while (coll != NULL && strcmp(coll->name, name) != 0)
-        coll = coll->name_next;
-    return coll;
-}
-
-static void put_id(struct coll_map *map, struct loam_coll *coll)
-{
-    struct loam_coll **slot = id_slot(map, coll->id);
-    coll->id_next = *slot;
-    *slot = coll;
-}
-
-static void put_name(struct coll_map *map, struct loam_coll *coll)
-{
-    struct loam_coll **slot = name_slot(map, coll->name);
-    coll->name_next = *slot;
-    *slot = coll;
-}
-
-/* Doubles a map that is full. A map that cannot grow is slower and still right. */
-static void grow(struct coll_map *map, bool ids)
-{
-    struct coll_map bigger = {.slot_count = map->slot_count * 2, .count = map->count};
-    if (map->count < map->slot_count) return;
-    bigger.slots = mem_zalloc(bigger.slot_count * sizeof(struct loam_coll *));
-    if (bigger.slots == NULL) return;
-    for (size_t i = 0; i < map->slot_count; i++) {
-        for (struct loam_coll *coll = map->slots[i], *next; coll != NULL; coll = next) {
-            next = ids ? coll->id_next : coll->name_next;
-            if (ids)
-                put_id(&bigger, coll);
-            else
-                put_name(&bigger, coll);
-        }
-    }
-    mem_free(map->slots);
-    *map = bigger;
-}
-
-static void take_id(struct coll_map *map, struct loam_coll *coll)
-{
-    struct loam_coll **link = id_slot(map, coll->id);
-    while (*link != coll)
-        link = &(*link)->id_next;
-    *link = coll->id_next;
-    map->count--;
-}
-
-static void take_name(struct coll_map *map, struct loam_coll *coll)
-{
-    struct loam_coll **link = name_slot(map, coll->name);
-    while (*link != coll)
-        link = &(*link)->name_next;
-    *link = coll->name_next;
-    map->count--;
-}
-
-/* ---- handles -------------------------------------------------------------------------------- */
-
-static char *copy_name(const char *name)
-{
-    return mem_copy(name, strlen(name) + 1);
-}
-
-loam_status coll_handle_new(loam_db *db, const struct coll_state *state, struct loam_coll **out)
-{
-    struct loam_coll *coll = mem_zalloc(sizeof *coll);
-    char *name = coll == NULL ? NULL : copy_name(state->name);
-    struct view *view = name == NULL ? NULL : view_new(state->version);
-    if (view == NULL) {
-        mem_free(name);
-        mem_free(coll);
-        return LOAM_NOMEM;
-    }
-    coll->db = db;
-    coll->id = state->id;
-    coll->compression = state->compression;
-    coll->name = name;
-    atomic_init(&coll->view, view);
-    mutex_lock(&db->lane);
-    grow(&db->by_id, true);
-    put_id(&db->by_id, coll);
-    db->by_id.count++;
-    mutex_lock(&db->names);
-    grow(&db->by_name, false);
-    put_name(&db->by_name, coll);
-    db->by_name.count++;
-    coll->all_next = db->all;
-    db->all = coll;
-    if (coll->id == 0) db->default_coll = coll;
-    mutex_unlock(&db->names);
-    mutex_unlock(&db->lane);
-    *out = coll;
-    return LOAM_OK;
-}
-
-void coll_forget(struct loam_coll *coll)
-{
-    mutex_lock(&coll->db->names);
-    take_name(&coll->db->by_name, coll);
-    mutex_unlock(&coll->db->names);
-    take_id(&coll->db->by_id, coll);
-    atomic_store(&coll->dropped, true);
-}
-
-void coll_free_all(loam_db *db)
-{
-    for (struct loam_coll *coll = db->all, *next; coll != NULL; coll = next) {
-        next = coll->all_next;
-        view_unref(atomic_load(&coll->view));
-        mem_free(coll->name);
-        mem_free(coll);
-    }
-    mem_free(db->by_id.slots);
-    mem_free(db->by_name.slots);
-}
 
 /* ---- names ---------------------------------------------------------------------------------- */
 
@@ -215,7 +64,7 @@ loam_status loam_collection(loam_db *db, const char *name, loam_coll **out)
     if (rc == LOAM_OK) rc = check_name(name);
     if (rc < 0) return rc;
     mutex_lock(&db->names);
-    *out = find_name(db, name);
+    *out = coll_by_name(db, name);
     mutex_unlock(&db->names);
     return *out != NULL ? LOAM_OK : LOAM_NOTFOUND;
 }
@@ -258,7 +107,7 @@ static loam_status copy_names(loam_db *db, char ***out, size_t *out_count)
     for (size_t i = 0; ok && i < db->by_name.slot_count; i++) {
         for (struct loam_coll *coll = db->by_name.slots[i]; ok && coll != NULL;
              coll = coll->name_next) {
-            names[count] = copy_name(coll->name);
+            names[count] = coll_copy_name(coll->name);
             ok = names[count] != NULL;
             if (ok) count++;
         }
@@ -290,27 +139,6 @@ loam_status loam_collections(loam_db *db, void (*each)(void *ctx, const char *na
 
 /* ---- changes -------------------------------------------------------------------------------- */
 
-loam_status coll_counters_to_edit(loam_db *db, struct edit *edit, uint64_t change_seq)
-{
-    const struct catalog_counters was = catalog_counters(db->catalog);
-    const struct change change = {
-        .tag = CHANGE_COUNTERS,
-        .next_coll = db->next_coll,
-        .next_run = db->next_run,
-        .seq = change_seq > was.change_seq ? change_seq : was.change_seq,
-        .time_ms = db_now_ms(db) > was.time_ms ? db_now_ms(db) : was.time_ms,
-    };
-    return edit_add(edit, &change);
-}
-
-uint64_t coll_next_run(loam_db *db)
-{
-    mutex_lock(&db->manifest_lock);
-    const uint64_t run = db->next_run++;
-    mutex_unlock(&db->manifest_lock);
-    return run;
-}
-
 /* Logs the edit, durably; *seq is its sequence. `victim` is out of reach for later commits from the moment of logging. */
 static loam_status log_change(loam_db *db, const struct edit *edit, struct loam_coll *victim,
                               uint64_t *seq)
@@ -335,7 +163,7 @@ static loam_status log_change(loam_db *db, const struct edit *edit, struct loam_
 static loam_status commit_change(loam_db *db, struct edit *edit, uint64_t seq)
 {
     mutex_lock(&db->manifest_lock);
-    loam_status rc = coll_counters_to_edit(db, edit, seq);
+    loam_status rc = db_counters_to_edit(db, edit, seq);
     if (rc == LOAM_OK) rc = manifest_commit(db->manifest, edit);
     mutex_unlock(&db->manifest_lock);
     return rc < 0 ? db_fence(db, rc) : rc;
@@ -395,7 +223,7 @@ loam_status loam_create(loam_db *db, const char *name, const loam_coll_options *
     const bool has = opts != NULL && opts->struct_size >= sizeof *opts;
     mutex_lock(&db->changes);
     mutex_lock(&db->names);
-    *out = find_name(db, name);
+    *out = coll_by_name(db, name);
     mutex_unlock(&db->names);
     rc = *out != NULL ? LOAM_EXISTS
                       : create_locked(db, name, has ? opts->compression : LOAM_LZ4, out);
@@ -413,44 +241,23 @@ static loam_status changeable(loam_db *db, const char *name, const char *verb, l
     if (strcmp(name, DEFAULT_NAME) == 0)
         return failed(LOAM_INVALID, "\"default\" cannot be %s", verb);
     mutex_lock(&db->names);
-    *out = find_name(db, name);
+    *out = coll_by_name(db, name);
     mutex_unlock(&db->names);
     return *out != NULL ? LOAM_OK : LOAM_NOTFOUND;
-}
-
-/* Takes name. */
-static void show_name(loam_coll *coll, char *name)
-{
-    loam_db *db = coll->db;
-    mutex_lock(&db->names);
-    take_name(&db->by_name, coll);
-    mem_free(coll->name);
-    coll->name = name;
-    put_name(&db->by_name, coll);
-    db->by_name.count++;
-    mutex_unlock(&db->names);
-}
-
-loam_status coll_rename_handle(loam_coll *coll, const char *to)
-{
-    char *name = copy_name(to);
-    if (name == NULL) return LOAM_NOMEM;
-    show_name(coll, name);
-    return LOAM_OK;
 }
 
 static loam_status rename_locked(loam_db *db, loam_coll *coll, const char *to)
 {
     struct edit edit = {0};
     uint64_t seq = 0;
-    char *name = copy_name(to);
+    char *name = coll_copy_name(to);
     const struct change change = {
         .tag = CHANGE_COLL_RENAME, .coll = coll->id, .name = loam_str(to)};
     loam_status rc = name == NULL ? LOAM_NOMEM : edit_add(&edit, &change);
     if (rc == LOAM_OK) rc = log_change(db, &edit, NULL, &seq);
     if (rc == LOAM_OK) rc = commit_change(db, &edit, seq);
     if (rc == LOAM_OK) {
-        show_name(coll, name);
+        coll_show_name(coll, name);
         name = NULL;
     }
     mem_free(name);
@@ -469,7 +276,7 @@ loam_status loam_rename(loam_db *db, const char *from, const char *to)
     rc = changeable(db, from, "renamed", &coll);
     if (rc == LOAM_OK) {
         mutex_lock(&db->names);
-        taken = find_name(db, to);
+        taken = coll_by_name(db, to);
         mutex_unlock(&db->names);
         if (taken == coll)
             rc = LOAM_OK; /* it has that name */

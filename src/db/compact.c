@@ -89,7 +89,7 @@ static loam_status move_tables(struct compaction *compaction)
     const struct level *last = &compaction->version->levels[LEVEL_LAST];
     const uint64_t number = compaction->plan.level_to == LEVEL_LAST && last->run_count > 0
                                 ? last->runs[0]->number
-                                : coll_next_run(compaction->coll->db);
+                                : db_next_run(compaction->coll->db);
     loam_status rc = remove_inputs(compaction);
     for (uint32_t t = 0; rc == LOAM_OK && t < run->table_count; t++) {
         const struct change change = {.tag = CHANGE_TABLE_ADD,
@@ -159,7 +159,7 @@ static loam_status merge_tables(struct compaction *compaction)
     const bool into_last = compaction->plan.level_to == LEVEL_LAST;
     const struct run_writer_spec spec = {.coll = compaction->coll,
                                          .level = compaction->plan.level_to,
-                                         .run = coll_next_run(compaction->coll->db),
+                                         .run = db_next_run(compaction->coll->db),
                                          .compress = into_last};
     loam_status rc = survival_init(&survival, compaction->coll->db);
     if (rc < 0) goto out;
@@ -206,7 +206,7 @@ static loam_status install_merged(struct compaction *compaction)
     loam_db *db = coll->db;
     mutex_lock(&db->manifest_lock);
     loam_status rc = atomic_load(&coll->dropped) ? LOAM_CONFLICT : LOAM_OK;
-    if (rc == LOAM_OK) rc = coll_counters_to_edit(db, &compaction->edit, 0);
+    if (rc == LOAM_OK) rc = db_counters_to_edit(db, &compaction->edit, 0);
     if (rc == LOAM_OK) rc = manifest_commit(db->manifest, &compaction->edit);
     if (rc == LOAM_OK) {
         view_install(coll, compaction->spare, catalog_coll_by_id(db->catalog, coll->id)->version,
@@ -289,7 +289,7 @@ static loam_status freeze_if_there(struct loam_coll *coll, const struct memrun *
     struct view *view = view_acquire(coll);
     for (uint32_t i = 0; i < view->memrun_count; i++)
         *there |= view->memruns[i] == memrun;
-    if (*there && view->memruns[0] == memrun) rc = flush_freeze(coll);
+    if (*there && view->memruns[0] == memrun) rc = view_freeze(coll);
     view_unref(view);
     mutex_unlock(&coll->db->lane);
     return rc;

@@ -177,6 +177,8 @@ struct db_world { /* what tests inject */
 LOAM_MUST loam_status db_open_in(const struct db_world *world, const char *dir,
                                  const loam_options *options, loam_db **out);
 
+/* ---- db.c ------------------------------------------------------------------------------------ */
+
 /* Refuses calls from a forked child, and tells the default collection and foreign handles. */
 LOAM_MUST loam_status db_check(const loam_db *db);
 LOAM_MUST loam_status db_check_coll(loam_db *db, loam_coll **coll); /* NULL becomes "default" */
@@ -191,6 +193,13 @@ uint64_t db_log_bound(const loam_db *db); /* bytes that the log may hold */
 /* Makes the database read-only for the calling thread's latest failure; answers rc. */
 loam_status db_fence(loam_db *db, loam_status rc);
 LOAM_MUST loam_status db_writable(loam_db *db); /* LOAM_READONLY with the reason */
+
+/* Limits of keys and values, and slices without data. */
+LOAM_MUST loam_status db_check_entry(loam_slice key, loam_slice value);
+/* A number for a run, higher than all before. Takes the manifest lock. */
+uint64_t db_next_run(loam_db *db);
+/* Adds the counters' present values to an edit. manifest lock. */
+LOAM_MUST loam_status db_counters_to_edit(loam_db *db, struct edit *edit, uint64_t change_seq);
 
 /* ---- recover.c ----------------------------------------------------------------------------- */
 
@@ -217,25 +226,26 @@ struct view *view_acquire(struct loam_coll *coll);
 
 /* Puts a fresh memtable in front. Lane. */
 LOAM_MUST loam_status view_add_memtable(struct loam_coll *coll);
+/* Freezes the active memtable if it holds anything. Lane. */
+LOAM_MUST loam_status view_freeze(struct loam_coll *coll);
 /* Replaces the version, and takes the memrun_count oldest memtables (those that were flushed) away. `spare` is a view to
    use, allocated before the point of no return by view_spare(). */
 struct view *view_spare(void);
 void view_install(struct loam_coll *coll, struct view *spare, struct version *version,
                   uint32_t flushed_count);
 
-/* ---- coll.c -------------------------------------------------------------------------------- */
+/* ---- coll_map.c -------------------------------------------------------------------------------- */
 
 LOAM_MUST loam_status coll_map_init(struct coll_map *map);
 struct loam_coll *coll_by_id(loam_db *db, uint32_t id); /* lane; NULL: dropped or never there */
+struct loam_coll *coll_by_name(loam_db *db, const char *name); /* names lock; NULL: none */
 LOAM_MUST loam_status coll_handle_new(loam_db *db, const struct coll_state *state,
                                       struct loam_coll **out);
+char *coll_copy_name(const char *name);                  /* NULL: out of memory */
+void coll_show_name(struct loam_coll *coll, char *name); /* takes name */
 LOAM_MUST loam_status coll_rename_handle(struct loam_coll *coll, const char *to); /* recovery */
 void coll_forget(struct loam_coll *coll); /* off the maps; the handle stays */
 void coll_free_all(loam_db *db);
-/* A number for a run, higher than all before. Takes the manifest lock. */
-uint64_t coll_next_run(loam_db *db);
-/* Adds the counters' present values to an edit. manifest lock. */
-LOAM_MUST loam_status coll_counters_to_edit(loam_db *db, struct edit *edit, uint64_t change_seq);
 
 /* ---- write.c ------------------------------------------------------------------------------- */
 
@@ -309,8 +319,6 @@ LOAM_MUST loam_status dbiter_check_range(const loam_db *db, const loam_range *ra
 /* Flushes every collection's frozen memtables, packed into one object. While db->manifest is NULL (recovery), into the catalog
    alone: the fresh manifest is written afterwards. */
 LOAM_MUST loam_status flush_run(loam_db *db);
-/* Freezes the active memtable if it holds anything. Lane. */
-LOAM_MUST loam_status flush_freeze(struct loam_coll *coll);
 /* One merge that pick asks for (or, with full, towards one run). *did says whether there was one. The caller holds the
    collection's compact_running. LOAM_CONFLICT: given up, because the database closes or the collection was dropped. */
 LOAM_MUST loam_status compact_run(struct loam_coll *coll, bool full, bool *did);

@@ -6,7 +6,6 @@
  * Log first: an edit that installs a flushed table while the log behind it is not durable would, after a power cut, leave one collection's
  * half of a batch, and a state that is no prefix of the commits. The edit carries the position, which attests it.
  */
-#include <string.h>
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -45,7 +44,7 @@ static loam_status freeze_pinning(loam_db *db)
          coll = coll->dirty_next) {
         const struct view *view = atomic_load(&coll->view);
         if (view->memrun_count > 0 && view->memruns[0]->first_position < end - keep)
-            rc = flush_freeze(coll);
+            rc = view_freeze(coll);
     }
     return rc;
 }
@@ -113,7 +112,7 @@ static loam_status write_part(struct flush *flush, struct flush_part *part)
     struct iter *iter = NULL;
     const struct run_writer_spec spec = {.coll = part->coll,
                                          .level = 0,
-                                         .run = coll_next_run(flush->db),
+                                         .run = db_next_run(flush->db),
                                          .into = flush->object,
                                          .into_id = flush->object_id};
     loam_status rc = survival_init(&survival, flush->db);
@@ -228,7 +227,7 @@ static loam_status join_edits(struct flush *flush, struct edit *edit)
         if (!atomic_load(&part->coll->dropped))
             rc = buf_append(&edit->bytes, part->edit.bytes.data, part->edit.bytes.len);
     }
-    if (rc == LOAM_OK) rc = coll_counters_to_edit(flush->db, edit, 0);
+    if (rc == LOAM_OK) rc = db_counters_to_edit(flush->db, edit, 0);
     return rc;
 }
 

@@ -1,9 +1,6 @@
 /*
  * open.c - opening and closing, options, and how a database becomes read-only; see db.h.
  */
-#include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -18,91 +15,8 @@ enum {
     MEMTABLE_BYTES_LEAST = 16 << 10,
     RUNS_PER_LEVEL_MAX = 64,
     FILTER_BITS_MAX = 32,
-    THREADS_MAX = 64,
-    LOG_LINE_BYTES = 600
+    THREADS_MAX = 64
 };
-
-/* ---- small things that every file uses ------------------------------------------------------- */
-
-loam_status db_check(const loam_db *db)
-{
-    if (db == NULL) return failed(LOAM_INVALID, "the database is NULL");
-    if (store_is_child(db->store))
-        return failed(LOAM_MISUSE, "this database was opened before fork(); open it in the child");
-    return LOAM_OK;
-}
-
-loam_status db_check_coll(loam_db *db, loam_coll **coll)
-{
-    const loam_status rc = db_check(db);
-    if (rc < 0) return rc;
-    if (*coll == NULL) *coll = db->default_coll;
-    if ((*coll)->db != db) return failed(LOAM_INVALID, "a collection of another database");
-    if (atomic_load_explicit(&(*coll)->dropped, memory_order_relaxed))
-        return failed(LOAM_MISUSE, "the collection has been dropped");
-    return LOAM_OK;
-}
-
-void db_log(const loam_db *db, loam_log_level level, const char *format, ...)
-{
-    char line[LOG_LINE_BYTES];
-    va_list args;
-    if (db->options.log == NULL) return;
-    va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    db->options.log(db->options.log_ctx, level, line);
-}
-
-uint64_t db_now_ms(const loam_db *db)
-{
-    return db->sys.calls->wall_ms(db->sys.ctx);
-}
-
-uint64_t db_now_ns(const loam_db *db)
-{
-    return db->sys.calls->mono_ns(db->sys.ctx);
-}
-
-loam_status db_random_u64(const loam_db *db, uint64_t *out)
-{
-    const int error = db->sys.calls->random(db->sys.ctx, out, sizeof *out);
-    return error < 0 ? failed_errno(-error, "random numbers from the system") : LOAM_OK;
-}
-
-struct object_id db_new_object(loam_db *db)
-{
-    return (struct object_id){db->object_epoch, atomic_fetch_add(&db->next_object, 1) + 1};
-}
-
-uint64_t db_log_bound(const loam_db *db)
-{
-    const uint64_t unit = db->options.memtable_bytes;
-    return LOG_MEMTABLES_MAX * (unit > SEGMENT_BYTES_LEAST ? unit : SEGMENT_BYTES_LEAST);
-}
-
-loam_status db_fence(loam_db *db, loam_status rc)
-{
-    mutex_lock(&db->fence_lock);
-    const bool first = atomic_load(&db->fenced) == LOAM_OK;
-    if (first) {
-        failed_keep(db->fence_text, sizeof db->fence_text);
-        atomic_store(&db->fenced, rc);
-    }
-    mutex_unlock(&db->fence_lock);
-    if (first) db_log(db, LOAM_LOG_ERROR, "read-only from now on: %s", db->fence_text);
-    return rc;
-}
-
-loam_status db_writable(loam_db *db)
-{
-    if (db->options.read_only)
-        return failed(LOAM_READONLY, "%s was opened read-only", store_path(db->store));
-    if (atomic_load_explicit(&db->fenced, memory_order_acquire) == LOAM_OK) return LOAM_OK;
-    return failed(LOAM_READONLY,
-                  "read-only since a failure (%s); close and open the database again",
-                  db->fence_text);
-}
 
 /* ---- options --------------------------------------------------------------------------------- */
 

@@ -146,7 +146,7 @@ static loam_status replay_change(struct recovery *recovery, const struct wal_com
         rc = commit_is_damaged(commit, "a change that is none of collections");
     }
     struct edit edit = {0};
-    if (rc == LOAM_OK) rc = coll_counters_to_edit(db, &edit, commit->seq);
+    if (rc == LOAM_OK) rc = db_counters_to_edit(db, &edit, commit->seq);
     if (rc == LOAM_OK) rc = catalog_apply(db->catalog, loam_bytes(edit.bytes.data, edit.bytes.len));
     edit_deinit(&edit);
     recovery->coll = NULL;
@@ -283,7 +283,7 @@ static loam_status bounds_edit(struct recovery *recovery, struct edit *edit)
     const struct change attest = {.tag = CHANGE_LOG_ATTEST, .position = tail->end};
     if (rc == LOAM_OK) rc = edit_add(edit, &needed);
     if (rc == LOAM_OK) rc = edit_add(edit, &attest);
-    if (rc == LOAM_OK) rc = coll_counters_to_edit(recovery->db, edit, 0);
+    if (rc == LOAM_OK) rc = db_counters_to_edit(recovery->db, edit, 0);
     return rc;
 }
 

@@ -4,7 +4,6 @@
  * Opening has already read root, manifest and log, and checked every checksum in them and how they refer to each other; what is left are the
  * tables: their bytes, their order, and their places in the levels.
  */
-#include <string.h>
 
 #include "base/status.h"
 #include "db/db.h"

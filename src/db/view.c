@@ -4,7 +4,6 @@
  * A view's count starts at one, held by its collection. Replacing it stores the new pointer and retires the old view: the
  * collection's count is given back only when no reader can be between loading the pointer and taking a count of his own.
  */
-#include <string.h>
 
 #include "base/check.h"
 #include "base/hash.h"
@@ -175,4 +174,12 @@ void view_install(struct loam_coll *coll, struct view *spare, struct version *ve
     replace(coll, spare);
     if (spare->memrun_count == 0) mark_dirty(coll, false);
     mutex_unlock(&coll->db->views);
+}
+
+loam_status view_freeze(struct loam_coll *coll)
+{
+    struct memrun *memrun = memrun_active(coll);
+    if (memrun == NULL || memtable_stats(memrun->memtable).entry_count == 0) return LOAM_OK;
+    if (atomic_load(&coll->view)->memrun_count >= MEMRUNS_MAX) return LOAM_OK;
+    return view_add_memtable(coll);
 }

@@ -7,7 +7,6 @@
  * free while a commit waits for its sync: the next ones are logged and inserted meanwhile, and share the next sync. A commit, durable itself
  * or not, becomes visible when every durable one up to it is on the medium: `durable_end` is where the last such one ends.
  */
-#include <string.h>
 
 #include "base/check.h"
 #include "base/codec.h"
@@ -59,14 +58,6 @@ static loam_status wait_for_flush(loam_db *db, const char *reason)
 }
 
 /* ---- room in memtables ---------------------------------------------------------------------- */
-
-loam_status flush_freeze(struct loam_coll *coll)
-{
-    struct memrun *memrun = memrun_active(coll);
-    if (memrun == NULL || memtable_stats(memrun->memtable).entry_count == 0) return LOAM_OK;
-    if (atomic_load(&coll->view)->memrun_count >= MEMRUNS_MAX) return LOAM_OK;
-    return view_add_memtable(coll);
-}
 
 /* The collection with the largest active memtable, so that memory comes back soonest. views lock not held. */
 static loam_coll *largest_dirty(loam_db *db)
@@ -125,7 +116,7 @@ static loam_status relieve(loam_db *db, const char **wait)
 {
     if (memory_is_full(db)) {
         loam_coll *largest = largest_dirty(db);
-        const loam_status rc = largest == NULL ? LOAM_OK : flush_freeze(largest);
+        const loam_status rc = largest == NULL ? LOAM_OK : view_freeze(largest);
         if (rc < 0) return rc;
         *wait = "memtables take half of memory_bytes";
     } else if (log_is_full(db)) {
@@ -241,25 +232,12 @@ static loam_status write_commit(loam_db *db, const struct commit *commit, loam_d
 
 /* ---- one entry ------------------------------------------------------------------------------ */
 
-loam_status write_check_entry(loam_slice key, loam_slice value)
-{
-    if ((key.data == NULL && key.len > 0) || (value.data == NULL && value.len > 0))
-        return failed(LOAM_INVALID, "a slice with a length and no data");
-    if (key.len > KEY_BYTES_MAX)
-        return failed(LOAM_TOOBIG, "a key of %zu bytes; at most %u are allowed", key.len,
-                      KEY_BYTES_MAX);
-    if (value.len > VALUE_BYTES_MAX)
-        return failed(LOAM_TOOBIG, "a value of %zu bytes; at most %u are allowed", value.len,
-                      VALUE_BYTES_MAX);
-    return LOAM_OK;
-}
-
 static loam_status write_one(loam_db *db, loam_coll *coll, uint8_t kind, loam_slice key,
                              loam_slice value)
 {
     uint8_t head[1 + BATCH_HEAD_BYTES_MAX];
     loam_status rc = db_check_coll(db, &coll);
-    if (rc == LOAM_OK) rc = write_check_entry(key, value);
+    if (rc == LOAM_OK) rc = db_check_entry(key, value);
     if (rc < 0) return rc;
     head[0] = 1; /* the entry count, as a varint */
     const size_t head_bytes = 1 + batch_head_put(head + 1, kind, coll->id, key.len, value.len);

@@ -1,7 +1,7 @@
 /*
  * table_format.h - the bytes of an SSTable.
  *
- * Role: constants of the format; the same in prose, with its reasons, is docs/format-sstable.md.
+ * Role: constants of the format; the same in prose, with its reasons, is docs/format.md.
  *
  *   table   = (page | extent)* index filter bounds footer; no padding between them
  *   block   = check u32 | type u8 | format u8 | codec u8 | zero u8 | raw bytes u32 | stored bytes u32 | stored

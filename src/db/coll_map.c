@@ -1,0 +1,184 @@
+/*
+ * coll_map.c - handles of collections, found by id and by name; see db.h.
+ *
+ * Two chained hashes: by id for the lane, which meets ids in batches, and by name for the calls. A handle lives as long as its database.
+ */
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "db/db.h"
+
+#include "base/poison.h"
+
+enum { MAP_SLOTS_FIRST = 64 };
+
+/* ---- the maps ------------------------------------------------------------------------------ */
+
+loam_status coll_map_init(struct coll_map *map)
+{
+    map->slots = mem_zalloc(MAP_SLOTS_FIRST * sizeof(struct loam_coll *));
+    if (map->slots == NULL) return LOAM_NOMEM;
+    map->slot_count = MAP_SLOTS_FIRST;
+    map->count = 0;
+    return LOAM_OK;
+}
+
+static struct loam_coll **id_slot(const struct coll_map *map, uint32_t id)
+{
+    return &map->slots[(id * UINT32_C(0x9e3779b9)) & (map->slot_count - 1)];
+}
+
+static struct loam_coll **name_slot(const struct coll_map *map, const char *name)
+{
+    return &map->slots[hash_key(loam_str(name)) & (map->slot_count - 1)];
+}
+
+struct loam_coll *coll_by_id(loam_db *db, uint32_t id)
+{
+    struct loam_coll *coll = *id_slot(&db->by_id, id);
+    while (coll != NULL && coll->id != id)
+        coll = coll->id_next;
+    return coll;
+}
+
+struct loam_coll *coll_by_name(loam_db *db, const char *name)
+{
+    struct loam_coll *coll = *name_slot(&db->by_name, name);
+    while (coll != NULL && strcmp(coll->name, name) != 0)
+        coll = coll->name_next;
+    return coll;
+}
+
+static void put_id(struct coll_map *map, struct loam_coll *coll)
+{
+    struct loam_coll **slot = id_slot(map, coll->id);
+    coll->id_next = *slot;
+    *slot = coll;
+}
+
+static void put_name(struct coll_map *map, struct loam_coll *coll)
+{
+    struct loam_coll **slot = name_slot(map, coll->name);
+    coll->name_next = *slot;
+    *slot = coll;
+}
+
+/* Doubles a map that is full. A map that cannot grow is slower and still right. */
+static void grow(struct coll_map *map, bool ids)
+{
+    struct coll_map bigger = {.slot_count = map->slot_count * 2, .count = map->count};
+    if (map->count < map->slot_count) return;
+    bigger.slots = mem_zalloc(bigger.slot_count * sizeof(struct loam_coll *));
+    if (bigger.slots == NULL) return;
+    for (size_t i = 0; i < map->slot_count; i++) {
+        for (struct loam_coll *coll = map->slots[i], *next; coll != NULL; coll = next) {
+            next = ids ? coll->id_next : coll->name_next;
+            if (ids)
+                put_id(&bigger, coll);
+            else
+                put_name(&bigger, coll);
+        }
+    }
+    mem_free(map->slots);
+    *map = bigger;
+}
+
+static void take_id(struct coll_map *map, struct loam_coll *coll)
+{
+    struct loam_coll **link = id_slot(map, coll->id);
+    while (*link != coll)
+        link = &(*link)->id_next;
+    *link = coll->id_next;
+    map->count--;
+}
+
+static void take_name(struct coll_map *map, struct loam_coll *coll)
+{
+    struct loam_coll **link = name_slot(map, coll->name);
+    while (*link != coll)
+        link = &(*link)->name_next;
+    *link = coll->name_next;
+    map->count--;
+}
+
+/* ---- handles -------------------------------------------------------------------------------- */
+
+char *coll_copy_name(const char *name)
+{
+    return mem_copy(name, strlen(name) + 1);
+}
+
+loam_status coll_handle_new(loam_db *db, const struct coll_state *state, struct loam_coll **out)
+{
+    struct loam_coll *coll = mem_zalloc(sizeof *coll);
+    char *name = coll == NULL ? NULL : coll_copy_name(state->name);
+    struct view *view = name == NULL ? NULL : view_new(state->version);
+    if (view == NULL) {
+        mem_free(name);
+        mem_free(coll);
+        return LOAM_NOMEM;
+    }
+    coll->db = db;
+    coll->id = state->id;
+    coll->compression = state->compression;
+    coll->name = name;
+    atomic_init(&coll->view, view);
+    mutex_lock(&db->lane);
+    grow(&db->by_id, true);
+    put_id(&db->by_id, coll);
+    db->by_id.count++;
+    mutex_lock(&db->names);
+    grow(&db->by_name, false);
+    put_name(&db->by_name, coll);
+    db->by_name.count++;
+    coll->all_next = db->all;
+    db->all = coll;
+    if (coll->id == 0) db->default_coll = coll;
+    mutex_unlock(&db->names);
+    mutex_unlock(&db->lane);
+    *out = coll;
+    return LOAM_OK;
+}
+
+void coll_forget(struct loam_coll *coll)
+{
+    mutex_lock(&coll->db->names);
+    take_name(&coll->db->by_name, coll);
+    mutex_unlock(&coll->db->names);
+    take_id(&coll->db->by_id, coll);
+    atomic_store(&coll->dropped, true);
+}
+
+void coll_free_all(loam_db *db)
+{
+    for (struct loam_coll *coll = db->all, *next; coll != NULL; coll = next) {
+        next = coll->all_next;
+        view_unref(atomic_load(&coll->view));
+        mem_free(coll->name);
+        mem_free(coll);
+    }
+    mem_free(db->by_id.slots);
+    mem_free(db->by_name.slots);
+}
+
+/* Takes name. */
+void coll_show_name(loam_coll *coll, char *name)
+{
+    loam_db *db = coll->db;
+    mutex_lock(&db->names);
+    take_name(&db->by_name, coll);
+    mem_free(coll->name);
+    coll->name = name;
+    put_name(&db->by_name, coll);
+    db->by_name.count++;
+    mutex_unlock(&db->names);
+}
+
+loam_status coll_rename_handle(loam_coll *coll, const char *to)
+{
+    char *name = coll_copy_name(to);
+    if (name == NULL) return LOAM_NOMEM;
+    coll_show_name(coll, name);
+    return LOAM_OK;
+}
