@@ -166,9 +166,7 @@ static void roff_command(struct sink *out, const struct command *command)
     grow_add_byte(&syntax, '\0');
     sink_text(out, ".TP\n.B ");
     roff_text(out, syntax.data);
-    sink_byte(out, (char)(command->summary[0] - ('a' - 'A')));
-    roff_text(out, command->summary + 1);
-    sink_text(out, ".br\n");
+    sink_printf(out, "%c%s.\n.br\n", command->summary[0] - ('a' - 'A'), command->summary + 1);
     if (command->alias != NULL) sink_printf(out, "Also: \\fB%s\\fR.\n", command->alias);
     if (command->detail != NULL) roff_text(out, command->detail);
     grow_free(&syntax);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "shell/complete.h"
+#include "shell/exit_code.h"
 #include "shell/grow.h"
 #include "shell/history_file.h"
 #include "shell/screen.h"
@@ -255,7 +256,8 @@ struct line_editor *line_editor_open(const struct session *session)
     (void)el_set(edit, EL_EDITOR, "emacs");
     (void)el_set(edit, EL_PROMPT, show_prompt);
     (void)el_set(edit, EL_GETCFN, read_terminal_character);
-    (void)el_set(edit, EL_ADDFN, "loam-complete", "completes the word", complete_key_pressed);
+    /* The wide call keeps these strings; the other one copies them and never frees the copies. */
+    (void)el_wset(edit, EL_ADDFN, L"loam-complete", L"completes the word", complete_key_pressed);
     (void)el_set(edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
     (void)el_source(edit, NULL);
     (void)el_set(edit, EL_BIND, "^I", "loam-complete", NULL);
@@ -280,7 +282,7 @@ enum edited line_editor_read(struct line_editor *editor, loam_slice *line)
     if (signals_take_resize()) el_resize(editor->edit);
     const char *text = el_gets(editor->edit, &len);
     if (text == NULL || len <= 0) {
-        const bool interrupted = signals_stop() != 0;
+        const bool interrupted = signals_stop() == CODE_INTERRUPTED;
         (void)fputs(interrupted ? "^C\n" : "\n", stdout);
         (void)fflush(stdout);
         return interrupted ? EDITED_NOTHING : EDITED_END;
