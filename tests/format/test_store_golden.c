@@ -1,0 +1,402 @@
+/*
+ * test_store_golden.c - stores written by format 1 open and hold what they held, for ever.
+ *
+ * store-1 was closed; store-1-killed was not, and its files stand here without the zeros at their ends. The files are
+ * never made anew: a difference is a change of the format. What made them is play() below; with GOLDEN_DIR=dir it writes
+ * them there, which a new format number will want.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../lib/model.h"
+#include "../lib/simdisk.h"
+#include "base/hash.h"
+#include "db/db.h"
+
+#define GOLDEN "tests/format/golden/"
+
+enum { FILES_MAX = 32, FILE_BYTES_MAX = 4 << 20, LOG_FILE_UNIT = 256 << 10 };
+
+#define assert_ok(call)                                                                            \
+    do {                                                                                           \
+        if ((call) != LOAM_OK) fail_msg("%s: %s", #call, loam_errmsg());                           \
+    } while (0)
+
+/* Of all names, keys and values, in order: holds play() and the model to what was true when the files were made. */
+static const uint64_t CONTENTS_SUM = UINT64_C(0x74ac4fb90b342cf9);
+
+/* ---- the contents, in the store and in the model alike ------------------------------------------- */
+
+struct maker {
+    loam_db *db; /* NULL: the model alone */
+    struct model *model;
+};
+
+static loam_coll *coll_of(const struct maker *maker, const char *name)
+{
+    loam_coll *coll;
+    assert_ok(loam_collection(maker->db, name, &coll));
+    return coll;
+}
+
+static void put(const struct maker *maker, const char *coll, loam_slice key, loam_slice value)
+{
+    model_put(maker->model, coll, key, value);
+    if (maker->db != NULL) assert_ok(loam_put(maker->db, coll_of(maker, coll), key, value));
+}
+
+static void erase(const struct maker *maker, const char *coll, loam_slice key)
+{
+    model_delete(maker->model, coll, key);
+    if (maker->db != NULL) assert_ok(loam_delete(maker->db, coll_of(maker, coll), key));
+}
+
+static void create(const struct maker *maker, const char *name, loam_compression compression)
+{
+    loam_coll_options options = loam_coll_options_default();
+    options.compression = compression;
+    model_create(maker->model, name);
+    if (maker->db != NULL) assert_ok(loam_create(maker->db, name, &options, NULL));
+}
+
+static void drop(const struct maker *maker, const char *name)
+{
+    model_drop(maker->model, name);
+    if (maker->db != NULL) assert_ok(loam_drop(maker->db, name));
+}
+
+static void rename_to(const struct maker *maker, const char *from, const char *to)
+{
+    model_rename(maker->model, from, to);
+    if (maker->db != NULL) assert_ok(loam_rename(maker->db, from, to));
+}
+
+static void flush(const struct maker *maker, const char *name)
+{
+    if (maker->db != NULL) assert_ok(loam_flush(maker->db, coll_of(maker, name)));
+}
+
+static void compact(const struct maker *maker, const char *name)
+{
+    if (maker->db != NULL) assert_ok(loam_compact(maker->db, coll_of(maker, name), NULL));
+}
+
+/* Entries first .. last of a kind that follows from their number and round. */
+static void fill(const struct maker *maker, const char *coll, unsigned round, unsigned count)
+{
+    char key[64], value[64];
+    for (unsigned i = 0; i < count; i++) {
+        const unsigned number = (i * 37 + round * 11) % 1000;
+        const int key_bytes =
+            snprintf(key, sizeof key, i % 3 == 0 ? "user:%05u" : "item/%u", number);
+        if ((i + round) % 9 == 0) {
+            erase(maker, coll, loam_bytes(key, (size_t)key_bytes));
+            continue;
+        }
+        const int value_bytes =
+            snprintf(value, sizeof value, "value %u of round %u", number, round);
+        put(maker, coll, loam_bytes(key, (size_t)key_bytes),
+            loam_bytes(value, (size_t)value_bytes - i % 7));
+    }
+}
+
+/* The lengths at which something changes: nothing, a page, an extent. */
+static void fill_odd_lengths(const struct maker *maker, const char *coll)
+{
+    static const size_t lengths[] = {0, 1, 255, 4097, 70001};
+    static uint8_t bytes[70001];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i / 512 + i % 3);
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        const size_t key_bytes = lengths[i] > 5000 ? i : lengths[i];
+        put(maker, coll, loam_bytes(bytes + i, key_bytes), loam_bytes(bytes, lengths[i]));
+    }
+    put(maker, coll, loam_bytes("\xff\x00\xff", 3), loam_str("binary"));
+}
+
+/* One commit over three collections, the last entry of which counts. */
+static void write_batch(const struct maker *maker)
+{
+    static const char *const names[] = {"default", "t\xc3\xa9l\xc3\xa9phones", "plain", "default"};
+    loam_batch *batch = loam_batch_new();
+    for (unsigned i = 0; i < 4; i++) {
+        const loam_slice value = loam_str(i == 3 ? "the later" : names[i]);
+        model_put(maker->model, names[i], loam_str("in a batch"), value);
+        loam_coll *coll = maker->db == NULL ? NULL : coll_of(maker, names[i]);
+        assert_ok(loam_batch_put(batch, coll, loam_str("in a batch"), value));
+    }
+    if (maker->db != NULL) assert_ok(loam_write(maker->db, batch, LOAM_DURABLE_COMMIT));
+    loam_batch_free(batch);
+}
+
+/* Before the reopening: tables on two levels, and a log that a second opener keeps for a while. */
+static void play_first(const struct maker *maker)
+{
+    create(maker, "phones", LOAM_ZSTD);
+    create(maker, "plain", LOAM_UNCOMPRESSED);
+    create(maker, "gone", LOAM_LZ4);
+    create(maker, "empty", LOAM_LZ4);
+    fill(maker, "default", 1, 900);
+    fill(maker, "phones", 1, 400);
+    fill(maker, "gone", 1, 50);
+    compact(maker, "default");
+    fill_odd_lengths(maker, "plain");
+    flush(maker, "plain");
+    fill(maker, "plain", 2, 30);
+}
+
+static void play_second(const struct maker *maker)
+{
+    rename_to(maker, "phones", "t\xc3\xa9l\xc3\xa9phones");
+    drop(maker, "gone");
+    fill(maker, "default", 2, 300);
+    flush(maker, "default");
+    fill(maker, "default", 3, 100);
+    flush(maker, "default");
+    fill(maker, "default", 4, 40);
+    create(maker, "late", LOAM_ZSTD);
+    fill(maker, "late", 5, 10);
+    write_batch(maker);
+    erase(maker, "plain", loam_str("item/37"));
+}
+
+static struct model *contents(void)
+{
+    const struct maker maker = {.model = model_new()};
+    play_first(&maker);
+    play_second(&maker);
+    return maker.model;
+}
+
+static uint64_t sum_of(const struct model *model)
+{
+    uint64_t sum = 0;
+    for (size_t c = 0; c < model_coll_count(model); c++) {
+        const char *name = model_coll_at(model, c);
+        sum = hash_seeded(name, strlen(name), sum);
+        for (size_t i = 0; i < model_count(model, name); i++) {
+            loam_slice key, value;
+            model_at(model, name, i, &key, &value);
+            sum = hash_seeded(key.data, key.len, sum);
+            sum = hash_seeded(value.data, value.len, sum);
+        }
+    }
+    return sum;
+}
+
+static void check_contents(loam_db *db)
+{
+    struct model *model = contents();
+    const char *differs = model_differs(model, db, NULL);
+    if (differs != NULL) fail_msg("%s", differs);
+    model_free(model);
+}
+
+/* ---- a store on a simulated disk ------------------------------------------------------------------- */
+
+static loam_db *open_on(struct simdisk *disk, bool read_only)
+{
+    const struct db_world world = {.sys = simdisk_table(disk), .mapped_log = true, .seed = 1};
+    loam_options options = loam_options_default();
+    loam_db *db;
+    options.read_only = read_only;
+    options.memory_bytes = 8 << 20;
+    options.memtable_bytes = 256 << 10;
+    assert_ok(db_open_in(&world, "db", &options, &db));
+    return db;
+}
+
+static struct simdisk *make_store(bool closed)
+{
+    struct simdisk *disk = simdisk_new(20240101);
+    simdisk_set_wall_ms(disk, UINT64_C(1700000000000));
+    struct maker maker = {.db = open_on(disk, false), .model = model_new()};
+    play_first(&maker);
+    assert_ok(loam_close(maker.db));
+    simdisk_set_wall_ms(disk, UINT64_C(1700000100000));
+    maker.db = open_on(disk, false);
+    play_second(&maker);
+    const char *differs = model_differs(maker.model, maker.db, NULL);
+    if (differs != NULL) fail_msg("%s", differs);
+    model_free(maker.model);
+    if (!closed) simdisk_kill(disk);
+    const loam_status rc = loam_close(maker.db);
+    assert_int_equal(rc == LOAM_OK, closed);
+    if (!closed) simdisk_kill(disk); /* the page cache stays, as after kill -9 */
+    return disk;
+}
+
+static void check_store(struct simdisk *disk)
+{
+    for (int round = 0; round < 3; round++) { /* read, taken over, read */
+        loam_db *db = open_on(disk, round != 1);
+        check_contents(db);
+        assert_ok(loam_verify_open(db, NULL, NULL));
+        assert_ok(loam_close(db));
+    }
+}
+
+/* ---- files ------------------------------------------------------------------------------------------ */
+
+struct names {
+    char at[FILES_MAX][64];
+    size_t count;
+};
+
+static void take_file_name(void *ctx, const char *name)
+{
+    struct names *names = ctx;
+    assert_true(names->count < FILES_MAX);
+    if (strcmp(name, "owner") != 0) /* is no part of a store */
+        snprintf(names->at[names->count++], sizeof names->at[0], "%s", name);
+}
+
+static struct names names_on(struct simdisk *disk)
+{
+    const struct sys_table sys = simdisk_table(disk);
+    struct names names = {.count = 0};
+    const int dir = sys.calls->open_dir(sys.ctx, "db");
+    assert_true(dir >= 0);
+    assert_int_equal(sys.calls->list(sys.ctx, dir, take_file_name, &names), 0);
+    sys.calls->close(sys.ctx, dir);
+    return names;
+}
+
+static bool is_log(const char *name)
+{
+    const char *kind = strrchr(name, '.');
+    return kind != NULL && strcmp(kind, ".sst") != 0;
+}
+
+static void save_file(struct simdisk *disk, const char *name, const char *dir, bool cut)
+{
+    char path[512];
+    uint64_t len;
+    const uint8_t *bytes = simdisk_bytes(disk, "db", name, &len);
+    while (cut && is_log(name) && len > 0 && bytes[len - 1] == 0)
+        len--;
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, (size_t)len, file), len);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void save_store(struct simdisk *disk, const char *dir, bool cut)
+{
+    const struct names names = names_on(disk);
+    for (size_t i = 0; i < names.count; i++)
+        save_file(disk, names.at[i], dir, cut);
+}
+
+static void load_file(struct simdisk *disk, const char *from, const char *name, bool pad)
+{
+    static uint8_t bytes[FILE_BYTES_MAX];
+    const struct sys_table sys = simdisk_table(disk);
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", from, name);
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) fail_msg("%s is missing (tests run in the project's root)", path);
+    size_t len = fread(bytes, 1, sizeof bytes, file);
+    assert_int_equal(fclose(file), 0);
+    if (pad && is_log(name)) {
+        const size_t whole = (len + LOG_FILE_UNIT - 1) / LOG_FILE_UNIT * LOG_FILE_UNIT;
+        memset(bytes + len, 0, whole - len);
+        len = whole;
+    }
+    const int dir = sys.calls->open_dir(sys.ctx, "db");
+    const int fd = sys.calls->open(sys.ctx, dir, name, SYS_CREATE);
+    const struct sys_piece piece = {bytes, len};
+    assert_true(fd >= 0);
+    assert_int_equal(sys.calls->write(sys.ctx, fd, 0, &piece, 1, false), len);
+    sys.calls->close(sys.ctx, fd);
+    sys.calls->close(sys.ctx, dir);
+}
+
+static struct simdisk *load_store(const char *from, bool pad)
+{
+    struct simdisk *disk = simdisk_new(1);
+    const struct sys_table posix = sys_posix(), sys = simdisk_table(disk);
+    struct names names = {.count = 0};
+    const int dir = posix.calls->open_dir(posix.ctx, from);
+    if (dir < 0) fail_msg("%s is missing (tests run in the project's root)", from);
+    assert_int_equal(posix.calls->list(posix.ctx, dir, take_file_name, &names), 0);
+    posix.calls->close(posix.ctx, dir);
+    assert_int_equal(sys.calls->make_dir(sys.ctx, "db"), 0);
+    for (size_t i = 0; i < names.count; i++)
+        load_file(disk, from, names.at[i], pad);
+    simdisk_settle(disk);
+    return disk;
+}
+
+/* ---- facts ------------------------------------------------------------------------------------------- */
+
+static void the_contents_are_what_they_were(void **state)
+{
+    (void)state;
+    struct model *model = contents();
+    if (sum_of(model) != CONTENTS_SUM)
+        fail_msg("the sum is 0x%016llx", (unsigned long long)sum_of(model));
+    model_free(model);
+}
+
+static void a_closed_store_opens_where_it_lies_and_is_not_written(void **state)
+{
+    (void)state;
+    loam_options options = loam_options_default();
+    loam_db *db;
+    options.read_only = true;
+    assert_ok(loam_open(GOLDEN "store-1", &options, &db));
+    check_contents(db);
+    assert_ok(loam_close(db));
+    assert_ok(loam_verify(GOLDEN "store-1", NULL, NULL));
+}
+
+static void a_closed_store_is_taken_over(void **state)
+{
+    (void)state;
+    struct simdisk *disk = load_store(GOLDEN "store-1", false);
+    check_store(disk);
+    simdisk_free(disk);
+}
+
+static void a_killed_store_is_recovered(void **state)
+{
+    (void)state;
+    struct simdisk *disk = load_store(GOLDEN "store-1-killed", true);
+    check_store(disk);
+    simdisk_free(disk);
+}
+
+static void what_made_them_still_makes_the_same_contents(void **state)
+{
+    (void)state;
+    for (int closed = 0; closed < 2; closed++) {
+        struct simdisk *disk = make_store(closed != 0);
+        const char *into = getenv("GOLDEN_DIR");
+        char path[400];
+        snprintf(path, sizeof path, "%s/store-1%s", into, closed ? "" : "-killed");
+        if (into != NULL) save_store(disk, path, closed == 0);
+        check_store(disk);
+        simdisk_free(disk);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_contents_are_what_they_were),
+        cmocka_unit_test(what_made_them_still_makes_the_same_contents),
+        cmocka_unit_test(a_closed_store_opens_where_it_lies_and_is_not_written),
+        cmocka_unit_test(a_closed_store_is_taken_over),
+        cmocka_unit_test(a_killed_store_is_recovered),
+    };
+    return cmocka_run_group_tests_name("format/store_golden", tests, NULL, NULL);
+}
