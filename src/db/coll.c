@@ -241,9 +241,11 @@ static loam_status changeable(loam_db *db, const char *name, const char *verb, l
     if (strcmp(name, DEFAULT_NAME) == 0)
         return failed(LOAM_INVALID, "\"default\" cannot be %s", verb);
     mutex_lock(&db->names);
-    *out = coll_by_name(db, name);
+    loam_coll *coll = coll_by_name(db, name);
     mutex_unlock(&db->names);
-    return *out != NULL ? LOAM_OK : LOAM_NOTFOUND;
+    if (coll == NULL) return LOAM_NOTFOUND;
+    *out = coll;
+    return LOAM_OK;
 }
 
 static loam_status rename_locked(loam_db *db, loam_coll *coll, const char *to)

@@ -26,7 +26,7 @@ loam_status coll_map_init(struct coll_map *map)
 
 static struct loam_coll **id_slot(const struct coll_map *map, uint32_t id)
 {
-    return &map->slots[(id * UINT32_C(0x9e3779b9)) & (map->slot_count - 1)];
+    return &map->slots[(id * UINT64_C(0x9e3779b9)) & (map->slot_count - 1)];
 }
 
 static struct loam_coll **name_slot(const struct coll_map *map, const char *name)

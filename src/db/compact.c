@@ -27,11 +27,12 @@ struct compaction {
     uint64_t written_bytes;
 };
 
-struct pick_policy compact_policy(const loam_db *db)
+struct pick_policy compact_policy(loam_db *db)
 {
     return (struct pick_policy){.runs_per_level = db->options.runs_per_level,
                                 .last_ratio = LAST_RATIO,
-                                .tombstone_percent = TOMBSTONE_PERCENT};
+                                .tombstone_percent = TOMBSTONE_PERCENT,
+                                .oldest_seq = snapshot_oldest_seq(db)};
 }
 
 /* ---- inputs --------------------------------------------------------------------------------- */
@@ -116,7 +117,7 @@ static bool may_go_on(void *ctx)
 
 static loam_status open_inputs(struct compaction *compaction, struct iter **out)
 {
-    struct iter **iters = mem_alloc_array(compaction->input_count, sizeof *iters);
+    struct iter **iters = mem_alloc_array(compaction->input_count, sizeof(struct iter *));
     loam_status rc = iters == NULL ? LOAM_NOMEM : LOAM_OK;
     size_t count = 0;
     while (rc == LOAM_OK && count < compaction->input_count) {

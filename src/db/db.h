@@ -105,6 +105,7 @@ struct jobs {
     uint32_t running_count;           /* flushes and compactions */
     struct loam_coll *queue;          /* to be compacted, linked by compact_next */
     size_t queue_count;
+    bool look_wanted;     /* at all collections */
     uint64_t retry_at_ms; /* after a full disk or memory, not before; monotonic */
     bool tend_asked;
 };
@@ -310,6 +311,10 @@ LOAM_MUST loam_status run_writer_finish(struct run_writer *writer, struct edit *
                                         uint64_t *written_bytes);
 void run_writer_free(struct run_writer *writer); /* deletes what was not finished; accepts NULL */
 
+/* ---- snapshot.c -------------------------------------------------------------------------------- */
+
+uint64_t snapshot_oldest_seq(loam_db *db); /* nobody reads below it */
+
 /* ---- dbiter.c ---------------------------------------------------------------------------------- */
 
 LOAM_MUST loam_status dbiter_check_range(const loam_db *db, const loam_range *range);
@@ -324,7 +329,7 @@ LOAM_MUST loam_status flush_run(loam_db *db);
 LOAM_MUST loam_status compact_run(struct loam_coll *coll, bool full, bool *did);
 /* After a change of shape: queues what is to be done and sets the collection's delay. */
 void compact_consider(struct loam_coll *coll);
-struct pick_policy compact_policy(const loam_db *db);
+struct pick_policy compact_policy(loam_db *db);
 
 /* ---- jobs.c ------------------------------------------------------------------------------------- */
 
@@ -332,6 +337,8 @@ LOAM_MUST loam_status jobs_start(loam_db *db, bool threaded, uint64_t seed);
 void jobs_stop(loam_db *db); /* what runs ends or gives up; what is queued is dropped */
 void jobs_want_flush(loam_db *db);
 void jobs_want_compact(struct loam_coll *coll);
+/* All collections are to be considered again: a snapshot that kept tombstones is gone. */
+void jobs_want_look(loam_db *db);
 void jobs_wake_tender(loam_db *db);
 /* Waits until something ended, or ran it (when the callers run jobs). False when nothing is running or
    runnable: the caller must not wait for what nobody will do. */

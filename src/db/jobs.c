@@ -57,6 +57,14 @@ void jobs_want_compact(struct loam_coll *coll)
     mutex_unlock(&coll->db->jobs.lock);
 }
 
+void jobs_want_look(loam_db *db)
+{
+    mutex_lock(&db->jobs.lock);
+    db->jobs.look_wanted = true;
+    cond_signal(&db->jobs.work);
+    mutex_unlock(&db->jobs.lock);
+}
+
 void jobs_wake_tender(loam_db *db)
 {
     mutex_lock(&db->jobs.lock);
@@ -153,6 +161,18 @@ static void run_compact(loam_db *db, size_t at) REQUIRES(&db->jobs.lock)
     cond_broadcast(&jobs->done);
 }
 
+static void run_look(loam_db *db) REQUIRES(&db->jobs.lock)
+{
+    db->jobs.look_wanted = false;
+    mutex_unlock(&db->jobs.lock);
+    mutex_lock(&db->names);
+    loam_coll *coll = db->all; /* handles are only ever added in front, and live as long as db */
+    mutex_unlock(&db->names);
+    for (; coll != NULL; coll = coll->all_next)
+        if (!atomic_load(&coll->dropped)) compact_consider(coll);
+    mutex_lock(&db->jobs.lock);
+}
+
 static bool flush_is_due(loam_db *db) REQUIRES(&db->jobs.lock)
 {
     return db->jobs.flush_wanted && !db->jobs.flush_running &&
@@ -181,7 +201,9 @@ bool jobs_run_one(loam_db *db)
     const bool flush = flush_is_due(db);
     const size_t compactions = compact_is_due(db) ? jobs->queue_count : 0;
     const size_t choices = compactions + flush;
-    if (choices > 0) {
+    if (jobs->look_wanted) {
+        run_look(db);
+    } else if (choices > 0) {
         const size_t choice = (size_t)rand_below(&jobs->rand, choices);
         if (choice < compactions)
             run_compact(db, choice);
@@ -261,19 +283,29 @@ static void tender_main(void *arg)
     mutex_unlock(&db->jobs.lock);
 }
 
+/* Runs what is most urgent; false when nothing is due. */
+static bool run_due(loam_db *db) REQUIRES(&db->jobs.lock)
+{
+    if (flush_is_due(db))
+        run_flush(db);
+    else if (db->jobs.look_wanted)
+        run_look(db);
+    else if (compact_is_due(db))
+        run_compact(db, 0);
+    else
+        return false;
+    return true;
+}
+
 static void worker_main(void *arg)
 {
     loam_db *db = arg;
     struct jobs *jobs = &db->jobs;
     mutex_lock(&db->jobs.lock);
     while (!atomic_load(&jobs->stopping)) {
-        if (atomic_load(&db->fenced) != LOAM_OK)
-            cond_wait(&jobs->work, &db->jobs.lock);
-        else if (flush_is_due(db))
-            run_flush(db);
-        else if (compact_is_due(db))
-            run_compact(db, 0);
-        else if (jobs->retry_at_ms != 0)
+        const bool idle = atomic_load(&db->fenced) != LOAM_OK || !run_due(db);
+        if (!idle) continue;
+        if (jobs->retry_at_ms != 0)
             (void)cond_wait_ns(&jobs->work, &db->jobs.lock, UINT64_C(1000000) * TEND_MS);
         else
             cond_wait(&jobs->work, &db->jobs.lock);

@@ -36,9 +36,20 @@ void loam_snapshot_close(loam_snapshot *snap)
     if (snap == NULL) return;
     loam_db *db = snap->db;
     mutex_lock(&db->snapshots);
+    const bool was_oldest = snap->prev == NULL;
     *(snap->prev != NULL ? &snap->prev->next : &db->snapshot_oldest) = snap->next;
     *(snap->next != NULL ? &snap->next->prev : &db->snapshot_newest) = snap->prev;
     db->snapshot_count--;
     mutex_unlock(&db->snapshots);
     mem_free(snap);
+    if (was_oldest && !db->options.read_only) jobs_want_look(db);
+}
+
+uint64_t snapshot_oldest_seq(loam_db *db)
+{
+    mutex_lock(&db->snapshots);
+    const uint64_t seq =
+        db->snapshot_oldest != NULL ? db->snapshot_oldest->seq : atomic_load(&db->visible);
+    mutex_unlock(&db->snapshots);
+    return seq;
 }

@@ -275,7 +275,7 @@ loam_status loam_delete(loam_db *db, loam_coll *coll, loam_slice key)
 loam_status loam_write(loam_db *db, const loam_batch *b, loam_durability how)
 {
     uint8_t head[VARINT64_BYTES_MAX];
-    struct batch_facts facts;
+    struct batch_facts facts = {.entry_count = 0};
     loam_status rc = db_check(db);
     if (rc == LOAM_OK) rc = batch_facts(b, db, &facts);
     if (rc == LOAM_OK && (unsigned)how > LOAM_DURABLE_PROCESS)

@@ -339,7 +339,8 @@ loam_status store_sync_names(struct store *store)
         if (error == 0) return LOAM_OK;
         atomic_store_explicit(&store->dir_error, error, memory_order_relaxed);
     }
-    return failed_errno(error, "%s: syncing the directory", store->path);
+    (void)failed_errno(error, "%s: syncing the directory", store->path);
+    return LOAM_IOERR; /* also for a full disk: it is never tried again, so making room does not help */
 }
 
 int store_remove(struct store *store, const char *name)

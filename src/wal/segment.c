@@ -17,6 +17,7 @@ enum {
     HEADER_BYTES = 128,
     HEADER_BLOCK_BYTES = 4096,
     HEADER_TYPE = 'S',
+    PIECES_MAX = 6,
     BODY_GATHER_BYTES = 2048 /* a body up to this size is copied together before it is hashed */
 };
 
@@ -125,54 +126,66 @@ static void record_head_put(uint8_t head[static RECORD_HEAD_BYTES], const struct
     put_u32(head, (uint32_t)hash_seeded(head + 4, RECORD_HEAD_BYTES - 4, seed));
 }
 
-/* Small bodies are copied into gathered first: one hash over bytes in the first-level cache is cheaper than the
-   streaming one. Answers the check, and the pieces to append behind the head. */
-static uint32_t gather_body(const struct sys_piece *pieces, unsigned piece_count, size_t body_bytes,
-                            uint64_t seed, uint8_t gathered[static BODY_GATHER_BYTES],
-                            struct sys_piece out[static 7], unsigned *out_count)
+/* A body on its way to the log: what to append behind the head, and its check. */
+struct body {
+    struct sys_piece pieces[8]; /* the first is the head's */
+    unsigned count;
+    uint32_t check;
+    uint8_t gathered[BODY_GATHER_BYTES];
+};
+
+/* Small bodies are copied together first: one hash over bytes in the first-level cache is cheaper than the
+   streaming one. */
+static void gather_small(struct body *body, const struct sys_piece *pieces, unsigned piece_count,
+                         uint64_t seed)
+{
+    size_t at = 0;
+    for (unsigned i = 0; i < piece_count; i++) {
+        if (pieces[i].len > 0) memcpy(body->gathered + at, pieces[i].data, pieces[i].len);
+        at += pieces[i].len;
+    }
+    memset(body->gathered + at, 0, 8);
+    body->check = (uint32_t)hash_seeded(body->gathered, at, seed);
+    body->pieces[1] = (struct sys_piece){body->gathered, (at + 7) & ~(size_t)7};
+    body->count = 2;
+}
+
+static void gather_large(struct body *body, const struct sys_piece *pieces, unsigned piece_count,
+                         uint64_t seed)
 {
     static const uint8_t zeros[8];
-    const size_t pad = (size_t)(-body_bytes & 7);
-    if (body_bytes + 8 <= BODY_GATHER_BYTES) {
-        size_t at = 0;
-        for (unsigned i = 0; i < piece_count; i++) {
-            if (pieces[i].len > 0) memcpy(gathered + at, pieces[i].data, pieces[i].len);
-            at += pieces[i].len;
-        }
-        memset(gathered + at, 0, 8);
-        out[0] = (struct sys_piece){gathered, body_bytes + pad};
-        *out_count = 1;
-        return (uint32_t)hash_seeded(gathered, body_bytes, seed);
-    }
-    loam_slice slices[6];
+    loam_slice slices[PIECES_MAX];
+    size_t len = 0;
     for (unsigned i = 0; i < piece_count; i++) {
         slices[i] = loam_bytes(pieces[i].data, pieces[i].len);
-        out[i] = pieces[i];
+        body->pieces[1 + i] = pieces[i];
+        len += pieces[i].len;
     }
-    out[piece_count] = (struct sys_piece){zeros, pad};
-    *out_count = piece_count + (pad > 0);
-    return (uint32_t)hash_seeded_pieces(slices, piece_count, seed);
+    body->check = (uint32_t)hash_seeded_pieces(slices, piece_count, seed);
+    body->pieces[1 + piece_count] = (struct sys_piece){zeros, (size_t)(-len & 7)};
+    body->count = 2 + piece_count;
 }
 
 loam_status segment_append(struct segment *segment, const struct record_spec *spec,
                            const struct sys_piece *pieces, unsigned piece_count, enum log_how how)
 {
-    uint8_t head[RECORD_HEAD_BYTES], gathered[BODY_GATHER_BYTES];
-    struct sys_piece out[8];
-    unsigned out_count;
+    uint8_t head[RECORD_HEAD_BYTES];
+    struct body body;
     size_t body_bytes = 0;
-    check(piece_count <= 6 && spec->kind != 0 && spec->synced_upto <= segment->end);
+    check(piece_count <= PIECES_MAX && spec->kind != 0 && spec->synced_upto <= segment->end);
     for (unsigned i = 0; i < piece_count; i++)
         body_bytes += pieces[i].len;
     check(body_bytes <= RECORD_BODY_BYTES_MAX);
     check(segment->end + record_bytes(body_bytes) <= segment_capacity_end(segment));
 
     const uint64_t seed = segment->header.log_key ^ segment->end;
-    const uint32_t body_check =
-        gather_body(pieces, piece_count, body_bytes, seed, gathered, out + 1, &out_count);
-    record_head_put(head, segment, spec, body_check, (uint32_t)body_bytes);
-    out[0] = (struct sys_piece){head, sizeof head};
-    const loam_status rc = log_append(segment->log, out, 1 + out_count, how);
+    if (body_bytes + 8 <= BODY_GATHER_BYTES)
+        gather_small(&body, pieces, piece_count, seed);
+    else
+        gather_large(&body, pieces, piece_count, seed);
+    record_head_put(head, segment, spec, body.check, (uint32_t)body_bytes);
+    body.pieces[0] = (struct sys_piece){head, sizeof head};
+    const loam_status rc = log_append(segment->log, body.pieces, body.count, how);
     if (rc < 0) return rc;
     segment->running = running_over(segment->running, get_u32(head));
     segment->end += record_bytes(body_bytes);

@@ -21,7 +21,7 @@ enum {
     WAL_SEGMENT_BYTES_MOST = 64 << 20,
     PART_BYTES_MIN = 4096, /* a rest smaller than this is left unused */
     SPARES_MAX = 64, /* a commit is at most 2 GiB, a large segment 64 MiB: 33 and the small ones */
-    PIECES_MAX = 6,
+    COMMIT_PIECES_MAX = 6,
     FREE_SHARE = 8 /* a segment takes at most this share of what is free */
 };
 
@@ -221,7 +221,8 @@ static loam_status switch_segment(struct wal *wal)
     check(wal->spare_count > 0);
     struct wal_file *file = wal->spares[0];
     wal->spare_count--;
-    memmove(wal->spares, wal->spares + 1, wal->spare_count * sizeof wal->spares[0]);
+    for (unsigned i = 0; i < wal->spare_count; i++)
+        wal->spares[i] = wal->spares[i + 1];
     file->start = wal->active.end;
     if (wal->newest != NULL) {
         wal->newest->end = wal->active.end;
@@ -237,7 +238,7 @@ static loam_status switch_segment(struct wal *wal)
 
 /* The part [from, from + len) of pieces; answers how many pieces it has. */
 static unsigned cut_pieces(const struct sys_piece *pieces, unsigned piece_count, uint64_t from,
-                           uint64_t len, struct sys_piece out[static PIECES_MAX])
+                           uint64_t len, struct sys_piece out[static COMMIT_PIECES_MAX])
 {
     unsigned count = 0;
     for (unsigned i = 0; i < piece_count && len > 0; i++) {
@@ -273,7 +274,7 @@ static loam_status append_parts(struct wal *wal, struct record_spec *spec,
             continue;
         }
         const uint64_t part = left < room ? left : room;
-        struct sys_piece cut[PIECES_MAX];
+        struct sys_piece cut[COMMIT_PIECES_MAX];
         const unsigned cut_count = cut_pieces(pieces, piece_count, done, part, cut);
         spec->flags = (uint8_t)(caller_flags | (done == 0 ? RECORD_FIRST : 0) |
                                 (part == left ? RECORD_LAST : 0));
@@ -290,7 +291,7 @@ loam_status wal_append(struct wal *wal, const struct record_spec *spec,
 {
     loam_status rc = wal_health(wal);
     if (rc < 0) return rc;
-    check(piece_count <= PIECES_MAX);
+    check(piece_count <= COMMIT_PIECES_MAX);
     const uint64_t before = wal->active.end;
     struct record_spec filled = *spec;
     filled.time_ms = now_ms(wal);
