@@ -292,7 +292,7 @@ loam_status loam_rename(loam_db *db, const char *from, const char *to)
 /* Its memtables and tables go as soon as no iterator holds them. */
 static void empty_view(loam_coll *coll, struct view *spare, struct version *empty)
 {
-    const uint32_t all = atomic_load(&coll->view)->memrun_count;
+    const uint32_t all = atomic_load(&coll->memrun_count);
     view_install(coll, spare, empty, all);
 }
 

@@ -68,8 +68,10 @@ struct loam_coll {
     loam_db *db;
     uint32_t id;
     loam_compression compression;
-    char *name;                  /* names lock */
-    _Atomic(struct view *) view; /* replaced under views */
+    char *name;                    /* names lock */
+    _Atomic(struct view *) view;   /* replaced under views; read under it, or within an epoch */
+    struct memrun *active;         /* lane: the memtable that is written; kept alive by the view */
+    _Atomic uint32_t memrun_count; /* of the present view */
     _Atomic bool dropped;
     bool is_dirty; /* views lock: on db->dirty */
     struct loam_coll *dirty_prev, *dirty_next;
@@ -214,8 +216,6 @@ struct view *view_new(struct version *version); /* refs version; NULL: out of me
 void view_ref(struct view *view);
 void view_unref(struct view *view);
 
-/* The memtable that is being written; NULL before the first. Lane. */
-struct memrun *memrun_active(const struct loam_coll *coll);
 /* Adds an entry of the commit at [from, to) of the log; room was reserved. Lane. */
 void memrun_add(struct memrun *memrun, const struct entry *entry, uint64_t from, uint64_t to);
 /* Reserves in the active memtable and keeps count of memory. Lane. */

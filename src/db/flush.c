@@ -42,8 +42,7 @@ static loam_status freeze_pinning(loam_db *db)
     loam_status rc = LOAM_OK;
     for (struct loam_coll *coll = db->dirty; rc == LOAM_OK && coll != NULL;
          coll = coll->dirty_next) {
-        const struct view *view = atomic_load(&coll->view);
-        if (view->memrun_count > 0 && view->memruns[0]->first_position < end - keep)
+        if (coll->active != NULL && coll->active->first_position < end - keep)
             rc = view_freeze(coll);
     }
     return rc;
@@ -64,7 +63,7 @@ static loam_status collect_parts(struct flush *flush)
     size_t count = 0;
     mutex_lock(&db->views);
     for (struct loam_coll *coll = db->dirty; coll != NULL; coll = coll->dirty_next)
-        count += atomic_load(&coll->view)->memrun_count > 1;
+        count += atomic_load(&coll->memrun_count) > 1;
     mutex_unlock(&db->views);
     if (count == 0) return LOAM_OK;
     flush->parts = mem_zalloc(count * sizeof *flush->parts);

@@ -33,7 +33,7 @@ struct recovery {
 /* Room for one more entry: freezes and flushes as a writer would. A read-only store only grows. */
 static loam_status recovered_room(loam_db *db, loam_coll *coll, const struct entry *entry)
 {
-    const struct memrun *memrun = memrun_active(coll);
+    const struct memrun *memrun = coll->active;
     loam_status rc = LOAM_OK;
     if (memrun == NULL) {
         rc = view_add_memtable(coll);
@@ -43,11 +43,11 @@ static loam_status recovered_room(loam_db *db, loam_coll *coll, const struct ent
             memtable_stats(memrun->memtable).arena_bytes >= db->options.memtable_bytes;
         if ((full || large) && memtable_stats(memrun->memtable).entry_count > 0)
             rc = view_add_memtable(coll);
-        if (rc == LOAM_OK && (full || atomic_load(&coll->view)->memrun_count >= MEMRUNS_MAX))
+        if (rc == LOAM_OK && (full || atomic_load(&coll->memrun_count) >= MEMRUNS_MAX))
             rc = flush_run(db);
     }
     if (rc < 0) return rc;
-    return memrun_reserve(db, memrun_active(coll), 1, entry->key.len + entry->value.len);
+    return memrun_reserve(db, coll->active, 1, entry->key.len + entry->value.len);
 }
 
 static void look_at_coll(struct recovery *recovery, uint32_t coll_id)
@@ -66,7 +66,7 @@ static loam_status replay_entry(struct recovery *recovery, uint32_t coll_id,
     if (recovery->coll == NULL || entry->seq <= recovery->coll_flushed_seq) return LOAM_OK;
     const loam_status rc = recovered_room(recovery->db, recovery->coll, entry);
     if (rc < 0) return rc;
-    memrun_add(memrun_active(recovery->coll), entry, commit->position, commit->end);
+    memrun_add(recovery->coll->active, entry, commit->position, commit->end);
     return LOAM_OK;
 }
 
@@ -117,7 +117,7 @@ static loam_status show_drop(loam_db *db, uint32_t coll_id)
         return LOAM_NOMEM;
     }
     coll_forget(coll);
-    view_install(coll, spare, empty, atomic_load(&coll->view)->memrun_count);
+    view_install(coll, spare, empty, atomic_load(&coll->memrun_count));
     version_unref(empty);
     return LOAM_OK;
 }

@@ -34,12 +34,6 @@ static struct memrun *memrun_new(loam_db *db)
     return memrun;
 }
 
-struct memrun *memrun_active(const struct loam_coll *coll)
-{
-    const struct view *view = atomic_load_explicit(&coll->view, memory_order_relaxed);
-    return view->memrun_count == 0 ? NULL : view->memruns[0];
-}
-
 void memrun_add(struct memrun *memrun, const struct entry *entry, uint64_t from, uint64_t to)
 {
     if (memrun->first_position == UINT64_MAX) memrun->first_position = from;
@@ -108,6 +102,7 @@ static void replace(struct loam_coll *coll, struct view *fresh)
 {
     struct view *old = atomic_load(&coll->view);
     atomic_store(&coll->view, fresh);
+    atomic_store(&coll->memrun_count, fresh->memrun_count);
     old->node.release = view_release;
     epoch_retire(coll->db->epoch, &old->node);
 }
@@ -154,6 +149,7 @@ loam_status view_add_memtable(struct loam_coll *coll)
     version_ref(old->version);
     fresh->version = old->version;
     replace(coll, fresh);
+    coll->active = memrun;
     mark_dirty(coll, true);
     mutex_unlock(&coll->db->views);
     return LOAM_OK;
@@ -178,8 +174,8 @@ void view_install(struct loam_coll *coll, struct view *spare, struct version *ve
 
 loam_status view_freeze(struct loam_coll *coll)
 {
-    struct memrun *memrun = memrun_active(coll);
+    const struct memrun *memrun = coll->active;
     if (memrun == NULL || memtable_stats(memrun->memtable).entry_count == 0) return LOAM_OK;
-    if (atomic_load(&coll->view)->memrun_count >= MEMRUNS_MAX) return LOAM_OK;
+    if (atomic_load(&coll->memrun_count) >= MEMRUNS_MAX) return LOAM_OK;
     return view_add_memtable(coll);
 }

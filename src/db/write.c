@@ -66,9 +66,9 @@ static loam_coll *largest_dirty(loam_db *db)
     uint64_t most = 0;
     mutex_lock(&db->views);
     for (loam_coll *coll = db->dirty; coll != NULL; coll = coll->dirty_next) {
-        const struct memrun *memrun = memrun_active(coll);
+        const struct memrun *memrun = coll->active;
         const uint64_t bytes = memrun == NULL ? 0 : memtable_stats(memrun->memtable).arena_bytes;
-        if (bytes > most && atomic_load(&coll->view)->memrun_count < MEMRUNS_MAX) {
+        if (bytes > most && atomic_load(&coll->memrun_count) < MEMRUNS_MAX) {
             most = bytes;
             largest = coll;
         }
@@ -94,13 +94,13 @@ static bool log_is_full(const loam_db *db)
 static loam_status memtable_room(loam_db *db, loam_coll *coll, uint32_t entry_count,
                                  uint64_t payload_bytes, const char **wait)
 {
-    struct memrun *memrun = memrun_active(coll);
+    struct memrun *memrun = coll->active;
     loam_status rc = LOAM_OK;
     if (memrun == NULL) {
         rc = view_add_memtable(coll);
     } else if (memtable_stats(memrun->memtable).arena_bytes >= db->options.memtable_bytes &&
                memtable_stats(memrun->memtable).entry_count > 0) {
-        if (atomic_load(&coll->view)->memrun_count >= MEMRUNS_MAX) {
+        if (atomic_load(&coll->memrun_count) >= MEMRUNS_MAX) {
             *wait = "as many memtables as a collection may have wait to be flushed";
             return LOAM_OK;
         }
@@ -108,7 +108,7 @@ static loam_status memtable_room(loam_db *db, loam_coll *coll, uint32_t entry_co
         if (rc == LOAM_OK) jobs_want_flush(db);
     }
     if (rc < 0) return rc;
-    return memrun_reserve(db, memrun_active(coll), entry_count, payload_bytes);
+    return memrun_reserve(db, coll->active, entry_count, payload_bytes);
 }
 
 /* Memory or log beyond their bounds: freezes what helps most and says what to wait for. Lane held. */
@@ -151,7 +151,7 @@ static void add_entries(loam_db *db, const struct commit *commit, uint64_t seq, 
     if (commit->coll != NULL) {
         struct entry entry = commit->entry;
         entry.seq = seq;
-        memrun_add(memrun_active(commit->coll), &entry, from, to);
+        memrun_add(commit->coll->active, &entry, from, to);
         return;
     }
     struct batch_reader reader = batch_reader_over(commit->entries);
@@ -161,7 +161,7 @@ static void add_entries(loam_db *db, const struct commit *commit, uint64_t seq, 
     while (batch_next(&reader, &coll_id, &entry) == LOAM_OK) {
         if (coll == NULL || coll->id != coll_id) coll = coll_by_id(db, coll_id);
         entry.seq = seq++;
-        memrun_add(memrun_active(coll), &entry, from, to);
+        memrun_add(coll->active, &entry, from, to);
     }
 }
 
