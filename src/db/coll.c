@@ -328,7 +328,7 @@ loam_status loam_drop(loam_db *db, const char *name)
     if (rc < 0) return rc;
     mutex_lock(&db->changes);
     rc = changeable(db, name, "dropped", &coll);
-    if (rc == LOAM_OK) rc = drop_locked(db, coll);
+    if (coll != NULL) rc = drop_locked(db, coll);
     mutex_unlock(&db->changes);
     return rc;
 }
