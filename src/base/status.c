@@ -53,6 +53,18 @@ void failed_keep(char *text, size_t size)
     text[kept] = 0;
 }
 
+void failure_save(struct failure *failure)
+{
+    memcpy(failure->text, status_text, sizeof status_text);
+    failure->os_error = status_errno;
+}
+
+void failure_restore(const struct failure *failure)
+{
+    memcpy(status_text, failure->text, sizeof status_text);
+    status_errno = failure->os_error;
+}
+
 loam_status failed_in(loam_status code, const char *where)
 {
     char text[STATUS_TEXT_MAX];

@@ -23,6 +23,14 @@ loam_status failed_errno(int os_error, const char *format, ...)
 /* Keeps a copy of the recorded message, cut to size, for who has to say it again later. */
 void failed_keep(char *text, size_t size);
 
+/* Sets a failure aside while cleaning up, and makes it the latest again. */
+struct failure {
+    char text[STATUS_TEXT_MAX];
+    int os_error;
+};
+void failure_save(struct failure *failure);
+void failure_restore(const struct failure *failure);
+
 /* Puts "where: " before the message that is recorded; code and errno stay. */
 loam_status failed_in(loam_status code, const char *where) __attribute__((cold));
 

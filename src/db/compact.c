@@ -316,10 +316,10 @@ static loam_status flush_now(loam_db *db, struct loam_coll *coll)
     while (rc == LOAM_OK && there) {
         rc = db_writable(db);
         if (rc < 0) break;
-        jobs_want_flush(db);
-        rc = jobs_wait(db) ? freeze_if_there(coll, memrun, &there)
-                           : failed(LOAM_FULL, "the flush found no room; make some on the disk "
-                                               "and try again");
+        rc = jobs_wait(db, jobs_want_flush(db))
+                 ? freeze_if_there(coll, memrun, &there)
+                 : failed(LOAM_FULL, "the flush found no room; make some on the disk "
+                                     "and try again");
     }
     if (memrun != NULL) memrun_unref(memrun);
     return rc;

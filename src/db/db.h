@@ -105,7 +105,8 @@ struct jobs {
     struct rand rand;                 /* which job next, when the callers run them */
     bool flush_wanted, flush_running; /* one flush at a time keeps runs in commit order */
     uint32_t running_count;           /* flushes and compactions */
-    struct loam_coll *queue;          /* to be compacted, linked by compact_next */
+    uint64_t ended_count;
+    struct loam_coll *queue; /* to be compacted, linked by compact_next */
     size_t queue_count;
     bool look_wanted;     /* at all collections */
     uint64_t retry_at_ms; /* after a full disk or memory, not before; monotonic */
@@ -335,14 +336,15 @@ struct pick_policy compact_policy(loam_db *db);
 
 LOAM_MUST loam_status jobs_start(loam_db *db, bool threaded, uint64_t seed);
 void jobs_stop(loam_db *db); /* what runs ends or gives up; what is queued is dropped */
-void jobs_want_flush(loam_db *db);
+/* Answers how many jobs have ended so far: what jobs_wait() wants to know. */
+uint64_t jobs_want_flush(loam_db *db);
 void jobs_want_compact(struct loam_coll *coll);
 /* All collections are to be considered again: a snapshot that kept tombstones is gone. */
 void jobs_want_look(loam_db *db);
 void jobs_wake_tender(loam_db *db);
-/* Waits until something ended, or ran it (when the callers run jobs). False when nothing is running or
-   runnable: the caller must not wait for what nobody will do. */
-bool jobs_wait(loam_db *db);
+/* Waits until a job ended, or runs one (when the callers run jobs); at once if more than ended_count have. False when
+   nothing has ended and nothing is running or runnable: the caller must not wait for what nobody will do. */
+bool jobs_wait(loam_db *db, uint64_t ended_count);
 /* For callers who run them: one job, chosen by the seed; false when there is none. */
 bool jobs_run_one(loam_db *db);
 /* Takes and gives back the right to compact a collection, for callers outside the queue. */

@@ -29,12 +29,14 @@ static uint64_t mono_ms(const loam_db *db)
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-void jobs_want_flush(loam_db *db)
+uint64_t jobs_want_flush(loam_db *db)
 {
     mutex_lock(&db->jobs.lock);
     db->jobs.flush_wanted = true;
+    const uint64_t ended = db->jobs.ended_count;
     cond_signal(&db->jobs.work);
     mutex_unlock(&db->jobs.lock);
+    return ended;
 }
 
 static void queue_compact(struct jobs *jobs, struct loam_coll *coll)
@@ -127,6 +129,7 @@ static void run_flush(loam_db *db) REQUIRES(&db->jobs.lock)
         jobs->retry_at_ms = 0;
     jobs->flush_running = false;
     jobs->running_count--;
+    jobs->ended_count++;
     cond_broadcast(&jobs->done);
     cond_signal(&jobs->work);
 }
@@ -157,6 +160,7 @@ static void run_compact(loam_db *db, size_t at) REQUIRES(&db->jobs.lock)
     coll->compact_running = false;
     coll->compact_stuck |= corrupt;
     jobs->running_count--;
+    jobs->ended_count++;
     if (did || rc == LOAM_FULL || rc == LOAM_NOMEM) queue_compact(jobs, coll);
     cond_broadcast(&jobs->done);
 }
@@ -214,15 +218,16 @@ bool jobs_run_one(loam_db *db)
     return choices > 0;
 }
 
-bool jobs_wait(loam_db *db)
+bool jobs_wait(loam_db *db, uint64_t ended_count)
 {
     struct jobs *jobs = &db->jobs;
     if (!jobs->threaded) return jobs_run_one(db);
     mutex_lock(&db->jobs.lock);
+    const bool ended = jobs->ended_count != ended_count;
     const bool somebody = jobs->running_count > 0 || flush_is_due(db) || compact_is_due(db);
-    if (somebody) (void)cond_wait_ns(&jobs->done, &db->jobs.lock, UINT64_C(100000000));
+    if (!ended && somebody) (void)cond_wait_ns(&jobs->done, &db->jobs.lock, UINT64_C(100000000));
     mutex_unlock(&db->jobs.lock);
-    return somebody;
+    return ended || somebody;
 }
 
 /* ---- the tender ------------------------------------------------------------------------------ */

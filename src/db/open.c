@@ -132,10 +132,13 @@ static loam_status open_parts(loam_db *db)
 /* A failed open undoes itself: nothing was acknowledged, so the log and the manifest are left as they are. */
 static void abandon(loam_db *db)
 {
+    struct failure first;
+    failure_save(&first);
     jobs_stop(db);
     wal_free(db->wal);
     manifest_close(db->manifest);
     free_db(db);
+    failure_restore(&first);
 }
 
 loam_status db_open_in(const struct db_world *world, const char *dir, const loam_options *options,

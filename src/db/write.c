@@ -44,8 +44,7 @@ static loam_status wait_for_flush(loam_db *db, const char *reason)
 {
     const uint64_t since = db_now_ns(db);
     atomic_store(&db->stall_reason, reason);
-    jobs_want_flush(db);
-    const bool progress = jobs_wait(db);
+    const bool progress = jobs_wait(db, jobs_want_flush(db));
     atomic_store(&db->stall_reason, NULL);
     const uint64_t passed = db_now_ns(db) - since;
     atomic_fetch_add_explicit(&db->stall_total_ns, passed, memory_order_relaxed);
