@@ -166,7 +166,11 @@ static loam_status commit_change(loam_db *db, struct edit *edit, uint64_t seq)
     loam_status rc = db_counters_to_edit(db, edit, seq);
     if (rc == LOAM_OK) rc = manifest_commit(db->manifest, edit);
     mutex_unlock(&db->manifest_lock);
-    return rc < 0 ? db_fence(db, rc) : rc;
+    if (rc < 0) return db_fence(db, rc);
+    mutex_lock(&db->lane);
+    db->change_position = UINT64_MAX;
+    mutex_unlock(&db->lane);
+    return LOAM_OK;
 }
 
 static loam_status create_locked(loam_db *db, const char *name, loam_compression compression,

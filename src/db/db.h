@@ -130,6 +130,9 @@ struct loam_db {
     uint64_t next_seq;
     uint64_t
         durable_end; /* of the last commit that must be durable before it, or any behind it, is visible */
+    uint64_t
+        change_position; /* of the change of collections that is not in the manifest yet: the log's floor stays
+                                 below it; UINT64_MAX: none */
     struct coll_map by_id;
 
     struct mutex manifest_lock;

@@ -163,6 +163,7 @@ static uint64_t floor_without(struct flush *flush)
     loam_db *db = flush->db;
     mutex_lock(&db->lane);
     uint64_t floor = wal_end(db->wal);
+    if (db->change_position < floor) floor = db->change_position;
     mutex_lock(&db->views);
     for (struct loam_coll *coll = db->dirty; coll != NULL; coll = coll->dirty_next) {
         const struct view *view = atomic_load(&coll->view);

@@ -152,6 +152,7 @@ loam_status db_open_in(const struct db_world *world, const char *dir, const loam
     if (db == NULL) return LOAM_NOMEM;
     db->sys = world->sys;
     db->page_bytes = world->page_bytes;
+    db->change_position = UINT64_MAX;
     init_locks(db);
     loam_status rc = read_options(options, &db->options);
     if (rc == LOAM_OK) rc = resolve_options(world->sys, &db->options);

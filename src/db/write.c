@@ -58,22 +58,24 @@ static loam_status wait_for_flush(loam_db *db, const char *reason)
 
 /* ---- room in memtables ---------------------------------------------------------------------- */
 
-/* The collection with the largest active memtable, so that memory comes back soonest. views lock not held. */
-static loam_coll *largest_dirty(loam_db *db)
+/* Freezes every memtable that is at least of average size: together they hold half of the memory or more, be they one or
+   ten thousand. Lane held. */
+static loam_status freeze_large(loam_db *db)
 {
-    loam_coll *largest = NULL;
-    uint64_t most = 0;
-    mutex_lock(&db->views);
+    uint64_t total = 0, count = 0;
+    loam_status rc = LOAM_OK;
     for (loam_coll *coll = db->dirty; coll != NULL; coll = coll->dirty_next) {
-        const struct memrun *memrun = coll->active;
-        const uint64_t bytes = memrun == NULL ? 0 : memtable_stats(memrun->memtable).arena_bytes;
-        if (bytes > most && atomic_load(&coll->memrun_count) < MEMRUNS_MAX) {
-            most = bytes;
-            largest = coll;
-        }
+        const uint64_t entries = memtable_stats(coll->active->memtable).entry_count;
+        if (entries == 0) continue;
+        total += memtable_stats(coll->active->memtable).arena_bytes;
+        count++;
     }
-    mutex_unlock(&db->views);
-    return largest;
+    if (total * 2 < atomic_load(&db->memtable_bytes))
+        return LOAM_OK; /* enough is frozen and on its way */
+    for (loam_coll *coll = db->dirty; rc == LOAM_OK && coll != NULL; coll = coll->dirty_next)
+        if (memtable_stats(coll->active->memtable).arena_bytes * count >= total)
+            rc = view_freeze(coll);
+    return rc;
 }
 
 /* What all memtables may take: half of the budget. */
@@ -114,8 +116,7 @@ static loam_status memtable_room(loam_db *db, loam_coll *coll, uint32_t entry_co
 static loam_status relieve(loam_db *db, const char **wait)
 {
     if (memory_is_full(db)) {
-        loam_coll *largest = largest_dirty(db);
-        const loam_status rc = largest == NULL ? LOAM_OK : view_freeze(largest);
+        const loam_status rc = freeze_large(db);
         if (rc < 0) return rc;
         *wait = "memtables take half of memory_bytes";
     } else if (log_is_full(db)) {
@@ -175,6 +176,7 @@ loam_status commit_locked(loam_db *db, const struct commit *commit, loam_durabil
                                       durable ? LOG_DURABLE : LOG_VOLATILE, &end);
     if (rc < 0) return db_fence(db, rc);
     *seq = db->next_seq;
+    if (commit->record_kind == RECORD_CHANGE) db->change_position = from;
     if (commit->record_kind == RECORD_COMMIT) add_entries(db, commit, *seq, from, end);
     db->next_seq += commit->entry_count;
     if (durable) db->durable_end = end;
