@@ -27,7 +27,7 @@ struct flush {
     loam_db *db;
     struct flush_part *parts;
     size_t part_count;
-    uint64_t end_position, last_seq;
+    uint64_t commit_seq, commit_position; /* of the last commit there was when it began */
     struct object_writer *object;
     struct object_id object_id;
 };
@@ -51,9 +51,17 @@ static loam_status freeze_pinning(loam_db *db)
 static void note_memrun(struct flush *flush, struct flush_part *part, const struct memrun *memrun)
 {
     if (memrun->first_position == UINT64_MAX) return; /* nothing was ever added */
-    if (memrun->end_position > flush->end_position) flush->end_position = memrun->end_position;
+    if (memrun->end_position > flush->commit_position)
+        flush->commit_position = memrun->end_position;
     if (memrun->last_seq > part->last_seq) part->last_seq = memrun->last_seq;
-    if (memrun->last_seq > flush->last_seq) flush->last_seq = memrun->last_seq;
+}
+
+/* What is to be visible before tables are written. A memtable's last sequence will not do: in a batch over several
+   collections it is the middle of a commit. Lane held. */
+static void note_last_commit(struct flush *flush)
+{
+    flush->commit_seq = flush->db->next_seq - 1;
+    flush->commit_position = flush->db->durable_end;
 }
 
 /* Collects the collections that have something frozen. A list that grew meanwhile is for the next round. */
@@ -69,6 +77,7 @@ static loam_status collect_parts(struct flush *flush)
     flush->parts = mem_zalloc(count * sizeof *flush->parts);
     if (flush->parts == NULL) return LOAM_NOMEM;
     mutex_lock(&db->lane); /* memruns' positions are the lane's */
+    note_last_commit(flush);
     mutex_lock(&db->views);
     for (struct loam_coll *coll = db->dirty; coll != NULL && flush->part_count < count;
          coll = coll->dirty_next) {
@@ -320,7 +329,7 @@ static loam_status flush_parts(struct flush *flush)
     loam_db *db = flush->db;
     const bool recovering = db->manifest == NULL;
     loam_status rc =
-        recovering ? LOAM_OK : commit_publish(db, flush->last_seq, flush->end_position);
+        recovering ? LOAM_OK : commit_publish(db, flush->commit_seq, flush->commit_position);
     if (rc == LOAM_OK) rc = write_tables(flush);
     if (rc < 0) return rc;
     const bool wrote = flush->object == NULL, unused = all_dropped(flush);
