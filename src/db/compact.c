@@ -238,12 +238,14 @@ static loam_status run_plan(struct compaction *compaction)
     return LOAM_OK;
 }
 
-loam_status compact_run(struct loam_coll *coll, bool full, bool *did)
+loam_status compact_run(struct loam_coll *coll, enum compact_how how, bool *did)
 {
-    const struct pick_policy policy = compact_policy(coll->db);
+    struct pick_policy policy = compact_policy(coll->db);
     struct view *view = view_acquire(coll);
     struct compaction compaction = {.coll = coll, .version = view->version};
-    compaction.plan = full ? pick_full(view->version) : pick_compaction(view->version, &policy);
+    policy.idle = how == COMPACT_IDLE;
+    compaction.plan =
+        how == COMPACT_FULL ? pick_full(view->version) : pick_compaction(view->version, &policy);
     *did = false;
     loam_status rc = LOAM_OK;
     if (compaction.plan.found) {
@@ -276,7 +278,17 @@ void compact_consider(struct loam_coll *coll)
     atomic_store_explicit(&coll->delay_ns, delay_for(coll->db, debt), memory_order_relaxed);
     const bool wanted = pick_compaction(view->version, &policy).found;
     view_unref(view);
-    if (wanted) jobs_want_compact(coll);
+    if (wanted) jobs_want_compact(coll, COMPACT_DUE);
+}
+
+void compact_consider_idle(struct loam_coll *coll)
+{
+    struct pick_policy policy = compact_policy(coll->db);
+    struct view *view = view_acquire(coll);
+    policy.idle = true;
+    const bool wanted = pick_compaction(view->version, &policy).found;
+    view_unref(view);
+    if (wanted) jobs_want_compact(coll, COMPACT_IDLE);
 }
 
 /* ---- the public calls ------------------------------------------------------------------------ */
@@ -365,7 +377,7 @@ loam_status loam_compact(loam_db *db, loam_coll *coll, const loam_range *range)
     if (rc == LOAM_OK) rc = flush_now(db, coll);
     if (rc < 0 || !range_holds_tables(coll, range)) return rc;
     jobs_claim(coll);
-    rc = compact_run(coll, true, &did); /* what is flushed meanwhile is for the next time */
+    rc = compact_run(coll, COMPACT_FULL, &did); /* what is flushed meanwhile is for the next time */
     jobs_unclaim(coll);
     if (rc == LOAM_CONFLICT) return failed(LOAM_MISUSE, "the collection has been dropped");
     if (rc == LOAM_IOERR) return db_fence(db, rc);

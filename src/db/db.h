@@ -80,6 +80,7 @@ struct loam_coll {
     struct loam_coll *all_next;     /* every handle there ever was, to be freed at close */
     _Atomic uint32_t delay_ns;      /* back-pressure: what a commit of 1 KiB waits */
     struct loam_coll *compact_next; /* jobs lock */
+    bool compact_idle; /* it is queued only because there is nothing else to do; jobs lock */
     bool compact_queued, compact_running,
         compact_stuck; /* jobs lock; stuck: its input is corrupt */
 };
@@ -109,6 +110,7 @@ struct jobs {
     struct loam_coll *queue; /* to be compacted, linked by compact_next */
     size_t queue_count;
     bool look_wanted;     /* at all collections */
+    uint64_t idle_seen;   /* ended_count when an idle worker last looked at all collections */
     uint64_t retry_at_ms; /* after a full disk or memory, not before; monotonic */
     bool tend_asked;
 };
@@ -254,6 +256,8 @@ void coll_free_all(loam_db *db);
 
 /* ---- write.c ------------------------------------------------------------------------------- */
 
+enum compact_how { COMPACT_DUE, COMPACT_IDLE, COMPACT_FULL };
+
 struct commit { /* what is to be committed, as the log will hold it */
     const struct sys_piece *pieces;
     unsigned piece_count;
@@ -328,11 +332,13 @@ LOAM_MUST loam_status dbiter_check_range(const loam_db *db, const loam_range *ra
 /* Flushes every collection's frozen memtables, packed into one object. While db->manifest is NULL (recovery), into the catalog
    alone: the fresh manifest is written afterwards. */
 LOAM_MUST loam_status flush_run(loam_db *db);
-/* One merge that pick asks for (or, with full, towards one run). *did says whether there was one. The caller holds the
+/* One merge that pick asks for: because a level is over its bound, because there is nothing else to do, or towards one run. *did says whether there was one. The caller holds the
    collection's compact_running. LOAM_CONFLICT: given up, because the database closes or the collection was dropped. */
-LOAM_MUST loam_status compact_run(struct loam_coll *coll, bool full, bool *did);
-/* After a change of shape: queues what is to be done and sets the collection's delay. */
+LOAM_MUST loam_status compact_run(struct loam_coll *coll, enum compact_how how, bool *did);
+/* After a change of shape: queues what is due and sets the collection's delay. */
 void compact_consider(struct loam_coll *coll);
+/* Queues what is worth doing when nobody is writing. */
+void compact_consider_idle(struct loam_coll *coll);
 struct pick_policy compact_policy(loam_db *db);
 
 /* ---- jobs.c ------------------------------------------------------------------------------------- */
@@ -341,7 +347,7 @@ LOAM_MUST loam_status jobs_start(loam_db *db, bool threaded, uint64_t seed);
 void jobs_stop(loam_db *db); /* what runs ends or gives up; what is queued is dropped */
 /* Answers how many jobs have ended so far: what jobs_wait() wants to know. */
 uint64_t jobs_want_flush(loam_db *db);
-void jobs_want_compact(struct loam_coll *coll);
+void jobs_want_compact(struct loam_coll *coll, enum compact_how how);
 /* All collections are to be considered again: a snapshot that kept tombstones is gone. */
 void jobs_want_look(loam_db *db);
 void jobs_wake_tender(loam_db *db);

@@ -19,7 +19,8 @@ enum {
     TEND_MS = 100,
     SYNC_MS =
         1000, /* at the latest, whatever the commits ask for: a dead device accepts mapped stores without a word */
-    RETRY_MS = 500 /* after a full disk */
+    RETRY_MS = 500, /* after a full disk */
+    IDLE_MS = 200   /* without a commit */
 };
 
 static uint64_t mono_ms(const loam_db *db)
@@ -39,8 +40,9 @@ uint64_t jobs_want_flush(loam_db *db)
     return ended;
 }
 
-static void queue_compact(struct jobs *jobs, struct loam_coll *coll)
+static void queue_compact(struct jobs *jobs, struct loam_coll *coll, enum compact_how how)
 {
+    if (coll->compact_queued && how == COMPACT_DUE) coll->compact_idle = false;
     if (coll->compact_queued || coll->compact_running || coll->compact_stuck) return;
     struct loam_coll **link = &jobs->queue;
     while (*link != NULL)
@@ -48,14 +50,15 @@ static void queue_compact(struct jobs *jobs, struct loam_coll *coll)
     *link = coll;
     coll->compact_next = NULL;
     coll->compact_queued = true;
+    coll->compact_idle = how == COMPACT_IDLE;
     jobs->queue_count++;
     cond_signal(&jobs->work);
 }
 
-void jobs_want_compact(struct loam_coll *coll)
+void jobs_want_compact(struct loam_coll *coll, enum compact_how how)
 {
     mutex_lock(&coll->db->jobs.lock);
-    queue_compact(&coll->db->jobs, coll);
+    queue_compact(&coll->db->jobs, coll, how);
     mutex_unlock(&coll->db->jobs.lock);
 }
 
@@ -146,11 +149,12 @@ static void run_compact(loam_db *db, size_t at) REQUIRES(&db->jobs.lock)
     coll->compact_queued = false;
     if (coll->compact_running || atomic_load(&coll->dropped))
         return; /* its claimer will consider it */
+    const enum compact_how how = coll->compact_idle ? COMPACT_IDLE : COMPACT_DUE;
     coll->compact_running = true;
     jobs->running_count++;
     mutex_unlock(&db->jobs.lock);
     bool did;
-    const loam_status rc = compact_run(coll, false, &did);
+    const loam_status rc = compact_run(coll, how, &did);
     const bool corrupt = rc == LOAM_CORRUPT;
     if (corrupt)
         db_log(db, LOAM_LOG_ERROR, "compaction gives up on \"%s\": %s", coll->name, loam_errmsg());
@@ -161,11 +165,12 @@ static void run_compact(loam_db *db, size_t at) REQUIRES(&db->jobs.lock)
     coll->compact_stuck |= corrupt;
     jobs->running_count--;
     jobs->ended_count++;
-    if (did || rc == LOAM_FULL || rc == LOAM_NOMEM) queue_compact(jobs, coll);
+    if (did || rc == LOAM_FULL || rc == LOAM_NOMEM) queue_compact(jobs, coll, how);
     cond_broadcast(&jobs->done);
 }
 
-static void run_look(loam_db *db) REQUIRES(&db->jobs.lock)
+/* Considers every collection: what is due, or also what is worth doing when nobody is writing. */
+static void run_look(loam_db *db, void (*consider)(struct loam_coll *)) REQUIRES(&db->jobs.lock)
 {
     db->jobs.look_wanted = false;
     mutex_unlock(&db->jobs.lock);
@@ -173,8 +178,21 @@ static void run_look(loam_db *db) REQUIRES(&db->jobs.lock)
     loam_coll *coll = db->all; /* handles are only ever added in front, and live as long as db */
     mutex_unlock(&db->names);
     for (; coll != NULL; coll = coll->all_next)
-        if (!atomic_load(&coll->dropped)) compact_consider(coll);
+        if (!atomic_load(&coll->dropped)) consider(coll);
     mutex_lock(&db->jobs.lock);
+}
+
+/* True once after each job that changed something, when it was the last one. */
+static bool idle_is_due(loam_db *db) REQUIRES(&db->jobs.lock)
+{
+    return db->jobs.ended_count != db->jobs.idle_seen && db->jobs.running_count == 0 &&
+           db->jobs.retry_at_ms == 0;
+}
+
+static void run_idle(loam_db *db) REQUIRES(&db->jobs.lock)
+{
+    db->jobs.idle_seen = db->jobs.ended_count;
+    run_look(db, compact_consider_idle);
 }
 
 static bool flush_is_due(loam_db *db) REQUIRES(&db->jobs.lock)
@@ -205,8 +223,11 @@ bool jobs_run_one(loam_db *db)
     const bool flush = flush_is_due(db);
     const size_t compactions = compact_is_due(db) ? jobs->queue_count : 0;
     const size_t choices = compactions + flush;
+    const bool idle = choices == 0 && !jobs->look_wanted && idle_is_due(db);
     if (jobs->look_wanted) {
-        run_look(db);
+        run_look(db, compact_consider);
+    } else if (idle) {
+        run_idle(db);
     } else if (choices > 0) {
         const size_t choice = (size_t)rand_below(&jobs->rand, choices);
         if (choice < compactions)
@@ -294,12 +315,27 @@ static bool run_due(loam_db *db) REQUIRES(&db->jobs.lock)
     if (flush_is_due(db))
         run_flush(db);
     else if (db->jobs.look_wanted)
-        run_look(db);
+        run_look(db, compact_consider);
     else if (compact_is_due(db))
         run_compact(db, 0);
     else
         return false;
     return true;
+}
+
+/* Sleeps until there is something to do; after a while without a commit, idleness itself is something. */
+static void wait_for_work(loam_db *db) REQUIRES(&db->jobs.lock)
+{
+    struct jobs *jobs = &db->jobs;
+    const uint64_t visible = atomic_load(&db->visible);
+    if (atomic_load(&db->fenced) != LOAM_OK || (jobs->retry_at_ms == 0 && !idle_is_due(db))) {
+        cond_wait(&jobs->work, &db->jobs.lock);
+    } else if (jobs->retry_at_ms != 0) {
+        (void)cond_wait_ns(&jobs->work, &db->jobs.lock, UINT64_C(1000000) * TEND_MS);
+    } else {
+        const bool quiet = !cond_wait_ns(&jobs->work, &db->jobs.lock, UINT64_C(1000000) * IDLE_MS);
+        if (quiet && atomic_load(&db->visible) == visible && idle_is_due(db)) run_idle(db);
+    }
 }
 
 static void worker_main(void *arg)
@@ -308,12 +344,8 @@ static void worker_main(void *arg)
     struct jobs *jobs = &db->jobs;
     mutex_lock(&db->jobs.lock);
     while (!atomic_load(&jobs->stopping)) {
-        const bool idle = atomic_load(&db->fenced) != LOAM_OK || !run_due(db);
-        if (!idle) continue;
-        if (jobs->retry_at_ms != 0)
-            (void)cond_wait_ns(&jobs->work, &db->jobs.lock, UINT64_C(1000000) * TEND_MS);
-        else
-            cond_wait(&jobs->work, &db->jobs.lock);
+        if (atomic_load(&db->fenced) == LOAM_OK && run_due(db)) continue;
+        wait_for_work(db);
     }
     mutex_unlock(&db->jobs.lock);
 }
