@@ -82,11 +82,11 @@ struct thread_errand {
 
 static void *run_errand(void *errand)
 {
-    const struct thread_errand todo = *(struct thread_errand *)errand;
+    const struct thread_errand work = *(struct thread_errand *)errand;
     mem_free(errand);
     /* A thread without its name works as well. */
-    (void)pthread_setname_np(pthread_self(), todo.name);
-    todo.run(todo.arg);
+    (void)pthread_setname_np(pthread_self(), work.name);
+    work.run(work.arg);
     return NULL;
 }
 
