@@ -40,7 +40,8 @@ loam_status failed_errno(int os_error, const char *format, ...)
     const size_t used = strlen(status_text);
     snprintf(status_text + used, sizeof status_text - used, ": %s", strerror(os_error));
     status_errno = os_error;
-    if (os_error == ENOMEM) return LOAM_NOMEM;
+    /* A process without a free descriptor is like one without memory: it may have one soon. */
+    if (os_error == ENOMEM || os_error == EMFILE || os_error == ENFILE) return LOAM_NOMEM;
     if (os_error == ENOSPC || os_error == EDQUOT || os_error == EFBIG) return LOAM_FULL;
     return LOAM_IOERR;
 }

@@ -62,6 +62,7 @@ static const char *advice_for(loam_status rc)
     case LOAM_READONLY:
         return "open it for writing, without --readonly";
     case LOAM_NOMEM:
+        if (loam_errno() == EMFILE) return "allow it more open files, see `ulimit -n`";
         return "give it more memory or a smaller --memory";
     case LOAM_TOOBIG:
         return "keys have up to 65535 bytes, values up to 1 GiB, names up to 255 bytes";

@@ -33,6 +33,7 @@ void signals_init(bool interactive)
     memset(&ignored, 0, sizeof ignored);
     ignored.sa_handler = SIG_IGN;
     (void)sigaction(SIGPIPE, &ignored, NULL);
+    (void)sigaction(SIGXFSZ, &ignored, NULL); /* a file at its limit is a failure with a name */
     handle_signal(SIGINT, interactive ? 0 : (int)SA_RESETHAND);
     handle_signal(SIGTERM, 0);
     handle_signal(SIGHUP, 0);
