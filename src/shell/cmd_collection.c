@@ -166,7 +166,8 @@ int cmd_drop(struct session *session, const struct args *args)
     const char *name = args->arg[0].data;
     loam_coll *coll = NULL;
     int code = session_find(session, name, &coll);
-    if (code == CODE_DONE) code = confirm_drop(session, args);
+    /* "default" is refused below, whatever the answer would be. */
+    if (code == CODE_DONE && strcmp(name, "default") != 0) code = confirm_drop(session, args);
     if (code != CODE_DONE) return code;
     const loam_status rc = loam_drop(session->db, name);
     if (rc != LOAM_OK) return complain_status(rc);

@@ -48,7 +48,7 @@ static void print_wrapped(struct sink *out, const char *text, size_t indent, siz
 {
     while (*text != '\0') {
         const size_t len = strcspn(text, " ");
-        if (column + 1 + len > 80 && column > indent) {
+        if (column + len > 80 && column > indent) {
             sink_byte(out, '\n');
             column = 0;
         }
@@ -96,6 +96,12 @@ static void print_commands(struct sink *out)
     }
 }
 
+static void write_option(char *typed, size_t size, const struct option_info *info)
+{
+    (void)snprintf(typed, size, "%s%s%s", info->name, info->label != NULL ? " " : "",
+                   info->label != NULL ? info->label : "");
+}
+
 static void print_command_help(struct sink *out, const struct command *command)
 {
     struct grow syntax = {0};
@@ -112,8 +118,7 @@ static void print_command_help(struct sink *out, const struct command *command)
         if ((command->options & OPTION_BIT(id)) == 0) continue;
         const struct option_info *info = &option_infos[id];
         char typed[48];
-        (void)snprintf(typed, sizeof typed, "%s%s%s", info->name, info->label != NULL ? " " : "",
-                       info->label != NULL ? info->label : "");
+        write_option(typed, sizeof typed, info);
         print_pair(out, typed, info->text, 26);
     }
     grow_free(&syntax);
@@ -121,11 +126,12 @@ static void print_command_help(struct sink *out, const struct command *command)
 
 void help_print_usage(struct sink *out)
 {
-    sink_text(out, "loam - an ordered key-value store\n\n"
-                   "  loam [options] DIR                    interactive shell, or a script on "
-                   "standard input\n"
-                   "  loam [options] DIR COMMAND [ARG...]   one command\n"
-                   "  loam help [COMMAND] | version\n\nCommands\n");
+    sink_text(out,
+              "loam - an ordered key-value store\n\n"
+              "  loam [options] DIR                    a shell, or a script on standard input\n"
+
+              "  loam [options] DIR COMMAND [ARG...]   one command\n"
+              "  loam help [COMMAND] | version\n\nCommands\n");
     print_commands(out);
     sink_text(out, "\nOptions, before DIR\n");
     print_pairs(out, PAIRS(global_options));
@@ -192,7 +198,9 @@ static void print_manual(struct sink *out)
                    "After \\-\\- all words are arguments.\n");
     for (enum option_id id = 0; id < OPTIONS_COUNT; id++) {
         const struct option_info *info = &option_infos[id];
-        const char *const pair[1][2] = {{info->name, info->text}};
+        char typed[48];
+        write_option(typed, sizeof typed, info);
+        const char *const pair[1][2] = {{typed, info->text}};
         roff_pairs(out, pair, 1);
     }
     sink_text(out, ".SH QUOTING\n");

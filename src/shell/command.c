@@ -185,8 +185,11 @@ const struct command commands[] = {
      "stores the entries of a file",
      "The file's ending is its format: .jsonl has {\"key\":..,\"value\":..} a line, with key_b64 "
      "and "
-     "value_b64 for what is no text; .csv has the header key,value; .tsv a key, a tab and a value. "
-     "FILE - is standard input and wants --format. Of duplicates the last wins. Entries are stored "
+     "value_b64 for what is no text; .csv has the header key,value, or key_b64 and value_b64 for "
+     "columns in base64; .tsv a key, a tab and a value, with \\t \\n \\r \\\\ \\0 \\xNN escaped, "
+     "and "
+     "without a tab a key alone. FILE - is standard input and wants --format. Of duplicates the "
+     "last wins. Entries are stored "
      "in batches; `stored up to line N` on standard error counts only what is safe, and after a "
      "failure --from-line N+1 goes on."},
     {"export",
@@ -211,7 +214,8 @@ const struct command commands[] = {
      true,
      cmd_stats,
      "what the store holds and what it costs",
-     NULL},
+     "Counts and what was written begin at 0 when the store is opened, so they are of use in the "
+     "shell and in scripts. `here` is the current collection; the rest is the whole store."},
     {"levels",
      NULL,
      "",
@@ -402,6 +406,9 @@ int complain_unknown_command(loam_slice name)
     const struct command *nearest = command_nearest(name);
     if (nearest != NULL)
         complain("%s: no such command; did you mean `%s`?", shown_bytes(name).text, nearest->name);
+    else if (name.len > 1 && *(const char *)name.data == '-')
+        complain("%s: no such command; options stand before DIR or after the command",
+                 shown_bytes(name).text);
     else
         complain("%s: no such command; `help` lists them all", shown_bytes(name).text);
     return CODE_USAGE;

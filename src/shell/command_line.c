@@ -177,14 +177,21 @@ static int take_option(const struct command_line *line, struct args *args, enum 
     return CODE_DONE;
 }
 
-/* What looks like a mistyped option of a command whose arguments hardly ever look like one. */
+/* What is an option of other commands, or looks like a mistyped one, of a command whose arguments
+   hardly ever look like one. */
 static bool complain_mistyped(const struct args *args, loam_slice name)
 {
-    if (args->command->options == 0 || args->command->args[0] == ARG_NAME) return false;
-    if (args->command->access == ACCESS_CREATE && args->command->args[0] == ARG_KEY) return false;
-    const enum option_id nearest = option_nearest(name, args->command->options);
+    const struct command *command = args->command;
+    if (command->options == 0 || command->args[0] == ARG_NAME) return false;
+    if (command->access == ACCESS_CREATE && command->args[0] == ARG_KEY) return false;
+    if (option_find(name) != OPTIONS_COUNT && command->args_min == 0) {
+        complain("%s: no option %s; `help %s` lists its options. After -- it is an argument",
+                 command->name, shown_bytes(name).text, command->name);
+        return true;
+    }
+    const enum option_id nearest = option_nearest(name, command->options);
     if (nearest == OPTIONS_COUNT) return false;
-    complain("%s: no option %s; did you mean %s? After -- it is an argument", args->command->name,
+    complain("%s: no option %s; did you mean %s? After -- it is an argument", command->name,
              shown_bytes(name).text, option_infos[nearest].name);
     return true;
 }
@@ -232,6 +239,21 @@ static int take_argument(const struct command_line *line, struct args *args,
     return CODE_DONE;
 }
 
+/* Names the first argument that is not there, as the syntax does. */
+static int complain_missing(const struct args *args)
+{
+    const char *name = args->command->syntax;
+    struct grow text = {0};
+    for (size_t i = 0; i < args->count; i++)
+        name += strcspn(name, " ") + 1;
+    grow_add(&text, name, strcspn(name, " "));
+    grow_add_text(&text, " is missing");
+    grow_add_byte(&text, '\0');
+    const int code = complain_usage(args->command, text.data);
+    grow_free(&text);
+    return code;
+}
+
 int command_line_parse(const struct command_line *line, struct args *args)
 {
     bool options_ended = false;
@@ -249,8 +271,7 @@ int command_line_parse(const struct command_line *line, struct args *args)
         if (code == CODE_ABSENT) code = take_argument(line, args, word);
     }
     if (code != CODE_DONE) return code;
-    if (args->count < args->command->args_min)
-        return complain_usage(args->command, "something is missing");
+    if (args->count < args->command->args_min) return complain_missing(args);
     if (args_have(args, OPTION_PREFIX) && args->count > 0)
         return complain_usage(args->command, "--prefix takes the place of FROM and TO");
     return CODE_DONE;
