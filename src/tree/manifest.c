@@ -245,16 +245,14 @@ static loam_status swap_root(struct manifest *manifest, const struct root *root)
     return rc;
 }
 
-/* After a failed swap: does the root still say what it said? If that is not certain, nothing may
-   go on. */
-static bool root_is_unchanged(const struct manifest *manifest)
+/* After a failed swap: does the root still say what it said before? If that is not certain, nothing
+   may go on. At open the root in memory is ahead of it: it has the new opener's epoch. */
+static bool root_is_unchanged(const struct manifest *manifest, const loam_buf *before)
 {
-    uint8_t bytes[ROOT_BYTES];
     loam_buf found = {0};
-    root_encode(manifest->root, bytes);
     const bool same =
         store_root_read(manifest->store, &found) == LOAM_OK &&
-        bytes_equal(loam_bytes(found.data, found.len), loam_bytes(bytes, sizeof bytes));
+        bytes_equal(loam_bytes(found.data, found.len), loam_bytes(before->data, before->len));
     loam_buf_free(&found);
     return same;
 }
@@ -268,20 +266,37 @@ static loam_status tell_again(loam_status rc, int os_error, const char *what)
     return rc;
 }
 
+/* Says again why the swap failed: as it is when the root is what it was, else as what may not be passed over. */
+static loam_status settle_failed_swap(struct manifest *manifest, loam_status rc,
+                                      const loam_buf *before)
+{
+    struct failure failure;
+    failure_save(&failure);
+    const bool is_settled =
+        (rc == LOAM_FULL || rc == LOAM_NOMEM) && root_is_unchanged(manifest, before);
+    failure_restore(&failure);
+    if (is_settled) return rc;
+    manifest->is_broken = true;
+    return LOAM_IOERR;
+}
+
 /* The root names file from now on. is_broken when it is uncertain what it names. */
 static loam_status name_in_root(struct manifest *manifest, struct manifest_file *file)
 {
     struct root root = *manifest->root;
+    loam_buf before = {0};
+    loam_status rc = store_root_read(manifest->store, &before);
+    if (rc == LOAM_NOTFOUND) rc = failed(LOAM_CORRUPT, "root: is missing; somebody removed it");
     root.manifest = file->id;
     root.manifest_end = file->segment.end;
     root.manifest_running = file->segment.running;
     root.sealed = false;
-    const loam_status rc = swap_root(manifest, &root);
-    if (rc == LOAM_OK) return rc;
-    const int os_error = loam_errno();
-    const bool is_settled = (rc == LOAM_FULL || rc == LOAM_NOMEM) && root_is_unchanged(manifest);
-    if (!is_settled) manifest->is_broken = true;
-    return tell_again(is_settled ? rc : LOAM_IOERR, os_error, "root: replacing it");
+    if (rc == LOAM_OK) {
+        rc = swap_root(manifest, &root);
+        if (rc != LOAM_OK) rc = settle_failed_swap(manifest, rc, &before);
+    }
+    loam_buf_free(&before);
+    return rc;
 }
 
 /* A file of at least this size: the one in reserve, if it is large enough. */
