@@ -60,6 +60,12 @@ bool segment_header_get(const uint8_t *bytes, struct segment_header *header, boo
     return header->start % 8 == 0 && header->start < UINT64_MAX / 2;
 }
 
+/* A recycled file holds an earlier segment's header until its own is written; a later one's was never its own. */
+static bool is_later(struct object_id found, struct object_id id)
+{
+    return found.epoch != id.epoch ? found.epoch > id.epoch : found.number > id.number;
+}
+
 /* The first valid copy of two; LOAM_NOTFOUND when there is none that names id. */
 static loam_status choose_header(const uint8_t *bytes, size_t len, const char *name,
                                  struct object_id id, struct segment_header *header)
@@ -67,8 +73,12 @@ static loam_status choose_header(const uint8_t *bytes, size_t len, const char *n
     bool too_new;
     for (size_t at = 0; at + HEADER_BYTES <= len && at < SEGMENT_HEADER_BYTES;
          at += HEADER_BLOCK_BYTES) {
-        if (segment_header_get(bytes + at, header, &too_new) && object_id_equal(header->id, id))
-            return LOAM_OK;
+        const bool valid = segment_header_get(bytes + at, header, &too_new);
+        if (valid && object_id_equal(header->id, id)) return LOAM_OK;
+        if (valid && is_later(header->id, id))
+            return failed(LOAM_CORRUPT,
+                          "%s: byte %zu: is segment %u of opening %u; it has been exchanged", name,
+                          at + 24, header->id.number, header->id.epoch);
         if (too_new)
             return failed(LOAM_TOONEW, "%s: format %u; this library knows %u; use a newer loam",
                           name, bytes[at + 5], SEGMENT_FORMAT);

@@ -107,7 +107,8 @@ struct segment_view { /* a segment's bytes in memory, owned by whoever loaded th
 };
 
 /* Reads an object whole. LOAM_NOTFOUND: no such object, or no valid copy of the header in it (both
-   mean: never begun; a caller who knows better makes it LOAM_CORRUPT). LOAM_TOONEW for another format. */
+   mean: never begun; a caller who knows better makes it LOAM_CORRUPT). LOAM_TOONEW for another format;
+   LOAM_CORRUPT for a later segment's header: files have been exchanged. */
 LOAM_MUST loam_status segment_load(struct store *store, enum object_kind kind, struct object_id id,
                                    struct segment_view *view);
 /* The header alone, from the first 8 KiB. */

@@ -324,8 +324,10 @@ static void a_header_of_another_segment_is_none(void **state)
 {
     struct bench *bench = *state;
     struct segment_header header;
-    patch_header(bench, 28, 8); /* its number: a recycled file whose new header never came */
+    patch_header(bench, 28, 6); /* its number: a recycled file whose new header never came */
     assert_int_equal(segment_peek(bench->store, OBJECT_SEGMENT, ID, &header), LOAM_NOTFOUND);
+    patch_header(bench, 28, 8); /* no recycled file: exchanged */
+    assert_int_equal(segment_peek(bench->store, OBJECT_SEGMENT, ID, &header), LOAM_CORRUPT);
     patch_header(bench, 28, 7);
     assert_int_equal(segment_peek(bench->store, OBJECT_SEGMENT, ID, &header), LOAM_OK);
     patch_header(bench, 4, 'T');
