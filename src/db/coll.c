@@ -159,14 +159,21 @@ static loam_status log_change(loam_db *db, const struct edit *edit, struct loam_
     return rc;
 }
 
-/* The log has it, so nothing but a fence may keep it out of the manifest. */
+/* The log has the change and the manifest has not: it will be there after the next opening, so this is no refusal, whatever the
+   reason, and nothing may follow it. */
+static loam_status change_is_open(loam_db *db, loam_status rc)
+{
+    (void)db_fence(db, rc);
+    return rc == LOAM_FULL || rc == LOAM_NOMEM ? LOAM_IOERR : rc;
+}
+
 static loam_status commit_change(loam_db *db, struct edit *edit, uint64_t seq)
 {
     mutex_lock(&db->manifest_lock);
     loam_status rc = db_counters_to_edit(db, edit, seq);
     if (rc == LOAM_OK) rc = manifest_commit(db->manifest, edit);
     mutex_unlock(&db->manifest_lock);
-    if (rc < 0) return db_fence(db, rc);
+    if (rc < 0) return change_is_open(db, rc);
     mutex_lock(&db->lane);
     db->change_position = UINT64_MAX;
     mutex_unlock(&db->lane);
@@ -193,7 +200,7 @@ static loam_status create_locked(loam_db *db, const char *name, loam_compression
         mutex_lock(&db->manifest_lock);
         rc = coll_handle_new(db, catalog_coll_by_id(db->catalog, id), out);
         mutex_unlock(&db->manifest_lock);
-        if (rc < 0) rc = db_fence(db, rc); /* it exists on disk and cannot be shown */
+        if (rc < 0) rc = change_is_open(db, rc); /* it exists on disk and cannot be shown */
     }
     edit_deinit(&edit);
     return rc;

@@ -70,9 +70,11 @@ loam_status wal_new(const struct wal_config *config, struct wal **out)
 
 /* ---- failing for good ---------------------------------------------------------------------- */
 
-/* Remembers the calling thread's failure as everybody's. */
+/* Remembers the calling thread's failure as everybody's. Room was taken before, so a full disk that shows only here is a device
+   that does not keep its word, and what was being written may be there or not: no refusal. */
 static loam_status wal_fail(struct wal *wal, loam_status rc)
 {
+    if (rc == LOAM_FULL || rc == LOAM_NOMEM) rc = LOAM_IOERR;
     mutex_lock(&wal->lock);
     if (atomic_load(&wal->failed_code) == LOAM_OK) {
         failed_keep(wal->failed_text, sizeof wal->failed_text);

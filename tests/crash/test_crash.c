@@ -17,342 +17,48 @@
 
 #include <cmocka.h>
 
-#include "base/rand.h"
-#include "db/db.h"
-#include "lib/model.h"
-#include "lib/simdisk.h"
-
-enum { OPS = 60, COLLS = 4, KEYS = 40, STEPS_MAX = 4000, BATCH_MAX = 12 };
-
-static const char *const NAMES[COLLS] = {"default", "one", "two", "three"};
-
-struct step {
-    char what; /* p put, d delete, + create, - drop, r rename */
-    bool last; /* of its commit */
-    uint8_t coll, to, key;
-    uint16_t value_bytes;
-    uint8_t value_byte;
-};
-
-struct history {
-    uint64_t seed, cut;
-    struct rand rand;
-    struct simdisk *disk;
-    loam_db *db;
-    loam_options options;
-    struct db_world world;
-    struct step steps[STEPS_MAX]; /* of all commits that were asked for, in order */
-    size_t step_count, promised;  /* steps that must survive */
-    bool has[COLLS];
-    const char *doing;
-};
+#include "lib/history.h"
 
 static uint64_t states, recoveries_cut;
 
-static loam_slice key_of(uint8_t key, char text[static 16])
+static int random_loss(struct rand *rand)
 {
-    return loam_bytes(text, (size_t)snprintf(text, 16, "key%03u", key * 7u % 256));
-}
-
-static loam_slice value_of(const struct step *step, uint8_t *bytes)
-{
-    memset(bytes, step->value_byte, step->value_bytes);
-    return loam_bytes(bytes, step->value_bytes);
-}
-
-static uint8_t value_room[UINT16_MAX];
-
-static void apply(struct model *model, const struct step *step)
-{
-    char text[16];
-    const char *coll = NAMES[step->coll];
-    switch (step->what) {
-    case 'p':
-        model_put(model, coll, key_of(step->key, text), value_of(step, value_room));
-        break;
-    case 'd':
-        model_delete(model, coll, key_of(step->key, text));
-        break;
-    case '+':
-        model_create(model, coll);
-        break;
-    case '-':
-        model_drop(model, coll);
-        break;
-    default:
-        model_rename(model, coll, NAMES[step->to]);
-    }
-}
-
-/* ---- one run ---------------------------------------------------------------------------------- */
-
-static loam_status open_db(struct history *h)
-{
-    return db_open_in(&h->world, "db", &h->options, &h->db);
-}
-
-static void choose_options(struct history *h)
-{
-    static const uint32_t runs[] = {1, 2, 8};
-    h->options = loam_options_default();
-    h->options.memory_bytes = 4 << 20;
-    h->options.memtable_bytes = 16 << 10;
-    h->options.runs_per_level = runs[rand_below(&h->rand, 3)];
-    h->options.durability = (loam_durability)(1 + rand_below(&h->rand, 3));
-    h->world = (struct db_world){.sys = simdisk_table(h->disk),
-                                 .mapped_log = rand_below(&h->rand, 2) == 0,
-                                 .page_bytes = 256,
-                                 .seed = rand_next(&h->rand)};
-}
-
-/* The steps after `from` are one commit; it is promised when it was acknowledged and durable. */
-static loam_status committed(struct history *h, size_t from, loam_status rc, bool durable)
-{
-    if (h->step_count > from) h->steps[h->step_count - 1].last = true;
-    if (rc == LOAM_OK && durable) h->promised = h->step_count;
-    return rc;
-}
-
-static uint8_t random_coll(struct history *h)
-{
-    uint8_t coll;
-    do {
-        coll = (uint8_t)rand_below(&h->rand, COLLS);
-    } while (!h->has[coll]);
-    return coll;
-}
-
-static struct step *add_step(struct history *h, char what)
-{
-    struct step *step = &h->steps[h->step_count++];
-    *step = (struct step){
-        .what = what,
-        .coll = random_coll(h),
-        .key = (uint8_t)rand_below(&h->rand, KEYS),
-        .value_bytes = (uint16_t)rand_below(&h->rand, rand_below(&h->rand, 12) == 0 ? 12000 : 300),
-        .value_byte = (uint8_t)rand_next(&h->rand)};
-    return step;
-}
-
-static loam_status write_one(struct history *h)
-{
-    char text[16];
-    loam_coll *coll;
-    const size_t from = h->step_count;
-    const struct step *step = add_step(h, rand_below(&h->rand, 4) == 0 ? 'd' : 'p');
-    loam_status rc = loam_collection(h->db, NAMES[step->coll], &coll);
-    assert_int_equal(rc, LOAM_OK);
-    const loam_slice key = key_of(step->key, text);
-    rc = step->what == 'p' ? loam_put(h->db, coll, key, value_of(step, value_room))
-                           : loam_delete(h->db, coll, key);
-    return committed(h, from, rc, h->options.durability == LOAM_DURABLE_COMMIT);
-}
-
-static loam_status write_batch(struct history *h)
-{
-    char text[16];
-    loam_batch *batch = loam_batch_new();
-    const size_t from = h->step_count;
-    const uint64_t count = 1 + rand_below(&h->rand, BATCH_MAX);
-    const loam_durability how = (loam_durability)(1 + rand_below(&h->rand, 3));
-    for (uint64_t i = 0; i < count; i++) {
-        loam_coll *coll;
-        const struct step *step = add_step(h, rand_below(&h->rand, 4) == 0 ? 'd' : 'p');
-        assert_int_equal(loam_collection(h->db, NAMES[step->coll], &coll), LOAM_OK);
-        const loam_slice key = key_of(step->key, text);
-        const loam_status rc = step->what == 'p'
-                                   ? loam_batch_put(batch, coll, key, value_of(step, value_room))
-                                   : loam_batch_delete(batch, coll, key);
-        assert_int_equal(rc, LOAM_OK);
-    }
-    const loam_status rc = loam_write(h->db, batch, how);
-    loam_batch_free(batch);
-    return committed(h, from, rc, how == LOAM_DURABLE_COMMIT);
-}
-
-static loam_status change(struct history *h)
-{
-    const uint8_t coll = (uint8_t)(1 + rand_below(&h->rand, COLLS - 1));
-    const uint8_t to = (uint8_t)(1 + rand_below(&h->rand, COLLS - 1));
-    const bool rename = rand_below(&h->rand, 2) == 0;
-    const size_t from = h->step_count;
-    struct step *step = &h->steps[h->step_count];
-    *step = (struct step){.coll = coll, .to = to};
-    loam_status rc;
-    if (!h->has[coll]) {
-        step->what = '+';
-        rc = loam_create(h->db, NAMES[coll], NULL, NULL);
-    } else if (rename && !h->has[to]) {
-        step->what = 'r';
-        rc = loam_rename(h->db, NAMES[coll], NAMES[to]);
-    } else {
-        step->what = '-';
-        rc = loam_drop(h->db, NAMES[coll]);
-    }
-    h->step_count++;
-    h->has[coll] = step->what == '+';
-    if (step->what == 'r') h->has[to] = true;
-    return committed(h, from, rc, true);
-}
-
-static loam_status sync_all(struct history *h)
-{
-    const loam_status rc = loam_sync(h->db);
-    if (rc == LOAM_OK) h->promised = h->step_count;
-    return rc;
-}
-
-static loam_status reopen(struct history *h)
-{
-    loam_status rc = loam_close(h->db);
-    h->db = NULL;
-    if (rc < 0) return rc;
-    h->promised = h->step_count;
-    return open_db(h);
-}
-
-static loam_status operate(struct history *h)
-{
-    const uint64_t choice = rand_below(&h->rand, 100);
-    loam_coll *coll;
-    h->doing = choice < 45 ? "write" : choice < 65 ? "batch" : choice < 75 ? "change" : "upkeep";
-    if (choice < 45) return write_one(h);
-    if (choice < 65) return write_batch(h);
-    if (choice < 75) return change(h);
-    if (choice < 80) return sync_all(h);
-    if (choice < 83) return reopen(h);
-    const uint8_t which = random_coll(h);
-    if (choice < 95) {
-        (void)jobs_run_one(h->db);
-        return db_writable(h->db);
-    }
-    assert_int_equal(loam_collection(h->db, NAMES[which], &coll), LOAM_OK);
-    return choice < 98 ? loam_flush(h->db, coll) : loam_compact(h->db, coll, NULL);
-}
-
-/* Until the machine is off. */
-static void run(struct history *h)
-{
-    h->rand.state = h->seed;
-    h->has[0] = true;
-    choose_options(h);
-    simdisk_cut_at(h->disk, h->cut);
-    h->doing = "open";
-    loam_status rc = open_db(h);
-    for (int i = 0; rc >= 0 && i < OPS; i++)
-        rc = operate(h);
-    if (rc >= 0) {
-        h->doing = "close";
-        rc = loam_close(h->db);
-        h->db = NULL;
-        if (rc == LOAM_OK) h->promised = h->step_count;
-    }
-    if (rc < 0 && !simdisk_is_off(h->disk))
-        fail_msg("SEED=%llu CUT=%llu: %s failed with the machine on: %s",
-                 (unsigned long long)h->seed, (unsigned long long)h->cut, h->doing, loam_errmsg());
-}
-
-/* ---- what is found afterwards ------------------------------------------------------------------- */
-
-static void lose_power(struct history *h, struct rand *rand)
-{
-    simdisk_kill(h->disk);
-    if (h->db != NULL) {
-        const loam_status rc = loam_close(h->db);
-        (void)rc; /* the process is gone; this only frees its memory */
-    }
-    h->db = NULL;
-    simdisk_power_loss(h->disk, (enum simdisk_loss)rand_below(rand, SIMDISK_LOSSES));
-}
-
-static void must(const struct history *h, const char *what, loam_status rc)
-{
-    if (rc != LOAM_OK)
-        fail_msg("SEED=%llu CUT=%llu (%s): %s: %s %s", (unsigned long long)h->seed,
-                 (unsigned long long)h->cut, h->doing, what, loam_status_name(rc), loam_errmsg());
-}
-
-/* The store equals the model after some commit, at or behind the promised one. */
-static void check_prefix(struct history *h)
-{
-    struct model *model = model_new();
-    size_t at = 0;
-    while (at < h->promised)
-        apply(model, &h->steps[at++]);
-    const char *differs = model_differs(model, h->db, NULL);
-    while (differs != NULL && at < h->step_count) {
-        do {
-            apply(model, &h->steps[at]);
-        } while (!h->steps[at++].last);
-        differs = model_differs(model, h->db, NULL);
-    }
-    if (differs != NULL)
-        fail_msg("SEED=%llu CUT=%llu (%s): %zu steps promised of %zu, none fits: %s",
-                 (unsigned long long)h->seed, (unsigned long long)h->cut, h->doing, h->promised,
-                 h->step_count, differs);
-    model_free(model);
-}
-
-static void check_writable(struct history *h)
-{
-    loam_buf value = {0};
-    must(h, "a write afterwards", loam_put(h->db, NULL, loam_str("afterwards"), loam_str("v")));
-    must(h, "a sync afterwards", loam_sync(h->db));
-    simdisk_kill(h->disk);
-    const loam_status rc = loam_close(h->db);
-    (void)rc;
-    simdisk_power_loss(h->disk, SIMDISK_LOSE_ALL);
-    must(h, "opening once more", open_db(h));
-    must(h, "reading it", loam_get(h->db, NULL, loam_str("afterwards"), &value));
-    must(h, "closing", loam_close(h->db));
-    h->db = NULL;
-    loam_buf_free(&value);
-}
-
-static void crash_and_check(struct history *h)
-{
-    struct rand rand = {h->seed * 1000003 + h->cut};
-    lose_power(h, &rand);
-    if (rand_below(&rand, 2) == 0) { /* and again while it recovers */
-        simdisk_cut_at(h->disk, 1 + rand_below(&rand, 60));
-        if (open_db(h) < 0) h->db = NULL;
-        lose_power(h, &rand);
-        recoveries_cut++;
-    }
-    simdisk_cut_at(h->disk, 0);
-    must(h, "opening", open_db(h));
-    check_prefix(h);
-    must(h, "verifying", loam_verify_open(h->db, NULL, NULL));
-    check_writable(h);
-    states++;
+    return (int)rand_below(rand, SIMDISK_LOSSES);
 }
 
 /* False when the history ended before the cut. */
 static bool cut_once(uint64_t seed, uint64_t cut)
 {
-    struct history *h = calloc(1, sizeof *h);
-    h->seed = seed;
-    h->cut = cut;
-    h->disk = simdisk_new(seed ^ cut << 32);
-    run(h);
+    struct history *h = history_new(seed, cut);
+    struct rand rand = {seed * 1000003 + cut};
+    simdisk_cut_at(h->disk, cut);
+    const loam_status rc = history_run(h);
     const bool was_cut = simdisk_is_off(h->disk);
-    crash_and_check(h);
-    simdisk_free(h->disk);
-    free(h);
+    if (rc < 0 && !was_cut)
+        fail_msg("SEED=%llu CUT=%llu: %s failed with the machine on: %s", (unsigned long long)seed,
+                 (unsigned long long)cut, h->doing, loam_errmsg());
+    history_die(h, random_loss(&rand));
+    if (rand_below(&rand, 2) == 0) { /* and again while it recovers */
+        simdisk_cut_at(h->disk, 1 + rand_below(&rand, 60));
+        if (history_open(h) < 0) h->db = NULL;
+        history_die(h, random_loss(&rand));
+        recoveries_cut++;
+    }
+    simdisk_cut_at(h->disk, 0);
+    if (history_open(h) != LOAM_OK)
+        fail_msg("SEED=%llu CUT=%llu (%s): opening: %s", (unsigned long long)seed,
+                 (unsigned long long)cut, h->doing, loam_errmsg());
+    history_check(h);
+    history_free(h);
+    states++;
     return was_cut;
-}
-
-static uint64_t from_environment(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text == NULL ? otherwise : strtoull(text, NULL, 10);
 }
 
 static void a_power_cut_at_any_call_leaves_a_promised_prefix(void **state)
 {
     (void)state;
-    const uint64_t only_seed = from_environment("SEED", 0), only_cut = from_environment("CUT", 0);
-    const uint64_t histories = from_environment("HISTORIES", 24 / from_environment("SLOWDOWN", 1));
+    const uint64_t only_seed = history_number("SEED", 0), only_cut = history_number("CUT", 0);
+    const uint64_t histories = history_number("HISTORIES", 24 / history_number("SLOWDOWN", 1));
     for (uint64_t i = 0; i < histories; i++) {
         const uint64_t seed = only_seed > 0 ? only_seed : 1 + i;
         if (only_cut > 0)

@@ -1,0 +1,323 @@
+/*
+ * history.c - a short life of a store from a seed; see history.h.
+ */
+#include "lib/history.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/model.h"
+
+enum { COLLS = HISTORY_COLLS, KEYS = 40, BATCH_MAX = 12 };
+
+static const char *const NAMES[COLLS] = {"default", "one", "two", "three"};
+
+static loam_slice key_of(uint8_t key, char text[static 16])
+{
+    return loam_bytes(text, (size_t)snprintf(text, 16, "key%03u", key * 7u % 256));
+}
+
+static loam_slice value_of(const struct step *step, uint8_t *bytes)
+{
+    memset(bytes, step->value_byte, step->value_bytes);
+    return loam_bytes(bytes, step->value_bytes);
+}
+
+static uint8_t value_room[UINT16_MAX];
+
+static void apply(struct model *model, const struct step *step)
+{
+    char text[16];
+    const char *coll = NAMES[step->coll];
+    switch (step->what) {
+    case 'p':
+        model_put(model, coll, key_of(step->key, text), value_of(step, value_room));
+        break;
+    case 'd':
+        model_delete(model, coll, key_of(step->key, text));
+        break;
+    case '+':
+        model_create(model, coll);
+        break;
+    case '-':
+        model_drop(model, coll);
+        break;
+    default:
+        model_rename(model, coll, NAMES[step->to]);
+    }
+}
+
+/* ---- one run ---------------------------------------------------------------------------------- */
+
+loam_status history_open(struct history *h)
+{
+    return db_open_in(&h->world, "db", &h->options, &h->db);
+}
+
+static void choose_options(struct history *h)
+{
+    static const uint32_t runs[] = {1, 2, 8};
+    h->options = loam_options_default();
+    h->options.memory_bytes = 4 << 20;
+    h->options.memtable_bytes = 16 << 10;
+    h->options.runs_per_level = runs[rand_below(&h->rand, 3)];
+    h->options.durability = (loam_durability)(1 + rand_below(&h->rand, 3));
+    h->world = (struct db_world){.sys = simdisk_table(h->disk),
+                                 .mapped_log = rand_below(&h->rand, 2) == 0,
+                                 .page_bytes = 256,
+                                 .seed = rand_next(&h->rand)};
+}
+
+/* Certainly not there: said so, or the store goes on without it. What fences it may be there or not. */
+static bool was_refused(struct history *h, loam_status rc)
+{
+    if (rc >= 0) return false;
+    return rc == LOAM_FULL || rc == LOAM_NOMEM || rc == LOAM_READONLY ||
+           db_writable(h->db) == LOAM_OK;
+}
+
+/* The steps after `from` are one commit; it is promised when it was acknowledged and durable. */
+static loam_status committed(struct history *h, size_t from, loam_status rc, bool durable)
+{
+    if (was_refused(h, rc))
+        h->step_count = from;
+    else
+        h->steps[h->step_count - 1].last = true;
+    if (rc == LOAM_OK && durable) h->promised = h->step_count;
+    return rc;
+}
+
+/* NULL when a change that failed, and fenced the store, has taken it out of sight. */
+static loam_coll *handle(struct history *h, uint8_t coll)
+{
+    loam_coll *out;
+    const loam_status rc = loam_collection(h->db, NAMES[coll], &out);
+    if (rc != LOAM_OK) assert_true(rc == LOAM_NOTFOUND && db_writable(h->db) < 0);
+    return out;
+}
+
+static uint8_t random_coll(struct history *h)
+{
+    uint8_t coll;
+    do {
+        coll = (uint8_t)rand_below(&h->rand, COLLS);
+    } while (!h->has[coll]);
+    return coll;
+}
+
+static struct step *add_step(struct history *h, char what)
+{
+    struct step *step = &h->steps[h->step_count++];
+    *step = (struct step){
+        .what = what,
+        .coll = random_coll(h),
+        .key = (uint8_t)rand_below(&h->rand, KEYS),
+        .value_bytes = (uint16_t)rand_below(&h->rand, rand_below(&h->rand, 12) == 0 ? 12000 : 300),
+        .value_byte = (uint8_t)rand_next(&h->rand)};
+    return step;
+}
+
+static loam_status write_one(struct history *h)
+{
+    char text[16];
+    const size_t from = h->step_count;
+    const struct step *step = add_step(h, rand_below(&h->rand, 4) == 0 ? 'd' : 'p');
+    loam_coll *coll = handle(h, step->coll);
+    if (coll == NULL) return committed(h, from, LOAM_READONLY, false);
+    const loam_slice key = key_of(step->key, text);
+    const loam_status rc = step->what == 'p'
+                               ? loam_put(h->db, coll, key, value_of(step, value_room))
+                               : loam_delete(h->db, coll, key);
+    return committed(h, from, rc, h->options.durability == LOAM_DURABLE_COMMIT);
+}
+
+static loam_status write_batch(struct history *h)
+{
+    char text[16];
+    loam_batch *batch = loam_batch_new();
+    const size_t from = h->step_count;
+    const uint64_t count = 1 + rand_below(&h->rand, BATCH_MAX);
+    const loam_durability how = (loam_durability)(1 + rand_below(&h->rand, 3));
+    for (uint64_t i = 0; i < count; i++) {
+        const struct step *step = add_step(h, rand_below(&h->rand, 4) == 0 ? 'd' : 'p');
+        loam_coll *coll = handle(h, step->coll);
+        const loam_slice key = key_of(step->key, text);
+        const loam_status rc = step->what == 'p'
+                                   ? loam_batch_put(batch, coll, key, value_of(step, value_room))
+                                   : loam_batch_delete(batch, coll, key);
+        assert_int_equal(rc, LOAM_OK);
+    }
+    const loam_status rc = loam_write(h->db, batch, how);
+    loam_batch_free(batch);
+    return committed(h, from, rc, how == LOAM_DURABLE_COMMIT);
+}
+
+static loam_status change(struct history *h)
+{
+    const uint8_t coll = (uint8_t)(1 + rand_below(&h->rand, COLLS - 1));
+    const uint8_t to = (uint8_t)(1 + rand_below(&h->rand, COLLS - 1));
+    const bool rename = rand_below(&h->rand, 2) == 0;
+    const size_t from = h->step_count;
+    struct step *step = &h->steps[h->step_count];
+    *step = (struct step){.coll = coll, .to = to};
+    loam_status rc;
+    if (!h->has[coll]) {
+        step->what = '+';
+        rc = loam_create(h->db, NAMES[coll], NULL, NULL);
+    } else if (rename && !h->has[to]) {
+        step->what = 'r';
+        rc = loam_rename(h->db, NAMES[coll], NAMES[to]);
+    } else {
+        step->what = '-';
+        rc = loam_drop(h->db, NAMES[coll]);
+    }
+    h->step_count++;
+    if (rc == LOAM_OK) h->has[coll] = step->what == '+';
+    if (rc == LOAM_OK && step->what == 'r') h->has[to] = true;
+    return committed(h, from, rc, true);
+}
+
+static loam_status sync_all(struct history *h)
+{
+    const loam_status rc = loam_sync(h->db);
+    if (rc == LOAM_OK) h->promised = h->step_count;
+    return rc;
+}
+
+static loam_status reopen(struct history *h)
+{
+    loam_status rc = loam_close(h->db);
+    h->db = NULL;
+    if (rc < 0) return rc;
+    h->promised = h->step_count;
+    return history_open(h);
+}
+
+static loam_status operate(struct history *h)
+{
+    const uint64_t choice = rand_below(&h->rand, 100);
+    h->doing = choice < 45 ? "write" : choice < 65 ? "batch" : choice < 75 ? "change" : "upkeep";
+    if (choice < 45) return write_one(h);
+    if (choice < 65) return write_batch(h);
+    if (choice < 75) return change(h);
+    if (choice < 80) return sync_all(h);
+    if (choice < 83) return reopen(h);
+    const uint8_t which = random_coll(h);
+    if (choice < 95) {
+        (void)jobs_run_one(h->db);
+        return db_writable(h->db);
+    }
+    loam_coll *coll = handle(h, which);
+    if (coll == NULL) return LOAM_READONLY;
+    return choice < 98 ? loam_flush(h->db, coll) : loam_compact(h->db, coll, NULL);
+}
+
+loam_status history_run(struct history *h)
+{
+    loam_status worst = LOAM_OK;
+    h->rand.state = h->seed;
+    h->has[0] = true;
+    choose_options(h);
+    h->doing = "open";
+    loam_status rc = history_open(h);
+    if (rc < 0) return rc;
+    for (int i = 0; (rc >= 0 || h->goes_on) && h->db != NULL && i < HISTORY_OPS; i++) {
+        rc = operate(h);
+        if (rc < 0 && worst == LOAM_OK) worst = rc;
+    }
+    if (worst < 0 || h->db == NULL) return worst;
+    h->doing = "close";
+    rc = loam_close(h->db);
+    h->db = NULL;
+    if (rc == LOAM_OK) h->promised = h->step_count;
+    return rc;
+}
+
+/* ---- what is found afterwards ------------------------------------------------------------------- */
+
+void history_die(struct history *h, int loss)
+{
+    simdisk_kill(h->disk);
+    if (h->db != NULL) {
+        const loam_status rc = loam_close(h->db);
+        (void)rc; /* the process is gone; this only frees its memory */
+    }
+    h->db = NULL;
+    if (loss >= 0) simdisk_power_loss(h->disk, (enum simdisk_loss)loss);
+}
+
+static void must(const struct history *h, const char *what, loam_status rc)
+{
+    if (rc != LOAM_OK)
+        fail_msg("SEED=%llu CUT=%llu (%s): %s: %s %s", (unsigned long long)h->seed,
+                 (unsigned long long)h->cut, h->doing, what, loam_status_name(rc), loam_errmsg());
+}
+
+/* The store equals the model after some commit, at or behind the promised one. */
+static void check_prefix(struct history *h)
+{
+    struct model *model = model_new();
+    size_t at = 0;
+    while (at < h->promised)
+        apply(model, &h->steps[at++]);
+    const char *differs = model_differs(model, h->db, NULL);
+    while (differs != NULL && at < h->step_count) {
+        do {
+            apply(model, &h->steps[at]);
+        } while (!h->steps[at++].last);
+        differs = model_differs(model, h->db, NULL);
+    }
+    if (differs != NULL)
+        fail_msg("SEED=%llu CUT=%llu (%s): %zu steps promised of %zu, none fits: %s",
+                 (unsigned long long)h->seed, (unsigned long long)h->cut, h->doing, h->promised,
+                 h->step_count, differs);
+    model_free(model);
+}
+
+static void check_writable(struct history *h)
+{
+    loam_buf value = {0};
+    must(h, "a write afterwards", loam_put(h->db, NULL, loam_str("afterwards"), loam_str("v")));
+    must(h, "a sync afterwards", loam_sync(h->db));
+    history_die(h, SIMDISK_LOSE_ALL);
+    must(h, "opening once more", history_open(h));
+    must(h, "reading it", loam_get(h->db, NULL, loam_str("afterwards"), &value));
+    must(h, "closing", loam_close(h->db));
+    h->db = NULL;
+    loam_buf_free(&value);
+}
+
+void history_check(struct history *h)
+{
+    check_prefix(h);
+    must(h, "verifying", loam_verify_open(h->db, NULL, NULL));
+    check_writable(h);
+}
+
+struct history *history_new(uint64_t seed, uint64_t cut)
+{
+    struct history *h = calloc(1, sizeof *h);
+    h->seed = seed;
+    h->cut = cut;
+    h->disk = simdisk_new(seed ^ cut << 32);
+    return h;
+}
+
+void history_free(struct history *h)
+{
+    simdisk_free(h->disk);
+    free(h);
+}
+
+uint64_t history_number(const char *variable, uint64_t otherwise)
+{
+    const char *text = getenv(variable);
+    return text == NULL ? otherwise : strtoull(text, NULL, 10);
+}

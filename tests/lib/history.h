@@ -1,0 +1,56 @@
+/*
+ * history.h - a short life of a store from a seed, and what must be found after its end.
+ *
+ * Role: what the crash and fault suites share: operations that follow from the seed alone, a list of the commits that were asked
+ *   for and of those that were promised, and the check that a reopened store holds a promised prefix of them.
+ * Invariants: a commit that was refused (full, no memory, read-only) is not on the list; one that failed otherwise may or may not be there, whole.
+ * In the picture: tests only; on simdisk.h and model.h.
+ */
+#ifndef LOAM_TESTS_LIB_HISTORY_H
+#define LOAM_TESTS_LIB_HISTORY_H
+
+#include "base/rand.h"
+#include "db/db.h"
+#include "lib/simdisk.h"
+
+enum { HISTORY_OPS = 60, HISTORY_COLLS = 4, HISTORY_STEPS_MAX = 4000 };
+
+struct step {
+    char what; /* p put, d delete, + create, - drop, r rename */
+    bool last; /* of its commit */
+    uint8_t coll, to, key;
+    uint16_t value_bytes;
+    uint8_t value_byte;
+};
+
+struct history {
+    uint64_t seed, cut; /* cut: which call is hurt; for messages, and for the disk's own chance */
+    struct rand rand;
+    struct simdisk *disk;
+    loam_db *db;
+    loam_options options;
+    struct db_world world;
+    struct step steps[HISTORY_STEPS_MAX]; /* of all commits that may be there, in order */
+    size_t step_count, promised;          /* steps that must survive */
+    bool has[HISTORY_COLLS];
+    const char *doing;
+    bool goes_on; /* after a failure: the history plays to its end */
+};
+
+/* A history on a disk of its own, not begun. */
+struct history *history_new(uint64_t seed, uint64_t cut);
+void history_free(struct history *h);
+
+/* Opens, operates, closes: to the end, or to the first failure unless it goes on. What must not fail fails the test. */
+loam_status history_run(struct history *h);
+
+/* The process is gone; loss < 0 leaves the machine on. */
+void history_die(struct history *h, int loss);
+loam_status history_open(struct history *h);
+/* The open store holds the model after some commit at or behind the promised one, verifies clean, and takes a
+   write that is there after a loss of power. Closes it. */
+void history_check(struct history *h);
+
+uint64_t history_number(const char *variable, uint64_t otherwise); /* of the environment */
+
+#endif
