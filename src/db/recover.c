@@ -20,6 +20,8 @@
 
 #include "base/poison.h"
 
+enum { OLD_SEGMENTS_MAX = 16 };
+
 struct recovery {
     loam_db *db;
     struct wal_tail tail;
@@ -339,11 +341,27 @@ static loam_status begin_log(struct recovery *recovery, bool mapped)
     return wal_new(&config, &db->wal);
 }
 
+/* Every opening leaves a segment behind. When they become many, what they hold goes to tables, so that openings stay quick
+   and the directory small, also for a program that opens, writes once and closes. No room for it is no reason not to open. */
+static loam_status flush_many_segments(struct recovery *recovery)
+{
+    loam_db *db = recovery->db;
+    const size_t count =
+        catalog_log_bounds(db->catalog).segment_count + recovery->tail.extent_count;
+    loam_status rc = LOAM_OK;
+    if (count <= OLD_SEGMENTS_MAX) return LOAM_OK;
+    for (loam_coll *coll = db->dirty; rc == LOAM_OK && coll != NULL; coll = coll->dirty_next)
+        rc = view_freeze(coll);
+    if (rc == LOAM_OK) rc = flush_run(db);
+    return rc == LOAM_FULL || rc == LOAM_NOMEM ? LOAM_OK : rc;
+}
+
 static loam_status take_over(struct recovery *recovery, bool is_new, bool mapped_log)
 {
     loam_db *db = recovery->db;
     struct edit edit = {0};
     loam_status rc = wal_rewrite_tail(db->store, &recovery->tail);
+    if (rc == LOAM_OK) rc = flush_many_segments(recovery);
     if (rc == LOAM_OK) rc = new_identity(db, is_new);
     if (rc == LOAM_OK) rc = bounds_edit(recovery, &edit);
     if (rc == LOAM_OK) rc = catalog_apply(db->catalog, loam_bytes(edit.bytes.data, edit.bytes.len));
