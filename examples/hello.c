@@ -1,4 +1,4 @@
-/* hello.c - stores a value, reads it back, walks in order: cc hello.c $(pkg-config --cflags --libs loam) */
+/* hello.c - stores, reads back, walks in order: cc hello.c $(pkg-config --cflags --libs loam) */
 #include <loam.h>
 #include <stdio.h>
 
