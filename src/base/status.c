@@ -8,8 +8,34 @@
 #include <stdio.h>
 #include <string.h>
 
+enum {
+    WHOLE_TEXT_BYTES = 3500, /* of a message that is too long, before it is shortened */
+    FRONT_BYTES = 160,       /* what stays of its beginning */
+    REASON_BYTES = 80        /* for the system's own words */
+};
+
 static _Thread_local char status_text[STATUS_TEXT_MAX];
 static _Thread_local int status_errno;
+
+/* A path may be longer than the message that it begins: the middle goes, and the end, which has the reason, stays. */
+static void keep_both_ends(size_t room, const char *format, va_list args)
+{
+    char whole[WHOLE_TEXT_BYTES];
+    vsnprintf(whole, sizeof whole, format, args);
+    const size_t len = strlen(whole), rear = room - 1 - FRONT_BYTES - 3;
+    memcpy(status_text, whole, FRONT_BYTES);
+    memcpy(status_text + FRONT_BYTES, "...", 3);
+    memcpy(status_text + FRONT_BYTES + 3, whole + len - rear, rear + 1);
+}
+
+static void set_text(size_t room, const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    if (vsnprintf(status_text, room, format, args) >= (int)room)
+        keep_both_ends(room, format, again);
+    va_end(again);
+}
 
 const char *loam_errmsg(void)
 {
@@ -25,7 +51,7 @@ loam_status failed(loam_status code, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(status_text, sizeof status_text, format, args);
+    set_text(sizeof status_text, format, args);
     va_end(args);
     status_errno = 0;
     return code;
@@ -35,7 +61,7 @@ loam_status failed_errno(int os_error, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(status_text, sizeof status_text, format, args);
+    set_text(sizeof status_text - REASON_BYTES, format, args);
     va_end(args);
     const size_t used = strlen(status_text);
     snprintf(status_text + used, sizeof status_text - used, ": %s", strerror(os_error));
@@ -68,11 +94,11 @@ void failure_restore(const struct failure *failure)
 
 loam_status failed_in(loam_status code, const char *where)
 {
-    char text[STATUS_TEXT_MAX];
-    snprintf(text, sizeof text, "%s: ", where);
-    const size_t used = strlen(text);
-    snprintf(text + used, sizeof text - used, "%s", status_text);
-    memcpy(status_text, text, sizeof text);
+    struct failure failure;
+    failure_save(&failure);
+    const loam_status ignored = failed(code, "%s: %s", where, failure.text);
+    (void)ignored; /* it is code */
+    status_errno = failure.os_error;
     return code;
 }
 

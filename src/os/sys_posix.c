@@ -32,12 +32,21 @@ static int answer(int result)
     return result < 0 ? -errno : result;
 }
 
+/* A program that closed its standard streams still writes to them: what it says must not land in our files. */
+static int keep_off_standard_streams(int fd)
+{
+    if (fd < 0 || fd > STDERR_FILENO) return answer(fd);
+    const int moved = answer(fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+    close(fd);
+    return moved;
+}
+
 /* ---- directories ---- */
 
 static int posix_open_dir(void *ctx, const char *path)
 {
     (void)ctx;
-    return answer(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    return keep_off_standard_streams(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
 static int sync_parent(const char *path)
@@ -170,7 +179,7 @@ static int posix_open(void *ctx, int dir, const char *name, enum sys_open how)
         flags |= O_RDWR | O_CREAT | O_EXCL;
         break;
     }
-    return answer(openat(dir, name, flags, 0666));
+    return keep_off_standard_streams(openat(dir, name, flags, 0666));
 }
 
 static int posix_rename(void *ctx, int dir, const char *from, const char *to)
