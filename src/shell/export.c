@@ -122,6 +122,28 @@ static int export_items(struct export *export)
     return code;
 }
 
+/* The directory that path stands in; -1 with errno. */
+static int open_directory_of(const char *path)
+{
+    char *copy = grow_copy_text(path);
+    char *slash = strrchr(copy, '/');
+    if (slash != NULL) slash[slash == copy ? 1 : 0] = '\0';
+    const int fd = open(slash != NULL ? copy : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(copy);
+    return fd;
+}
+
+/* The files of a store are nobody's to replace, not even with --yes. */
+static bool is_inside_store(const struct export *export)
+{
+    struct stat store, target;
+    const int fd = open_directory_of(export->path);
+    if (fd < 0) return false; /* creating the file will say why */
+    const bool known = fstat(fd, &target) == 0 && stat(export->session->dir, &store) == 0;
+    (void)close(fd);
+    return known && target.st_dev == store.st_dev && target.st_ino == store.st_ino;
+}
+
 /* Finds out what FILE is: new, a file to be replaced, or something to write to as it is. */
 static int examine_target(struct export *export, const char *file)
 {
@@ -142,6 +164,10 @@ static int examine_target(struct export *export, const char *file)
         if (export->path == NULL) return complain_file(file, errno);
         export->mode = info.st_mode & 0777;
     }
+    if (is_inside_store(export)) {
+        complain("%s: is inside the store; export to another directory", shown_text(file).text);
+        return CODE_FAILED;
+    }
     if (asprintf(&export->aside, "%s.tmp-%ld", export->path, (long)getpid()) < 0) out_of_memory();
     return CODE_DONE;
 }
@@ -160,11 +186,7 @@ static int open_target(struct export *export)
 
 static int sync_directory(const char *path)
 {
-    char *copy = grow_copy_text(path);
-    char *slash = strrchr(copy, '/');
-    if (slash != NULL) slash[slash == copy ? 1 : 0] = '\0';
-    const int fd = open(slash != NULL ? copy : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    free(copy);
+    const int fd = open_directory_of(path);
     if (fd < 0) return errno;
     /* Some file systems cannot sync a directory; then there is nothing more to be done. */
     const int error = fsync(fd) != 0 && errno != EINVAL ? errno : 0;
