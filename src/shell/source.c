@@ -2,13 +2,17 @@
 #include "shell/source.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "shell/grow.h"
 #include "shell/signals.h"
 
-enum { SOURCE_BYTES_MIN = 256 * 1024 };
+enum {
+    SOURCE_BYTES_MIN = 256 * 1024,
+    PATIENCE_MS = 20 /* how long more of a long record may take to come */
+};
 
 /* Makes room behind end: by moving what is left to the front, or else by doubling. */
 static void source_make_room(struct source *source)
@@ -23,7 +27,7 @@ static void source_make_room(struct source *source)
     source->cap = cap;
 }
 
-int source_fill(struct source *source)
+static int read_some(struct source *source)
 {
     source_make_room(source);
     for (;;) {
@@ -35,6 +39,25 @@ int source_fill(struct source *source)
         }
         if (errno != EINTR || signals_stop() != 0) return errno;
     }
+}
+
+static bool more_is_coming(const struct source *source)
+{
+    struct pollfd poll_fd = {.fd = source->fd, .events = POLLIN};
+    return poll(&poll_fd, 1, PATIENCE_MS) > 0;
+}
+
+/* A record that is not complete is looked through from its beginning after each call. So that a pipe, which gives 64 KiB at a
+   time, does not make this quadratic, a long one grows by a quarter at a time, unless its writer pauses. */
+int source_fill(struct source *source)
+{
+    const size_t len = source->end - source->start;
+    const size_t enough = len < SOURCE_BYTES_MIN ? len + 1 : len + len / 4;
+    int error = read_some(source);
+    while (error == 0 && !source->last && source->end - source->start < enough &&
+           signals_stop() == 0 && more_is_coming(source))
+        error = read_some(source);
+    return error;
 }
 
 loam_slice source_rest(const struct source *source)
