@@ -17,15 +17,19 @@ enum {
 static _Thread_local char status_text[STATUS_TEXT_MAX];
 static _Thread_local int status_errno;
 
+static void keep_both_ends(size_t room, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+static void set_text(size_t room, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
 /* A path may be longer than the message that it begins: the middle goes, and the end, which has the reason, stays. */
 static void keep_both_ends(size_t room, const char *format, va_list args)
 {
     char whole[WHOLE_TEXT_BYTES];
     vsnprintf(whole, sizeof whole, format, args);
     const size_t len = strlen(whole), rear = room - 1 - FRONT_BYTES - 3;
-    memcpy(status_text, whole, FRONT_BYTES);
-    memcpy(status_text + FRONT_BYTES, "...", 3);
-    memcpy(status_text + FRONT_BYTES + 3, whole + len - rear, rear + 1);
+    whole[FRONT_BYTES] = 0;
+    snprintf(status_text, room, "%s...%s", whole, whole + len - rear);
 }
 
 static void set_text(size_t room, const char *format, va_list args)
