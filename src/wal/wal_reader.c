@@ -11,10 +11,6 @@
 
 #include "base/poison.h"
 
-enum {
-    MISSING_MAX = 2 /* how many segment numbers in a row may be absent before we stop looking */
-};
-
 struct reading {
     const struct wal_past *past;
     loam_status (*each)(void *ctx, const struct wal_commit *commit);
@@ -156,6 +152,52 @@ static loam_status keep_extent(struct wal_tail *tail, const struct segment_view 
     return LOAM_OK;
 }
 
+struct survey { /* of the last opener's segments behind the cut */
+    uint32_t epoch, number;
+    bool has_number; /* the file of that number is there */
+    uint32_t highest;
+};
+
+static void note_segment(void *ctx, const char *name)
+{
+    struct survey *survey = ctx;
+    enum object_kind kind;
+    struct object_id id;
+    if (!object_name_parse(name, &kind, &id) || kind != OBJECT_SEGMENT) return;
+    if (id.epoch != survey->epoch) return;
+    if (id.number == survey->number) survey->has_number = true;
+    if (id.number > survey->highest) survey->highest = id.number;
+}
+
+/* Does a later segment say that the log was durable beyond the cut? A file is deleted only when the manifest has passed it, so one that
+   is absent below one that was begun was lost, or the manifest lost what it said. */
+static loam_status look_into_later(struct reading *reading, const struct segment_view *view,
+                                   const struct survey *survey)
+{
+    const uint64_t cut = reading->position;
+    uint64_t found_at = 0;
+    char name[OBJECT_NAME_BYTES];
+    object_name_make(OBJECT_SEGMENT, (struct object_id){survey->epoch, survey->number}, name);
+    for (uint32_t number = survey->number; number < survey->highest;) {
+        struct segment_view later;
+        const struct object_id id = {survey->epoch, ++number};
+        const loam_status rc = segment_load(reading->past->store, OBJECT_SEGMENT, id, &later);
+        if (rc < 0) return rc;
+        if (rc == LOAM_NOTFOUND) continue;
+        const bool attests = later.header.synced_upto > cut ||
+                             segment_attested_beyond(&later, later.header.start, &found_at) > cut;
+        segment_view_deinit(&later);
+        if (!survey->has_number)
+            return failed(LOAM_CORRUPT, "%s: byte 0: missing, and the log went on behind it", name);
+        if (attests)
+            return failed(
+                LOAM_CORRUPT,
+                "%s: byte %" PRIu64 ": damaged or cut off, and a later segment says it was durable",
+                name, view == NULL ? 0 : SEGMENT_HEADER_BYTES + (cut - view->header.start));
+    }
+    return LOAM_OK;
+}
+
 /* Is there a word, in this segment or a later one, that the log was durable beyond the cut? */
 static loam_status look_beyond(struct reading *reading, struct segment_view *view, uint32_t number)
 {
@@ -170,23 +212,9 @@ static loam_status look_beyond(struct reading *reading, struct segment_view *vie
     if (reading->attested > cut)
         return failed(LOAM_CORRUPT,
                       "%s: byte 0: missing or without a valid header, and it was durable", name);
-    for (unsigned missing = 0; missing < MISSING_MAX; number++) {
-        struct segment_view later;
-        const struct object_id id = {reading->past->epoch, number + 1};
-        const loam_status rc = segment_load(reading->past->store, OBJECT_SEGMENT, id, &later);
-        if (rc < 0) return rc;
-        missing = rc == LOAM_NOTFOUND ? missing + 1 : 0;
-        if (rc == LOAM_NOTFOUND) continue;
-        const bool attests = later.header.synced_upto > cut ||
-                             segment_attested_beyond(&later, later.header.start, &found_at) > cut;
-        segment_view_deinit(&later);
-        if (attests)
-            return failed(
-                LOAM_CORRUPT,
-                "%s: byte %" PRIu64 ": damaged or cut off, and a later segment says it was durable",
-                name, view == NULL ? 0 : SEGMENT_HEADER_BYTES + (cut - view->header.start));
-    }
-    return LOAM_OK;
+    struct survey survey = {.epoch = reading->past->epoch, .number = number};
+    const loam_status rc = store_list(reading->past->store, note_segment, &survey);
+    return rc < 0 ? rc : look_into_later(reading, view, &survey);
 }
 
 /* Reads one segment; *more when the log goes on in the next. */
