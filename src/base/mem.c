@@ -9,6 +9,8 @@
 
 #include "base/status.h"
 
+enum { LINE_BYTES = 64 };
+
 /* Counting every allocation would put two shared atomics on hot paths of all threads, so it is
    switched on by the first mem_fail_at() and otherwise costs one relaxed load. */
 static _Atomic int counting;
@@ -43,6 +45,16 @@ void *mem_alloc(size_t size)
 void *mem_zalloc(size_t size)
 {
     return counted(must_fail() ? NULL : calloc(1, size > 0 ? size : 1), size);
+}
+
+void *mem_zalloc_lines(size_t size)
+{
+    size_t bytes;
+    if (__builtin_add_overflow(size, (size_t)(LINE_BYTES - 1), &bytes)) return counted(NULL, size);
+    bytes -= bytes % LINE_BYTES;
+    void *block = must_fail() ? NULL : aligned_alloc(LINE_BYTES, bytes > 0 ? bytes : LINE_BYTES);
+    if (block != NULL) memset(block, 0, bytes);
+    return counted(block, size);
 }
 
 void *mem_alloc_array(size_t count, size_t size)

@@ -20,6 +20,8 @@
 void *mem_alloc(size_t size) __attribute__((malloc));
 void *mem_zalloc(size_t size) __attribute__((malloc));
 void *mem_alloc_array(size_t count, size_t size);
+/* Zeroed, and aligned to a cache line (64 bytes). */
+void *mem_zalloc_lines(size_t size) __attribute__((malloc));
 
 /* As realloc(3): on failure the old block stays valid and NULL is returned. */
 void *mem_realloc(void *block, size_t size);

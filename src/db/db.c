@@ -106,8 +106,8 @@ struct object_id db_new_object(loam_db *db)
 
 uint64_t db_log_bound(const loam_db *db)
 {
-    const uint64_t unit = db->options.memtable_bytes;
-    return LOG_MEMTABLES_MAX * (unit > SEGMENT_BYTES_LEAST ? unit : SEGMENT_BYTES_LEAST);
+    const uint64_t unit = db->options.memtable_bytes, least = store_log_bytes_least(db->store);
+    return LOG_MEMTABLES_MAX * (unit > least ? unit : least);
 }
 
 uint64_t db_next_run(loam_db *db)

@@ -41,7 +41,6 @@ enum {
     MEMRUNS_MAX = 8, /* memtables a collection may have at a time, the active one included */
     LOG_MEMTABLES_MAX =
         4, /* the log holds at most this many times memtable_bytes (or least segments) */
-    SEGMENT_BYTES_LEAST = 256 << 10,
     SEGMENT_BYTES_MOST = 64 << 20
 };
 
@@ -181,6 +180,7 @@ struct db_world { /* what tests inject */
     bool threaded;       /* false: jobs run on the callers' threads, in an order drawn from seed */
     bool mapped_log;     /* false: the log goes through write */
     uint32_t page_bytes; /* 0: as usual */
+    uint64_t log_bytes_least; /* likewise */
     uint64_t seed;
 };
 LOAM_MUST loam_status db_open_in(const struct db_world *world, const char *dir,

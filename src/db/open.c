@@ -159,7 +159,8 @@ loam_status db_open_in(const struct db_world *world, const char *dir, const loam
     if (rc == LOAM_OK) {
         const struct store_options store_options = {.read_only = db->options.read_only,
                                                     .must_exist = db->options.must_exist,
-                                                    .must_not_exist = db->options.must_not_exist};
+                                                    .must_not_exist = db->options.must_not_exist,
+                                                    .log_bytes_least = world->log_bytes_least};
         rc = store_open(world->sys, dir, &store_options, &is_new, &db->store);
     }
     if (rc == LOAM_OK) {

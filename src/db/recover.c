@@ -327,8 +327,9 @@ static loam_status new_identity(loam_db *db, bool is_new)
 static loam_status begin_log(struct recovery *recovery, bool mapped)
 {
     loam_db *db = recovery->db;
+    const uint64_t least = store_log_bytes_least(db->store);
     uint64_t most = db->options.memtable_bytes;
-    if (most < SEGMENT_BYTES_LEAST) most = SEGMENT_BYTES_LEAST;
+    if (most < least) most = least;
     if (most > SEGMENT_BYTES_MOST) most = SEGMENT_BYTES_MOST;
     struct wal_config config = {.store = db->store,
                                 .epoch = db->root.epoch,

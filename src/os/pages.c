@@ -10,7 +10,10 @@
 #include "base/mem.h"
 #include "base/status.h"
 
-enum { PAGES_HUGE_BYTES = 2 << 20 };
+enum {
+    PAGES_MAPPED_BYTES = 128 << 10, /* less is cheaper to clear than to map and unmap */
+    PAGES_HUGE_BYTES = 2 << 20
+};
 
 /* 0 when bytes is too large to be rounded. */
 static size_t round_to_pages(size_t bytes)
@@ -44,6 +47,7 @@ static void *reserve_huge(size_t bytes)
 
 void *pages_alloc(size_t bytes)
 {
+    if (bytes < PAGES_MAPPED_BYTES) return mem_zalloc_lines(bytes);
     /* The probe lets mem_fail_at() count and fail these allocations like all others. */
     void *probe = mem_alloc(1);
     if (probe == NULL) return NULL;
@@ -58,5 +62,9 @@ void *pages_alloc(size_t bytes)
 void pages_free(void *pages, size_t bytes)
 {
     if (pages == NULL) return;
+    if (bytes < PAGES_MAPPED_BYTES) {
+        mem_free(pages);
+        return;
+    }
     check(munmap(pages, round_to_pages(bytes)) == 0);
 }

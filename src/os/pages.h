@@ -11,8 +11,8 @@
 
 #include <stddef.h>
 
-/* bytes is rounded up to the page size; NULL and LOAM_NOMEM recorded when out of memory. Aligned to
-   2 MiB and advised MADV_HUGEPAGE where bytes is at least that. Zero-filled. */
+/* NULL and LOAM_NOMEM recorded when out of memory. Zero-filled. Aligned to a cache line; to 2 MiB, and
+   advised MADV_HUGEPAGE, where bytes is at least that. */
 void *pages_alloc(size_t bytes);
 void pages_free(void *pages, size_t bytes);
 

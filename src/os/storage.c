@@ -14,6 +14,8 @@
 #include "os/names.h"
 #include "os/store.h"
 
+enum { STORE_LOG_BYTES_LEAST = 256 << 10 };
+
 static const char root_name[] = "root", root_new_name[] = "root.new", owner_name[] = "owner";
 
 /* ---- the registry: which directories this process has open ---- */
@@ -98,7 +100,8 @@ static void registry_leave(struct store *store)
 
 /* ---- opening ---- */
 
-static struct store *new_store(struct sys_table sys, const char *dir, bool read_only)
+static struct store *new_store(struct sys_table sys, const char *dir,
+                               const struct store_options *options)
 {
     struct store *store = mem_zalloc(sizeof *store);
     if (store == NULL) return NULL;
@@ -116,7 +119,9 @@ static struct store *new_store(struct sys_table sys, const char *dir, bool read_
     memcpy(store->prefix + len, "/", 2);
     store->sys = sys;
     store->dir = -1;
-    store->read_only = read_only;
+    store->read_only = options->read_only;
+    store->log_bytes_least =
+        options->log_bytes_least > 0 ? options->log_bytes_least : STORE_LOG_BYTES_LEAST;
     mutex_init(&store->root_lock);
     return store;
 }
@@ -290,7 +295,7 @@ loam_status store_open(struct sys_table sys, const char *dir, const struct store
                        bool *is_new, struct store **out)
 {
     bool without_root = false;
-    struct store *store = new_store(sys, dir, options->read_only);
+    struct store *store = new_store(sys, dir, options);
     if (store == NULL) return LOAM_NOMEM;
     loam_status rc = open_directory(store, !options->read_only && !options->must_exist);
     if (rc == LOAM_OK) rc = lock_store(store);
@@ -313,6 +318,11 @@ const char *store_path(const struct store *store)
 struct sys_table store_sys(const struct store *store)
 {
     return store->sys;
+}
+
+uint64_t store_log_bytes_least(const struct store *store)
+{
+    return store->log_bytes_least;
 }
 
 bool store_is_child(const struct store *store)

@@ -30,6 +30,7 @@ enum { STORE_ROOT_BYTES_MAX = 4096, OBJECT_NAME_BYTES = 32 };
 struct store_options {
     bool read_only; /* shared lock; nothing is created or written */
     bool must_exist, must_not_exist;
+    uint64_t log_bytes_least; /* 0: 256 KiB; tests take less, to cross more boundaries sooner */
 };
 
 /* Opens or creates dir and locks it. Creation makes the directory where it is missing (its last
@@ -45,6 +46,7 @@ void store_close(struct store *store); /* unlocks; accepts NULL */
 
 const char *store_path(const struct store *store); /* as given to store_open; for messages */
 struct sys_table store_sys(const struct store *store);
+uint64_t store_log_bytes_least(const struct store *store); /* a log file has at least this size */
 bool store_is_child(const struct store *store); /* true in a process forked after the open */
 
 /* The root, whole. read: LOAM_NOTFOUND where there is none; buf gets the bytes (at most

@@ -22,6 +22,7 @@ struct store {
     int dir;
     bool read_only;
     enum sys_fs fs;
+    uint64_t log_bytes_least;
     struct sys_identity identity;
     struct store *next; /* in the registry; guarded by its lock */
     bool registered;    /* likewise */

@@ -17,7 +17,6 @@
 #include "base/poison.h"
 
 enum {
-    MANIFEST_BYTES_LEAST = 256 << 10,
     MANIFEST_BLOCK = 4096,
     CAPACITY_RATIO = 4, /* a file has room for this many snapshots, and is replaced when it holds */
     GROWTH_RATIO = 2,   /* this many */
@@ -135,10 +134,12 @@ static uint64_t file_room(const struct manifest_file *file)
     return log_capacity(file->log) - SEGMENT_HEADER_BYTES;
 }
 
-static uint64_t bytes_for(uint64_t snapshot_bytes, uint64_t edit_bytes)
+static uint64_t bytes_for(const struct manifest *manifest, uint64_t snapshot_bytes,
+                          uint64_t edit_bytes)
 {
+    const uint64_t least = store_log_bytes_least(manifest->store);
     uint64_t bytes = CAPACITY_RATIO * snapshot_bytes + edit_bytes + SEGMENT_HEADER_BYTES;
-    if (bytes < MANIFEST_BYTES_LEAST) bytes = MANIFEST_BYTES_LEAST;
+    if (bytes < least) bytes = least;
     return (bytes + MANIFEST_BLOCK - 1) / MANIFEST_BLOCK * MANIFEST_BLOCK;
 }
 
@@ -321,8 +322,8 @@ static loam_status begin_file(struct manifest *manifest, uint64_t edit_bytes)
     loam_status rc = measure_snapshot(manifest, &snapshot_bytes);
     if (rc != LOAM_OK) return rc;
     const uint64_t edit_record = record_bytes(edit_bytes);
-    rc = take_file(manifest, bytes_for(snapshot_bytes, edit_record), snapshot_bytes + edit_record,
-                   &file);
+    rc = take_file(manifest, bytes_for(manifest, snapshot_bytes, edit_record),
+                   snapshot_bytes + edit_record, &file);
     if (rc == LOAM_OK) rc = write_snapshot(manifest, &file);
     if (rc == LOAM_OK) rc = name_in_root(manifest, &file);
     if (rc != LOAM_OK) {
@@ -388,7 +389,8 @@ static loam_status is_overgrown(struct manifest *manifest, bool *overgrown)
     const uint64_t end = manifest->file.segment.end;
     uint64_t snapshot_bytes;
     *overgrown = false;
-    if (end < MANIFEST_BYTES_LEAST / GROWTH_RATIO || end < manifest->rotate_at) return LOAM_OK;
+    if (end < store_log_bytes_least(manifest->store) / GROWTH_RATIO || end < manifest->rotate_at)
+        return LOAM_OK;
     const loam_status rc = measure_snapshot(manifest, &snapshot_bytes);
     if (rc != LOAM_OK) return rc;
     manifest->rotate_at = GROWTH_RATIO * snapshot_bytes;

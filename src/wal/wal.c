@@ -17,7 +17,6 @@
 #include "base/poison.h"
 
 enum {
-    SEGMENT_BYTES_MIN = 256 << 10,
     WAL_SEGMENT_BYTES_MOST = 64 << 20,
     PART_BYTES_MIN = 4096, /* a rest smaller than this is left unused */
     SPARES_MAX = 64, /* a commit is at most 2 GiB, a large segment 64 MiB: 33 and the small ones */
@@ -55,7 +54,7 @@ loam_status wal_new(const struct wal_config *config, struct wal **out)
     if (wal == NULL) return LOAM_NOMEM;
     wal->config = *config;
     wal->next_number = 1;
-    wal->next_bytes = SEGMENT_BYTES_MIN;
+    wal->next_bytes = store_log_bytes_least(config->store);
     mutex_init(&wal->prepare);
     mutex_init(&wal->lock);
     wal->active.end = config->start;
@@ -104,7 +103,8 @@ static uint64_t bytes_for_next(struct wal *wal, uint64_t missing)
         const uint64_t share = free_bytes / FREE_SHARE & ~UINT64_C(4095);
         if (bytes > share) bytes = share;
     }
-    return bytes < SEGMENT_BYTES_MIN ? SEGMENT_BYTES_MIN : bytes;
+    const uint64_t least = store_log_bytes_least(wal->config.store);
+    return bytes < least ? least : bytes;
 }
 
 static void push_spare(struct wal *wal, struct wal_file *file) REQUIRES(&wal->prepare)

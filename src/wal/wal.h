@@ -2,7 +2,7 @@
  * wal.h - the write-ahead log: one endless sequence of records over many segments.
  *
  * Role: appends commits, makes them durable in groups, prepares segments ahead and takes dead ones back.
- *   Segments double from 256 KiB to segment_bytes_max; the first is created by the first append.
+ *   Segments double from the store's least size of a log (256 KiB) to segment_bytes_max; the first is created by the first append.
  * Invariants: (1) what is appended is in position order without holes. (2) A durable answer for a position
  *   covers all older segments as well. (3) Before a switch to a new segment, nothing stays staged in
  *   the old one (see os/log.h, invariant 2). (4) After any failed append or sync the wal fails for good: every

@@ -72,6 +72,7 @@ static void choose_options(struct history *h)
     h->world = (struct db_world){.sys = simdisk_table(h->disk),
                                  .mapped_log = rand_below(&h->rand, 2) == 0,
                                  .page_bytes = 256,
+                                 .log_bytes_least = UINT64_C(16384) << rand_below(&h->rand, 2),
                                  .seed = rand_next(&h->rand)};
 }
 

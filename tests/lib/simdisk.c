@@ -11,9 +11,6 @@
 #include "base/check.h"
 #include "simdisk_inside.h"
 
-/* The disk reads the page cache while programs store into it; ThreadSanitizer is not to know. */
-#define LIKE_A_DEVICE __attribute__((no_sanitize("thread"), noinline))
-
 /* ---- helpers ---- */
 
 void *sim_must(void *block)
@@ -22,7 +19,10 @@ void *sim_must(void *block)
     return block;
 }
 
-LIKE_A_DEVICE void sim_copy(uint8_t *dst, const uint8_t *src, size_t len)
+/* The disk reads the page cache while programs store into it; ThreadSanitizer is not to know. */
+#ifdef __SANITIZE_THREAD__
+__attribute__((no_sanitize("thread"), noinline)) void sim_copy(uint8_t *dst, const uint8_t *src,
+                                                               size_t len)
 {
     volatile uint8_t *to = dst;
     const volatile uint8_t *from = src;
@@ -37,7 +37,8 @@ LIKE_A_DEVICE void sim_copy(uint8_t *dst, const uint8_t *src, size_t len)
         to[i] = from[i];
 }
 
-LIKE_A_DEVICE static bool differ(const uint8_t *a, const uint8_t *b, size_t len)
+__attribute__((no_sanitize("thread"), noinline)) static bool differ(const uint8_t *a,
+                                                                    const uint8_t *b, size_t len)
 {
     const volatile uint64_t *x = (const volatile uint64_t *)(const volatile void *)a;
     const volatile uint64_t *y = (const volatile uint64_t *)(const volatile void *)b;
@@ -45,6 +46,17 @@ LIKE_A_DEVICE static bool differ(const uint8_t *a, const uint8_t *b, size_t len)
         if (x[i] != y[i]) return true;
     return false;
 }
+#else
+void sim_copy(uint8_t *dst, const uint8_t *src, size_t len)
+{
+    memcpy(dst, src, len);
+}
+
+static bool differ(const uint8_t *a, const uint8_t *b, size_t len)
+{
+    return memcmp(a, b, len) != 0;
+}
+#endif
 
 uint64_t sim_round_up(uint64_t bytes, uint64_t unit)
 {

@@ -40,9 +40,14 @@ static void zalloc_zeroes_copy_copies(void **state)
     uint8_t *zeros = mem_zalloc(1000);
     for (size_t i = 0; i < 1000; i++)
         assert_int_equal(zeros[i], 0);
+    uint8_t *lines = mem_zalloc_lines(100);
+    assert_int_equal((uintptr_t)lines % 64, 0);
+    for (size_t i = 0; i < 100; i++)
+        assert_int_equal(lines[i], 0);
     char *copy = mem_copy("text", 5);
     assert_string_equal(copy, "text");
     mem_free(zeros);
+    mem_free(lines);
     mem_free(copy);
 }
 
@@ -51,6 +56,7 @@ static void arrays_are_checked_for_overflow(void **state)
     (void)state;
     assert_null(mem_alloc_array(SIZE_MAX / 2, 3));
     assert_null(mem_alloc_array(SIZE_MAX, SIZE_MAX));
+    assert_null(mem_zalloc_lines(SIZE_MAX));
     assert_string_not_equal(loam_errmsg(), "");
 }
 
