@@ -3,9 +3,10 @@
  *
  * A history is a seed: puts, deletes, batches over collections, creations, drops, renames, flushes, compactions, background jobs, clean
  * reopenings, under options that the seed chooses. It is run once for each call it makes, with the machine off from that call on; what was not
- * synced is lost, kept, cut short or kept in part. The store must open, hold a prefix of the commits that reaches at least to the
- * last one that was promised, verify clean, and take a write that is still there after the next opening.
- * SEED=n replays one seed, CUT=n one cut of it; HISTORIES=n sets how many there are.
+ * synced is lost, kept, cut short or kept in part, or the process alone has died. The store must open, hold a prefix of the commits that
+ * reaches at least to the last one that was promised, verify clean, and take a write that is still there after the next opening. Then the
+ * same for a recovery that is itself cut: at one call of each, and of some at every call.
+ * SEED=n replays one seed, CUT=n one cut of it, AGAIN=n one cut of its recovery; HISTORIES=n sets how many there are.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,12 +19,56 @@
 #include <cmocka.h>
 
 #include "lib/history.h"
+#include "lib/seeds.h"
 
-static uint64_t states, recoveries_cut;
+enum { HISTORIES = 200, EVERY_CALL_OF_ONE_IN = 64, TWINS = 20 };
+
+static uint64_t histories, crash_states, recovery_crashes;
 
 static int random_loss(struct rand *rand)
 {
-    return (int)rand_below(rand, SIMDISK_LOSSES);
+    return (int)rand_below(rand, SIMDISK_LOSSES + 1) - 1;
+}
+
+static void must_open(struct history *h)
+{
+    if (history_open(h) == LOAM_OK) return;
+    fail_msg("SEED=%llu CUT=%llu AGAIN=%llu (%s): opening: %s", (unsigned long long)h->seed,
+             (unsigned long long)h->cut, (unsigned long long)h->again, h->doing, loam_errmsg());
+}
+
+/* Recovers a twin of the dead disk, from the nth call on without power, and once more with it; nth 0 lets the first one be.
+   Answers how many calls the last recovery made. */
+static uint64_t recover(struct history *h, const struct simdisk *dead, uint64_t nth, int loss)
+{
+    const bool power_was_lost = h->power_lost;
+    history_move(h, simdisk_twin(dead));
+    h->again = nth;
+    if (nth > 0) {
+        simdisk_cut_at(h->disk, nth);
+        if (history_open(h) < 0) h->db = NULL;
+        recovery_crashes += simdisk_is_off(h->disk);
+        history_die(h, loss);
+    }
+    const uint64_t before = simdisk_call_count(h->disk);
+    must_open(h);
+    const uint64_t calls = simdisk_call_count(h->disk) - before;
+    history_check(h);
+    h->power_lost = power_was_lost;
+    simdisk_free(h->disk);
+    crash_states++;
+    return calls;
+}
+
+static void recover_in_every_way(struct history *h, const struct simdisk *dead, struct rand *rand)
+{
+    const uint64_t only = environment_number("AGAIN", 0);
+    const uint64_t calls = recover(h, dead, 0, 0);
+    uint64_t nth = 1 + rand_below(rand, calls), last = nth;
+    if (rand_below(rand, EVERY_CALL_OF_ONE_IN) == 0) nth = 1, last = calls;
+    if (only > 0) nth = 1, last = only; /* the losses before it are drawn as they were */
+    for (; nth <= last; nth++)
+        (void)recover(h, dead, nth, random_loss(rand));
 }
 
 /* False when the history ended before the cut. */
@@ -38,43 +83,55 @@ static bool cut_once(uint64_t seed, uint64_t cut)
         fail_msg("SEED=%llu CUT=%llu: %s failed with the machine on: %s", (unsigned long long)seed,
                  (unsigned long long)cut, h->doing, loam_errmsg());
     history_die(h, random_loss(&rand));
-    if (rand_below(&rand, 2) == 0) { /* and again while it recovers */
-        simdisk_cut_at(h->disk, 1 + rand_below(&rand, 60));
-        if (history_open(h) < 0) h->db = NULL;
-        history_die(h, random_loss(&rand));
-        recoveries_cut++;
-    }
-    simdisk_cut_at(h->disk, 0);
-    if (history_open(h) != LOAM_OK)
-        fail_msg("SEED=%llu CUT=%llu (%s): opening: %s", (unsigned long long)seed,
-                 (unsigned long long)cut, h->doing, loam_errmsg());
-    history_check(h);
+    struct simdisk *dead = h->disk;
+    recover_in_every_way(h, dead, &rand);
+    history_move(h, dead);
     history_free(h);
-    states++;
     return was_cut;
 }
 
 static void a_power_cut_at_any_call_leaves_a_promised_prefix(void **state)
 {
     (void)state;
-    const uint64_t only_seed = history_number("SEED", 0), only_cut = history_number("CUT", 0);
-    const uint64_t histories = history_number("HISTORIES", 24 / history_number("SLOWDOWN", 1));
-    for (uint64_t i = 0; i < histories; i++) {
-        const uint64_t seed = only_seed > 0 ? only_seed : 1 + i;
+    const uint64_t only_cut = environment_number("CUT", 0);
+    struct seeds seeds = seeds_begin("HISTORIES", HISTORIES);
+    for (uint64_t seed; seeds_next(&seeds, &seed); histories++) {
         if (only_cut > 0)
             (void)cut_once(seed, only_cut);
         else
             for (uint64_t cut = 1; cut_once(seed, cut); cut++) {
             }
-        if (only_seed > 0) break;
     }
-    print_message("# %llu crash states, %llu of them after a crash during recovery\n",
-                  (unsigned long long)states, (unsigned long long)recoveries_cut);
+    figures_print((const struct figure[]){{"histories", histories},
+                                          {"crash_states", crash_states},
+                                          {"recovery_crashes", recovery_crashes}},
+                  3);
+}
+
+static uint64_t digest_of(uint64_t seed)
+{
+    struct history *h = history_new(seed, 0);
+    assert_int_equal(history_run(h), LOAM_OK);
+    const uint64_t digest = simdisk_digest(h->disk);
+    history_free(h);
+    return digest;
+}
+
+/* What replaying a seed rests on. */
+static void a_seed_makes_the_same_calls_and_bytes_twice(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= TWINS; seed++) {
+        assert_int_equal(digest_of(seed), digest_of(seed));
+        assert_int_not_equal(digest_of(seed), digest_of(seed + 1));
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_power_cut_at_any_call_leaves_a_promised_prefix)};
+        cmocka_unit_test(a_seed_makes_the_same_calls_and_bytes_twice),
+        cmocka_unit_test(a_power_cut_at_any_call_leaves_a_promised_prefix),
+    };
     return cmocka_run_group_tests_name("crash", tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "lib/history.h"
+#include "lib/seeds.h"
 
 static const int ERRORS[] = {EIO, ENOSPC, EMFILE, EDQUOT, EINTR, SIMDISK_SHORT};
 
@@ -50,8 +51,10 @@ static bool fail_once(uint64_t seed, uint64_t nth, int error, bool forever)
 static void a_failing_call_is_reported_and_loses_nothing(void **state)
 {
     (void)state;
-    const uint64_t only_seed = history_number("SEED", 0), only_call = history_number("CUT", 0);
-    const uint64_t histories = history_number("HISTORIES", 8 / history_number("SLOWDOWN", 1) + 1);
+    const uint64_t only_seed = environment_number("SEED", 0),
+                   only_call = environment_number("CUT", 0);
+    const uint64_t histories =
+        environment_number("HISTORIES", 8 / environment_number("SLOWDOWN", 1) + 1);
     for (uint64_t i = 0; i < histories; i++) {
         const uint64_t seed = only_seed > 0 ? only_seed : 501 + i;
         bool reached = true;

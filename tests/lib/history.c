@@ -91,7 +91,10 @@ static loam_status committed(struct history *h, size_t from, loam_status rc, boo
         h->step_count = from;
     else
         h->steps[h->step_count - 1].last = true;
-    if (rc == LOAM_OK && durable) h->promised = h->step_count;
+    /* Stores through a mapping need no call, and so succeed on a machine that is off. */
+    if (rc != LOAM_OK || simdisk_is_off(h->disk)) return rc;
+    h->acknowledged = h->step_count;
+    if (durable) h->promised = h->step_count;
     return rc;
 }
 
@@ -252,21 +255,30 @@ void history_die(struct history *h, int loss)
     }
     h->db = NULL;
     if (loss >= 0) simdisk_power_loss(h->disk, (enum simdisk_loss)loss);
+    h->power_lost = h->power_lost || loss >= 0;
+}
+
+void history_move(struct history *h, struct simdisk *disk)
+{
+    h->disk = disk;
+    h->world.sys = simdisk_table(disk);
 }
 
 static void must(const struct history *h, const char *what, loam_status rc)
 {
     if (rc != LOAM_OK)
-        fail_msg("SEED=%llu CUT=%llu (%s): %s: %s %s", (unsigned long long)h->seed,
-                 (unsigned long long)h->cut, h->doing, what, loam_status_name(rc), loam_errmsg());
+        fail_msg("SEED=%llu CUT=%llu AGAIN=%llu (%s): %s: %s %s", (unsigned long long)h->seed,
+                 (unsigned long long)h->cut, (unsigned long long)h->again, h->doing, what,
+                 loam_status_name(rc), loam_errmsg());
 }
 
 /* The store equals the model after some commit, at or behind the promised one. */
 static void check_prefix(struct history *h)
 {
     struct model *model = model_new();
+    const size_t promised = h->power_lost ? h->promised : h->acknowledged;
     size_t at = 0;
-    while (at < h->promised)
+    while (at < promised)
         apply(model, &h->steps[at++]);
     const char *differs = model_differs(model, h->db, NULL);
     while (differs != NULL && at < h->step_count) {
@@ -276,9 +288,9 @@ static void check_prefix(struct history *h)
         differs = model_differs(model, h->db, NULL);
     }
     if (differs != NULL)
-        fail_msg("SEED=%llu CUT=%llu (%s): %zu steps promised of %zu, none fits: %s",
-                 (unsigned long long)h->seed, (unsigned long long)h->cut, h->doing, h->promised,
-                 h->step_count, differs);
+        fail_msg("SEED=%llu CUT=%llu AGAIN=%llu (%s): %zu steps promised of %zu, none fits: %s",
+                 (unsigned long long)h->seed, (unsigned long long)h->cut,
+                 (unsigned long long)h->again, h->doing, promised, h->step_count, differs);
     model_free(model);
 }
 
@@ -315,10 +327,4 @@ void history_free(struct history *h)
 {
     simdisk_free(h->disk);
     free(h);
-}
-
-uint64_t history_number(const char *variable, uint64_t otherwise)
-{
-    const char *text = getenv(variable);
-    return text == NULL ? otherwise : strtoull(text, NULL, 10);
 }

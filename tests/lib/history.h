@@ -25,13 +25,16 @@ struct step {
 
 struct history {
     uint64_t seed, cut; /* cut: which call is hurt; for messages, and for the disk's own chance */
+    uint64_t again;     /* which call of the recovery is hurt; for messages */
     struct rand rand;
     struct simdisk *disk;
     loam_db *db;
     loam_options options;
     struct db_world world;
     struct step steps[HISTORY_STEPS_MAX]; /* of all commits that may be there, in order */
-    size_t step_count, promised;          /* steps that must survive */
+    size_t step_count, acknowledged,
+        promised;    /* steps that must survive a death, a loss of power */
+    bool power_lost; /* since the run; else it is the acknowledged that must be there */
     bool has[HISTORY_COLLS];
     const char *doing;
     bool goes_on; /* after a failure: the history plays to its end */
@@ -46,11 +49,11 @@ loam_status history_run(struct history *h);
 
 /* The process is gone; loss < 0 leaves the machine on. */
 void history_die(struct history *h, int loss);
+/* Goes on on another disk. */
+void history_move(struct history *h, struct simdisk *disk);
 loam_status history_open(struct history *h);
 /* The open store holds the model after some commit at or behind the promised one, verifies clean, and takes a
    write that is there after a loss of power. Closes it. */
 void history_check(struct history *h);
-
-uint64_t history_number(const char *variable, uint64_t otherwise); /* of the environment */
 
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "simdisk_inside.h"
 
 /* ---- helpers ---- */
@@ -72,6 +73,7 @@ struct simfile *simfile_new(struct simdisk *disk)
     while (disk->files[slot] != NULL)
         check(++slot < sizeof disk->files / sizeof disk->files[0]);
     disk->files[slot] = file;
+    if (slot >= disk->file_slots) disk->file_slots = slot + 1;
     return file;
 }
 
@@ -160,7 +162,7 @@ uint64_t simdisk_room(const struct simdisk *disk)
 {
     uint64_t used = 0;
     if (disk->capacity == 0) return UINT64_C(1) << 40;
-    for (size_t i = 0; i < sizeof disk->files / sizeof disk->files[0]; i++)
+    for (size_t i = 0; i < disk->file_slots; i++)
         if (disk->files[i] != NULL && disk->files[i]->uses > 0)
             used += sim_round_up(disk->files[i]->size, SIM_PAGE);
     return used < disk->capacity ? disk->capacity - used : 0;
@@ -339,6 +341,105 @@ static void lose_names(struct simdisk *disk, struct simdir *dir, enum simdisk_lo
     forget_operations(disk, dir);
 }
 
+/* ---- twins ---- */
+
+static uint8_t *twin_bytes(const uint8_t *bytes, uint64_t cap)
+{
+    uint8_t *twin = sim_must(aligned_alloc(SIM_PAGE, cap));
+    memcpy(twin, bytes, cap);
+    return twin;
+}
+
+static struct simfile *twin_file(const struct simfile *file)
+{
+    struct simfile *twin = sim_must(malloc(sizeof *twin));
+    *twin = *file;
+    if (file->cap == 0) return twin;
+    twin->cache = twin_bytes(file->cache, file->cap);
+    twin->medium = twin_bytes(file->medium, file->cap);
+    if (file->lost == NULL) return twin;
+    twin->lost = twin_bytes(file->lost, file->cap);
+    twin->page_lost = sim_must(malloc(file->cap / SIM_PAGE * sizeof(bool)));
+    memcpy(twin->page_lost, file->page_lost, file->cap / SIM_PAGE * sizeof(bool));
+    return twin;
+}
+
+static struct simfile *twin_of(const struct simdisk *disk, const struct simdisk *twin,
+                               const struct simfile *file)
+{
+    size_t slot = 0;
+    while (disk->files[slot] != file)
+        slot++;
+    return twin->files[slot];
+}
+
+static struct simnames twin_names(const struct simdisk *disk, const struct simdisk *twin,
+                                  const struct simnames *names)
+{
+    struct simnames out = {sim_must(malloc((names->count + 1) * sizeof *out.at)), names->count};
+    for (size_t i = 0; i < names->count; i++) {
+        out.at[i] = names->at[i];
+        out.at[i].file = twin_of(disk, twin, names->at[i].file);
+    }
+    return out;
+}
+
+static struct simdir *twin_dir(const struct simdisk *disk, const struct simdisk *twin,
+                               const struct simdir *dir)
+{
+    struct simdir *out = sim_must(malloc(sizeof *out));
+    *out = *dir;
+    out->now = twin_names(disk, twin, &dir->now);
+    out->durable = twin_names(disk, twin, &dir->durable);
+    out->operations = sim_must(malloc((dir->operation_count + 1) * sizeof *out->operations));
+    for (size_t i = 0; i < dir->operation_count; i++) {
+        out->operations[i] = dir->operations[i];
+        out->operations[i].file = twin_of(disk, twin, dir->operations[i].file);
+    }
+    return out;
+}
+
+struct simdisk *simdisk_twin(const struct simdisk *disk)
+{
+    struct simdisk *twin = simdisk_new(disk->rand.state);
+    for (size_t i = 0; i < sizeof disk->mappings / sizeof disk->mappings[0]; i++)
+        check(disk->mappings[i].file == NULL);
+    for (size_t i = 0; i < disk->descriptor_count; i++)
+        check(disk->descriptors[i].file == NULL && disk->descriptors[i].dir == NULL);
+    twin->file_slots = disk->file_slots;
+    for (size_t i = 0; i < disk->file_slots; i++)
+        if (disk->files[i] != NULL) twin->files[i] = twin_file(disk->files[i]);
+    twin->dir_count = disk->dir_count;
+    for (size_t i = 0; i < disk->dir_count; i++)
+        twin->dirs[i] = twin_dir(disk, twin, disk->dirs[i]);
+    twin->capacity = disk->capacity;
+    twin->mono_ns = disk->mono_ns;
+    twin->wall_ms = disk->wall_ms;
+    twin->memory_bytes = disk->memory_bytes;
+    twin->process_id = disk->process_id;
+    twin->fs = disk->fs;
+    return twin;
+}
+
+static uint64_t digest_names(const struct simnames *names, uint64_t digest)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        const struct simfile *file = names->at[i].file;
+        digest = hash_seeded(names->at[i].name, strlen(names->at[i].name), digest);
+        if (file->size > 0) digest = hash_seeded(file->cache, file->size, digest);
+        if (file->medium_size > 0) digest = hash_seeded(file->medium, file->medium_size, digest);
+    }
+    return digest;
+}
+
+uint64_t simdisk_digest(const struct simdisk *disk)
+{
+    uint64_t digest = disk->calls;
+    for (size_t i = 0; i < disk->dir_count; i++)
+        digest = digest_names(&disk->dirs[i]->durable, digest_names(&disk->dirs[i]->now, digest));
+    return digest;
+}
+
 /* ---- control ---- */
 
 struct simdisk *simdisk_new(uint64_t seed)
@@ -406,7 +507,7 @@ void simdisk_kill(struct simdisk *disk)
 void simdisk_power_loss(struct simdisk *disk, enum simdisk_loss loss)
 {
     simdisk_kill(disk);
-    for (size_t i = 0; i < sizeof disk->files / sizeof disk->files[0]; i++)
+    for (size_t i = 0; i < disk->file_slots; i++)
         if (disk->files[i] != NULL) lose_bytes(disk, disk->files[i], loss);
     for (size_t i = 0; i < disk->dir_count; i++)
         lose_names(disk, disk->dirs[i], loss);
@@ -414,7 +515,7 @@ void simdisk_power_loss(struct simdisk *disk, enum simdisk_loss loss)
 
 void simdisk_settle(struct simdisk *disk)
 {
-    for (size_t i = 0; i < sizeof disk->files / sizeof disk->files[0]; i++) {
+    for (size_t i = 0; i < disk->file_slots; i++) {
         struct simfile *file = disk->files[i];
         if (file == NULL) continue;
         simfile_write_out(file, 0, file->cap);

@@ -68,7 +68,8 @@ struct simdisk {
     struct rand rand;
     struct simdir *dirs[64];
     size_t dir_count;
-    struct simfile *files[4096]; /* for counting space; NULL where free */
+    struct simfile *files[4096]; /* NULL where free */
+    size_t file_slots;           /* all behind are free */
     struct simdescriptor *descriptors;
     size_t descriptor_count;
     struct simmapping mappings[256];
