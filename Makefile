@@ -8,7 +8,8 @@
 #   make asan tsan  the tests under sanitizers        make fuzz       SECONDS= for each target
 #   make bench      loam beside LevelDB: N= ROUNDS= ENGINES=
 #   make amalgam    build/loam.c + loam.h, the library as one file
-#   make coverage   lines that the tests reach        make clean
+#   make coverage   lines that the tests reach        make mutants    M= break rules, and see who notices
+#   make clean
 #
 # Override CC, CFLAGS, LDFLAGS; BUILD keeps variants apart; V=1 shows the commands.
 
@@ -59,7 +60,7 @@ remember  = @mkdir -p $(@D); echo '$(1)' | cmp -s - $@ || echo '$(1)' > $@
 .SECONDARY:
 .DELETE_ON_ERROR:
 .PHONY: all run check check-built test tests fuzzers lint lint-quick format asan tsan clang fuzz \
-  coverage amalgam bench bench-built install clean FORCE
+  coverage mutants amalgam bench bench-built install clean FORCE
 all: $(LIBRARY) $(PROGRAM)
 
 # ---- objects and what is linked from them ------------------------------------------------------
@@ -138,6 +139,8 @@ coverage:
 	@rm -rf build/coverage
 	+@$(MAKE) test BUILD=build/coverage CFLAGS="-O0 -g" SAN=--coverage SLOWDOWN=4
 	@scripts/coverage build/coverage
+mutants: all tests
+	+@BUILD=$(BUILD) JOBS=$(JOBS) scripts/mutants $(M)
 
 # ---- the state of the house ------------------------------------------------------------------
 
