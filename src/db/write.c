@@ -87,7 +87,7 @@ static bool memory_is_full(loam_db *db)
 
 static bool log_is_full(const loam_db *db)
 {
-    return wal_live_bytes(db->wal) > db_log_bound(db);
+    return wal_needed_bytes(db->wal) > db_log_bound(db);
 }
 
 /* Makes the collection's active memtable one with room. *wait is set to the reason for which the caller must let the lane go

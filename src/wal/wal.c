@@ -42,7 +42,7 @@ struct wal {
     uint32_t next_number;
     uint64_t next_bytes;
     struct segment active; /* lane; log NULL before the first append */
-    _Atomic uint64_t end, data_end, synced, live_start, written_bytes;
+    _Atomic uint64_t end, data_end, synced, live_start, floor, written_bytes;
     _Atomic bool wants_tending;
     _Atomic int failed_code; /* loam_status; set once */
     char failed_text[STATUS_TEXT_MAX];
@@ -63,6 +63,7 @@ loam_status wal_new(const struct wal_config *config, struct wal **out)
     atomic_init(&wal->data_end, config->start);
     atomic_init(&wal->synced, config->start);
     atomic_init(&wal->live_start, config->start);
+    atomic_init(&wal->floor, config->start);
     *out = wal;
     return LOAM_OK;
 }
@@ -442,6 +443,7 @@ loam_status wal_release(struct wal *wal, uint64_t floor)
 {
     loam_status rc = LOAM_OK;
     mutex_lock(&wal->prepare);
+    if (floor > atomic_load(&wal->floor)) atomic_store(&wal->floor, floor);
     for (struct wal_file *file; rc == LOAM_OK && (file = take_dead(wal, floor)) != NULL;) {
         rc = recycle_or_delete(wal, file->log);
         mem_free(file);
@@ -466,6 +468,12 @@ uint64_t wal_live_bytes(const struct wal *wal)
 {
     const uint64_t start = atomic_load(&wal->live_start);
     return wal_end(wal) - start;
+}
+
+uint64_t wal_needed_bytes(const struct wal *wal)
+{
+    const uint64_t floor = atomic_load(&wal->floor);
+    return wal_end(wal) - floor;
 }
 
 uint64_t wal_written_bytes(const struct wal *wal)

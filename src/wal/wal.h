@@ -55,8 +55,8 @@ LOAM_MUST loam_status wal_sync(struct wal *wal);
 LOAM_MUST loam_status wal_tend(struct wal *wal);
 bool wal_wants_tending(const struct wal *wal);
 
-/* Background. Segments that end at or below floor are recycled or deleted. The caller has made the
-   floor durable in the manifest. */
+/* Background. Nothing below floor is needed any more; segments that end at or below it are recycled or
+   deleted. The caller has made the floor, in whole segments, durable in the manifest. */
 LOAM_MUST loam_status wal_release(struct wal *wal, uint64_t floor);
 
 /* Are there commits that no sync has covered? (Attest records do not count, so that an idle log stays idle.) */
@@ -66,6 +66,8 @@ uint64_t wal_end(const struct wal *wal);
 uint64_t wal_synced(const struct wal *wal); /* durable below */
 uint64_t
 wal_live_bytes(const struct wal *wal); /* from the oldest kept segment's start to the end */
+/* From the floor to the end: what keeps the log long, whatever the segments' sizes. */
+uint64_t wal_needed_bytes(const struct wal *wal);
 uint64_t wal_written_bytes(const struct wal *wal); /* since open */
 
 /* The segment that holds position, for the manifest's floor: its id and its start. False when no segment

@@ -170,6 +170,7 @@ static void choose_options(struct history *h)
                                  .threaded = false,
                                  .mapped_log = rand_below(&h->rand, 2) == 0,
                                  .page_bytes = rand_below(&h->rand, 2) == 0 ? 256 : 4096,
+                                 .log_bytes_least = UINT64_C(16384) << 2 * rand_below(&h->rand, 3),
                                  .seed = rand_next(&h->rand)};
 }
 

@@ -1,0 +1,70 @@
+/*
+ * test_log_bound.c - a log that no flush could shorten stopped the process: a writer waited for room until a check of ours gave up.
+ *
+ * The log's length was measured in whole segments. One large value makes a large segment, and a small memtable_bytes a small bound,
+ * so that the active segment alone was longer than the log might be.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/fixture.h"
+
+static void small_values_follow_a_large_one_under_a_small_memtable(void **state)
+{
+    struct fixture *f = *state;
+    loam_options options = fixture_options();
+    const size_t large = 6 << 20;
+    uint8_t *bytes = fixture_bytes(large, 1);
+    loam_buf value = {0};
+    options.memtable_bytes = 16 << 10;
+    fixture_open(f, &options);
+    for (int i = 0; i < 3; i++) {
+        expect_ok(loam_put(f->db, NULL, loam_str("large"), loam_bytes(bytes, large)));
+        put_text(f->db, NULL, "small", "v");
+    }
+    fixture_reopen(f);
+    expect_ok(loam_get(f->db, NULL, loam_str("large"), &value));
+    assert_int_equal(value.len, large);
+    assert_memory_equal(value.data, bytes, large);
+    expect_text(f->db, NULL, "small", "v");
+    loam_buf_free(&value);
+    free(bytes);
+}
+
+/* What pinned the log is gone, so there is nothing to flush. */
+static void writes_go_on_when_all_that_filled_the_log_is_dropped(void **state)
+{
+    enum { COLLS = 120, VALUE_BYTES = 10000 };
+    struct fixture *f = *state;
+    loam_options options = fixture_options();
+    char name[16];
+    uint8_t *bytes = fixture_bytes(VALUE_BYTES, 1);
+    options.memtable_bytes = 16 << 10;
+    fixture_open(f, &options);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < COLLS; i++) {
+            loam_coll *coll;
+            snprintf(name, sizeof name, "c%d", i);
+            expect_ok(loam_create(f->db, name, NULL, &coll));
+            expect_ok(loam_put(f->db, coll, loam_str("k"), loam_bytes(bytes, VALUE_BYTES)));
+        }
+        for (int i = 0; i < COLLS; i++) {
+            snprintf(name, sizeof name, "c%d", i);
+            expect_ok(loam_drop(f->db, name));
+        }
+        put_text(f->db, NULL, "after", "v");
+    }
+    fixture_reopen(f);
+    expect_text(f->db, NULL, "after", "v");
+    free(bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test_closed(small_values_follow_a_large_one_under_a_small_memtable),
+        test_closed(writes_go_on_when_all_that_filled_the_log_is_dropped),
+    };
+    return cmocka_run_group_tests_name("regress/log_bound", tests, NULL, NULL);
+}
