@@ -2,7 +2,7 @@
  * test_model.c - random histories against a sorted array, on a simulated disk, with tiny memtables and pages.
  *
  * A history is a seed: options, operations, the order of background work, deaths and losses of power all follow from it. SEED=n
- * replays one; OPS=n sets the operations in all. After a death every commit must be there; after a loss of power, a prefix of the
+ * replays one; OPS=n sets the operations in all, the entries of batches counted one by one. After a death every commit must be there; after a loss of power, a prefix of the
  * commits that reaches at least to the last one that was promised.
  */
 #include <setjmp.h>
@@ -18,9 +18,12 @@
 #include "base/rand.h"
 #include "db/db.h"
 #include "lib/model.h"
+#include "lib/seeds.h"
 #include "lib/simdisk.h"
 
-enum { COLLS = 6, SNAPSHOTS = 3, HISTORY_OPS = 3000, PENDING_MAX = 4000 };
+enum { COLLS = 6, SNAPSHOTS = 3, HISTORY_OPS = 3000, PENDING_MAX = 4000, OPTION_SETS_MAX = 2000 };
+
+#define OPS UINT64_C(5000000)
 
 static const char *const NAMES[COLLS] = {"default", "a", "b", "users", "zz", "\xc3\xa9t\xc3\xa9"};
 
@@ -92,9 +95,9 @@ static loam_slice random_key(struct history *h)
 
 static loam_slice random_value(struct history *h)
 {
-    const uint64_t kind = rand_below(&h->rand, 200);
+    const uint64_t kind = rand_below(&h->rand, 2000);
     const size_t len = kind == 0   ? (size_t)rand_below(&h->rand, 200000)
-                       : kind < 10 ? (size_t)rand_below(&h->rand, 9000)
+                       : kind < 30 ? (size_t)rand_below(&h->rand, 9000)
                                    : (size_t)rand_below(&h->rand, 120);
     return loam_bytes(random_bytes(h, len), len);
 }
@@ -170,13 +173,39 @@ static void choose_options(struct history *h)
                                  .threaded = false,
                                  .mapped_log = rand_below(&h->rand, 2) == 0,
                                  .page_bytes = rand_below(&h->rand, 2) == 0 ? 256 : 4096,
-                                 .log_bytes_least = UINT64_C(16384) << 2 * rand_below(&h->rand, 3),
+                                 .log_bytes_least = UINT64_C(16384) << rand_below(&h->rand, 3),
                                  .seed = rand_next(&h->rand)};
+}
+
+/* Which combinations of the choices above have been opened. */
+static struct option_set {
+    uint64_t memtable_bytes, log_bytes_least;
+    uint32_t runs_per_level, filter_bits_per_key, page_bytes;
+    loam_durability durability;
+    bool mapped_log;
+} option_sets[OPTION_SETS_MAX];
+static size_t option_set_count;
+
+static void note_options(const struct history *h)
+{
+    struct option_set set;
+    memset(&set, 0, sizeof set); /* compared as bytes */
+    set.memtable_bytes = h->options.memtable_bytes;
+    set.log_bytes_least = h->world.log_bytes_least;
+    set.runs_per_level = h->options.runs_per_level;
+    set.filter_bits_per_key = h->options.filter_bits_per_key;
+    set.page_bytes = h->world.page_bytes;
+    set.durability = h->options.durability;
+    set.mapped_log = h->world.mapped_log;
+    for (size_t i = 0; i < option_set_count; i++)
+        if (memcmp(&option_sets[i], &set, sizeof set) == 0) return;
+    if (option_set_count < OPTION_SETS_MAX) option_sets[option_set_count++] = set;
 }
 
 static void open_db(struct history *h)
 {
     choose_options(h);
+    note_options(h);
     expect(h, db_open_in(&h->world, "db", &h->options, &h->db) == LOAM_OK);
 }
 
@@ -312,6 +341,7 @@ static void write_batch(struct history *h)
     }
     expect(h, loam_write(h->db, batch, how) == LOAM_OK);
     loam_batch_free(batch);
+    h->ops += count - 1; /* each of its entries is one */
     committed(h, steps, count, commits_durably(h, how));
 }
 
@@ -446,7 +476,7 @@ static void operate(struct history *h)
         walk(h);
     } else if (choice < 850) {
         seek_back(h);
-    } else if (choice < 880) {
+    } else if (choice < 860) {
         use_snapshot(h);
     } else if (choice < 895) {
         expect(h, loam_flush(h->db, handle(h, random_coll(h))) == LOAM_OK);
@@ -480,7 +510,7 @@ static struct history *history_new(uint64_t seed)
     h->disk = simdisk_new(seed);
     h->model = model_new();
     h->durable = model_new();
-    h->key_space = 20 + (size_t)rand_below(&h->rand, 3000);
+    h->key_space = 20 + (size_t)(rand_below(&h->rand, 3000) / (1 + rand_below(&h->rand, 12)));
     open_db(h);
     return h;
 }
@@ -497,19 +527,13 @@ static void history_end(struct history *h)
     free(h);
 }
 
-static uint64_t from_environment(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text == NULL ? otherwise : strtoull(text, NULL, 10);
-}
-
 static void random_histories_equal_a_sorted_array(void **state)
 {
     (void)state;
-    const uint64_t only = from_environment("SEED", 0),
-                   ops = from_environment("OPS", 600000 / from_environment("SLOWDOWN", 1));
-    uint64_t done = 0, histories = 0, deaths = 0, losses = 0, reopens = 0;
-    for (uint64_t seed = only > 0 ? only : 1; done < ops; seed++) {
+    const uint64_t budget = environment_number("OPS", OPS / environment_number("SLOWDOWN", 1));
+    uint64_t done = 0, histories = 0, deaths = 0, losses = 0, reopens = 0, seed;
+    struct seeds seeds = seeds_begin("HISTORIES", UINT32_MAX);
+    while (seeds_go_on(&seeds, done, budget) && seeds_next(&seeds, &seed)) {
         struct history *h = history_new(seed);
         for (int i = 0; i < HISTORY_OPS; i++)
             operate(h);
@@ -519,13 +543,14 @@ static void random_histories_equal_a_sorted_array(void **state)
         reopens += h->reopens;
         histories++;
         history_end(h);
-        if (only > 0) break;
     }
-    print_message("# %llu operations in %llu histories; %llu clean reopenings, %llu kills, %llu "
-                  "losses of power\n",
-                  (unsigned long long)done, (unsigned long long)histories,
-                  (unsigned long long)reopens, (unsigned long long)deaths,
-                  (unsigned long long)losses);
+    figures_print((const struct figure[]){{"model_operations", done},
+                                          {"model_histories", histories},
+                                          {"option_sets", option_set_count},
+                                          {"reopenings", reopens},
+                                          {"model_kills", deaths},
+                                          {"power_losses", losses}},
+                  6);
 }
 
 int main(void)
