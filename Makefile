@@ -4,7 +4,7 @@
 #   make check      set up, build, and run all tests (one suite: T=model, a seed: SEED=n)
 #   make            build/loam, build/libloam.a, build/libloam.so
 #   make test       the tests without the set-up      make install    DESTDIR= PREFIX=
-#   make lint       format, layers, cppcheck, tidy    make format     rewrites
+#   make lint       format, layers, analyzers         make format     rewrites
 #   make asan tsan  the tests under sanitizers        make fuzz       SECONDS= for each target
 #   make bench      loam beside LevelDB: N= ROUNDS= ENGINES=
 #   make amalgam    build/loam.c + loam.h, the library as one file
@@ -150,6 +150,8 @@ lint: lint-quick
 	clang-format --dry-run --Werror $(C_FILES)
 	cppcheck -q -j$(JOBS) --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	  --suppress=missingIncludeSystem --std=c11 -D_GNU_SOURCE -Iinclude -Isrc src
+	printf '%s\n' $(LIB_SRC) $(PROG_SRC) | xargs -P$(JOBS) -I{} \
+	  gcc -std=c11 -D_GNU_SOURCE -Iinclude -Isrc -O2 -fanalyzer -Werror -c {} -o /dev/null
 	printf '%s\n' $(LIB_SRC) $(PROG_SRC) | xargs -P$(JOBS) -I{} \
 	  clang-tidy --quiet {} -- -std=c11 -D_GNU_SOURCE -Iinclude -Isrc
 format:

@@ -19,13 +19,13 @@ int cmd_put(struct session *session, const struct args *args)
     return CODE_DONE;
 }
 
-static void print_json_entry(struct session *session, loam_slice key, const loam_slice *value)
+static void print_json_entry(struct session *session, loam_slice key, loam_slice value, bool keys)
 {
     sink_byte(&session->out, '{');
     json_write_field(&session->out, "key", key);
-    if (value != NULL) {
+    if (!keys) {
         sink_byte(&session->out, ',');
-        json_write_field(&session->out, "value", *value);
+        json_write_field(&session->out, "value", value);
     }
     sink_text(&session->out, "}\n");
 }
@@ -45,7 +45,7 @@ int cmd_get(struct session *session, const struct args *args)
         const loam_slice bytes = loam_bytes(value.data, value.len);
         const bool raw = args->mode != NULL ? strcmp(args->mode, "raw") == 0 : session->raw;
         if (session->json || args_have(args, OPTION_JSON)) {
-            print_json_entry(session, key, &bytes);
+            print_json_entry(session, key, bytes, false);
         } else if (raw) {
             sink_write(&session->out, bytes.data, bytes.len);
         } else {
@@ -127,7 +127,7 @@ static void print_scan_line(struct session *session, struct scan_lines *lines,
 {
     const loam_slice key = loam_iter_key(entry), value = loam_iter_value(entry);
     if (lines->json) {
-        print_json_entry(session, key, lines->keys ? NULL : &value);
+        print_json_entry(session, key, value, lines->keys);
         return;
     }
     if (lines->columns > 0) {

@@ -335,7 +335,7 @@ static char to_lower(char letter)
 /* Insertions, deletions, replacements and swaps of neighbours between the two. */
 static size_t edit_distance(loam_slice typed, const char *name)
 {
-    size_t row[NEAR_NAME_BYTES_MAX + 1][NEAR_NAME_BYTES_MAX + 1];
+    size_t row[NEAR_NAME_BYTES_MAX + 1][NEAR_NAME_BYTES_MAX + 1] = {{0}};
     const char *a = typed.data;
     const size_t rows = typed.len, columns = strlen(name);
     if (rows > NEAR_NAME_BYTES_MAX || columns > NEAR_NAME_BYTES_MAX) return SIZE_MAX;

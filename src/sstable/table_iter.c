@@ -132,6 +132,7 @@ static loam_status enter_page(struct table_iter *it, uint64_t page)
             if (rc == LOAM_OK) raw = it->pin.bytes + BLOCK_HEADER_BYTES;
         }
         if (rc != LOAM_OK) return rc;
+        check(raw != NULL);
         it->page = page_view(raw);
         it->ahead = raw; /* until look_ahead() knows better */
         it->entry_count = it->page.entry_count;
