@@ -26,10 +26,10 @@ static void set_text(size_t room, const char *format, va_list args)
 static void keep_both_ends(size_t room, const char *format, va_list args)
 {
     char whole[WHOLE_TEXT_BYTES];
-    vsnprintf(whole, sizeof whole, format, args);
+    (void)vsnprintf(whole, sizeof whole, format, args);
     const size_t len = strlen(whole), rear = room - 1 - FRONT_BYTES - 3;
     whole[FRONT_BYTES] = 0;
-    snprintf(status_text, room, "%s...%s", whole, whole + len - rear);
+    (void)snprintf(status_text, room, "%s...%s", whole, whole + len - rear);
 }
 
 static void set_text(size_t room, const char *format, va_list args)
@@ -68,7 +68,8 @@ loam_status failed_errno(int os_error, const char *format, ...)
     set_text(sizeof status_text - REASON_BYTES, format, args);
     va_end(args);
     const size_t used = strlen(status_text);
-    snprintf(status_text + used, sizeof status_text - used, ": %s", strerror(os_error));
+    /* glibc and musl keep these texts in constants or for each thread. NOLINTNEXTLINE(concurrency-mt-unsafe) */
+    (void)snprintf(status_text + used, sizeof status_text - used, ": %s", strerror(os_error));
     status_errno = os_error;
     /* A process without a free descriptor is like one without memory: it may have one soon. */
     if (os_error == ENOMEM || os_error == EMFILE || os_error == ENFILE) return LOAM_NOMEM;

@@ -78,7 +78,7 @@ void db_log(const loam_db *db, loam_log_level level, const char *format, ...)
     va_list args;
     if (db->options.log == NULL) return;
     va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
+    (void)vsnprintf(line, sizeof line, format, args);
     va_end(args);
     db->options.log(db->options.log_ctx, level, line);
 }

@@ -234,9 +234,9 @@ static void take_inventory(void *ctx, const char *name)
     struct object_id id;
     if (is_own_name(name)) return;
     if (object_name_parse(name, &kind, &id))
-        snprintf(found->object, sizeof found->object, "%s", name);
+        (void)snprintf(found->object, sizeof found->object, "%s", name);
     else
-        snprintf(found->foreign, sizeof found->foreign, "%s", name);
+        (void)snprintf(found->foreign, sizeof found->foreign, "%s", name);
 }
 
 /* A directory without a root: may a store begin in it? */

@@ -153,6 +153,7 @@ static int posix_list(void *ctx, int dir, void (*each)(void *each_ctx, const cha
         return -error;
     }
     struct dirent *entry;
+    /* The stream is this call's own. NOLINTNEXTLINE(concurrency-mt-unsafe) */
     while (errno = 0, (entry = readdir(stream)) != NULL) {
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             each(each_ctx, entry->d_name);

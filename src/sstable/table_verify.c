@@ -45,8 +45,8 @@ static void say_page(struct verify *verify, const char *what)
     char text[VERIFY_LINE_BYTES];
     const struct block_source *source = &verify->loaded->source;
     const uint64_t at = index_page_start(&verify->loaded->index, verify->page);
-    snprintf(text, sizeof text, "%s: byte %" PRIu64 ": page %" PRIu64 ": %s",
-             object_name(source->object), source->base + at, verify->page, what);
+    (void)snprintf(text, sizeof text, "%s: byte %" PRIu64 ": page %" PRIu64 ": %s",
+                   object_name(source->object), source->base + at, verify->page, what);
     say(verify, text);
 }
 
@@ -159,15 +159,16 @@ static void verify_counts(struct verify *verify)
     const char *name = object_name(verify->loaded->source.object);
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         if (counts[i].stated == counts[i].found) continue;
-        snprintf(text, sizeof text,
-                 "%s: byte %" PRIu64 ": %s: the footer says %" PRIu64 ", the pages %" PRIu64, name,
-                 meta->offset, counts[i].what, counts[i].stated, counts[i].found);
+        (void)snprintf(text, sizeof text,
+                       "%s: byte %" PRIu64 ": %s: the footer says %" PRIu64 ", the pages %" PRIu64,
+                       name, meta->offset, counts[i].what, counts[i].stated, counts[i].found);
         say(verify, text);
     }
     const loam_slice last = loam_bytes(verify->last_key.data, verify->last_key.len);
     if (bytes_equal(last, meta->largest)) return;
-    snprintf(text, sizeof text, "%s: byte %" PRIu64 ": the last key is not the table's largest",
-             name, meta->offset);
+    (void)snprintf(text, sizeof text,
+                   "%s: byte %" PRIu64 ": the last key is not the table's largest", name,
+                   meta->offset);
     say(verify, text);
 }
 

@@ -59,8 +59,8 @@ static loam_status apply_record(const struct segment_view *view, const struct re
         return manifest_is_damaged(view, record->position, "this record is no edit");
     const loam_status rc = catalog_apply(catalog, record->body);
     if (rc >= 0) return rc;
-    snprintf(where, sizeof where, "%s: byte %" PRIu64, view->name,
-             record->position + SEGMENT_HEADER_BYTES);
+    (void)snprintf(where, sizeof where, "%s: byte %" PRIu64, view->name,
+                   record->position + SEGMENT_HEADER_BYTES);
     return failed_in(rc, where);
 }
 
@@ -430,7 +430,7 @@ static loam_status disown_edit(struct manifest *manifest, loam_status rc)
 {
     char what[OBJECT_NAME_BYTES + 40];
     const int os_error = loam_errno();
-    snprintf(what, sizeof what, "%s: writing an edit", log_name(manifest->file.log));
+    (void)snprintf(what, sizeof what, "%s: writing an edit", log_name(manifest->file.log));
     const bool is_settled = begin_file(manifest, 0) == LOAM_OK;
     if (!is_settled) manifest->is_broken = true;
     return tell_again(is_settled ? rc : LOAM_IOERR, os_error, what);
