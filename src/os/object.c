@@ -37,13 +37,19 @@ static void set_object_name(char dst[OBJECT_NAME_BYTES], const char *name)
 
 /* ---- reading ---- */
 
+/* Reading takes no room: whatever the system means by it, making room would not help. */
+static loam_status not_full(loam_status rc)
+{
+    return rc == LOAM_FULL ? LOAM_IOERR : rc;
+}
+
 static loam_status open_existing(struct store *store, const char *name, enum sys_open how, int *fd)
 {
     const loam_status rc = store_usable(store);
     if (rc < 0) return rc;
     const int opened = store->sys.calls->open(store->sys.ctx, store->dir, name, how);
     if (opened == -ENOENT) return LOAM_NOTFOUND;
-    if (opened < 0) return failed_errno(-opened, "%s%s: opening it", store->prefix, name);
+    if (opened < 0) return not_full(failed_errno(-opened, "%s%s: opening it", store->prefix, name));
     *fd = opened;
     return LOAM_OK;
 }
@@ -61,7 +67,7 @@ loam_status object_open(struct store *store, const char *name, struct object **o
     set_object_name(object->name, name);
     const int sized = sys.calls->size(sys.ctx, fd, &object->bytes);
     if (sized < 0) {
-        rc = failed_errno(-sized, "%s%s: asking for its size", store->prefix, name);
+        rc = not_full(failed_errno(-sized, "%s%s: asking for its size", store->prefix, name));
         goto out;
     }
     *out = object;
@@ -79,8 +85,8 @@ static loam_status read_whole(struct store *store, const char *name, int fd, uin
     size_t got = dst.len;
     const int result = file_read(store->sys, fd, offset, dst.data, &got);
     if (result < 0)
-        return failed_errno(-result, "%s%s: reading %zu bytes at %" PRIu64, store->prefix, name,
-                            dst.len, offset);
+        return not_full(failed_errno(-result, "%s%s: reading %zu bytes at %" PRIu64, store->prefix,
+                                     name, dst.len, offset));
     if (got < dst.len)
         return failed(LOAM_CORRUPT, "%s%s: ends at byte %" PRIu64, store->prefix, name,
                       offset + got);

@@ -25,6 +25,17 @@ static loam_status open_on(struct simdisk *disk, loam_db **out)
     return db_open_in(&world, "db", &options, out);
 }
 
+/* A directory whose sync failed may have lost the name: that is more than a full disk. Reading needs no room. */
+static bool is_no_want_of_room(const char *message)
+{
+    static const char *const doings[] = {"syncing the directory", "opening it", "reading",
+                                         "asking for its size"};
+    bool is = false;
+    for (size_t i = 0; i < sizeof doings / sizeof doings[0]; i++)
+        is |= strstr(message, doings[i]) != NULL;
+    return is;
+}
+
 static void a_full_disk_at_open_is_full_and_names_the_file(void **state)
 {
     (void)state;
@@ -40,8 +51,7 @@ static void a_full_disk_at_open_is_full_and_names_the_file(void **state)
         simdisk_fail_at(disk, nth, ENOSPC, false);
         const loam_status rc = open_on(disk, &db);
         completed = rc == LOAM_OK && simdisk_call_count(disk) - before < nth;
-        /* A directory whose sync failed may have lost the name: that is more than a full disk. */
-        if (rc == LOAM_IOERR) assert_non_null(strstr(loam_errmsg(), "syncing the directory"));
+        if (rc == LOAM_IOERR) assert_true(is_no_want_of_room(loam_errmsg()));
         if (rc == LOAM_FULL && strstr(loam_errmsg(), "root") != NULL)
             assert_non_null(strstr(loam_errmsg(), "db/root"));
         if (rc != LOAM_OK && rc != LOAM_IOERR) assert_int_equal(rc, LOAM_FULL);
