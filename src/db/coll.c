@@ -12,7 +12,10 @@
 
 #include "base/poison.h"
 
-enum { NAME_BYTES_MAX = 255 };
+enum {
+    NAME_BYTES_MAX = 255,
+    COUNTERS_BYTES_MAX = 48 /* a tag and four numbers */
+};
 
 static const char DEFAULT_NAME[] = "default";
 
@@ -139,69 +142,74 @@ loam_status loam_collections(loam_db *db, void (*each)(void *ctx, const char *na
 
 /* ---- changes -------------------------------------------------------------------------------- */
 
-/* Logs the edit, durably; *seq is its sequence. `victim` is out of reach for later commits from the moment of logging. */
-static loam_status log_change(loam_db *db, const struct edit *edit, struct loam_coll *victim,
-                              uint64_t *seq)
+/* Logs the edit, durably, and adds the counters that only the manifest gets; *stage is what the manifest's part will install.
+   `victim` is out of reach for later commits from the moment of logging. manifest lock. */
+static loam_status log_change(loam_db *db, struct edit *edit, struct loam_coll *victim,
+                              struct catalog_stage **stage)
 {
-    uint64_t wait_position = 0;
-    const struct sys_piece piece = {edit->bytes.data, edit->bytes.len};
+    uint64_t seq = 0, wait_position = 0;
+    const size_t logged_bytes = edit->bytes.len;
+    mutex_lock(&db->lane);
+    loam_status rc = db_counters_to_edit(db, edit, db->next_seq);
+    if (rc == LOAM_OK)
+        rc = catalog_prepare(db->catalog, loam_bytes(edit->bytes.data, edit->bytes.len), stage);
+    if (rc == LOAM_OK) rc = wal_reserve(db->wal, logged_bytes);
+    const struct sys_piece piece = {edit->bytes.data, logged_bytes};
     const struct commit commit = {.pieces = &piece,
                                   .piece_count = 1,
-                                  .body_bytes = edit->bytes.len,
+                                  .body_bytes = logged_bytes,
                                   .record_kind = RECORD_CHANGE,
                                   .entry_count = 1};
-    mutex_lock(&db->lane);
-    loam_status rc = wal_reserve(db->wal, edit->bytes.len);
-    if (rc == LOAM_OK) rc = commit_locked(db, &commit, LOAM_DURABLE_COMMIT, seq, &wait_position);
+    if (rc == LOAM_OK) rc = commit_locked(db, &commit, LOAM_DURABLE_COMMIT, &seq, &wait_position);
     if (rc == LOAM_OK && victim != NULL) coll_forget(victim);
     mutex_unlock(&db->lane);
-    if (rc == LOAM_OK) rc = commit_publish(db, *seq, wait_position);
+    if (rc == LOAM_OK) rc = commit_publish(db, seq, wait_position);
     return rc;
 }
 
-/* The log has the change and the manifest has not: it will be there after the next opening, so this is no refusal, whatever the
-   reason, and nothing may follow it. */
-static loam_status change_is_open(loam_db *db, loam_status rc)
+/* A change in both places. All that can be refused is refused before the log has it: once it has, the change will be there after
+   the next opening, so if then the manifest fails, nothing may follow. manifest lock. */
+static loam_status commit_change(loam_db *db, struct edit *edit, struct loam_coll *victim)
 {
-    (void)db_fence(db, rc);
-    return rc == LOAM_FULL || rc == LOAM_NOMEM ? LOAM_IOERR : rc;
-}
-
-static loam_status commit_change(loam_db *db, struct edit *edit, uint64_t seq)
-{
-    mutex_lock(&db->manifest_lock);
-    loam_status rc = db_counters_to_edit(db, edit, seq);
-    if (rc == LOAM_OK) rc = manifest_commit(db->manifest, edit);
-    mutex_unlock(&db->manifest_lock);
-    if (rc < 0) return change_is_open(db, rc);
-    mutex_lock(&db->lane);
-    db->change_position = UINT64_MAX;
-    mutex_unlock(&db->lane);
-    return LOAM_OK;
+    struct catalog_stage *stage = NULL;
+    loam_status rc = manifest_reserve(db->manifest, edit->bytes.len + COUNTERS_BYTES_MAX);
+    if (rc == LOAM_OK) rc = log_change(db, edit, victim, &stage);
+    if (rc == LOAM_OK) {
+        rc = manifest_append(db->manifest, edit, stage);
+        if (rc == LOAM_FULL || rc == LOAM_NOMEM) rc = LOAM_IOERR;
+        if (rc < 0) return db_fence(db, rc);
+        mutex_lock(&db->lane);
+        db->change_position = UINT64_MAX;
+        mutex_unlock(&db->lane);
+        return LOAM_OK;
+    }
+    catalog_discard(stage);
+    return rc == LOAM_IOERR ? db_fence(db, rc) : rc;
 }
 
 static loam_status create_locked(loam_db *db, const char *name, loam_compression compression,
                                  loam_coll **out)
 {
     struct edit edit = {0};
-    uint64_t seq = 0;
+    struct loam_coll *coll = coll_handle_prepare(db, name);
+    if (coll == NULL) return LOAM_NOMEM;
+    mutex_lock(&db->manifest_lock);
     const uint32_t id = db->next_coll;
     const struct change change = {.tag = CHANGE_COLL_CREATE,
                                   .coll = id,
                                   .name = loam_str(name),
                                   .compression = (uint8_t)compression};
     loam_status rc = edit_add(&edit, &change);
-    if (rc == LOAM_OK) rc = log_change(db, &edit, NULL, &seq);
+    db->next_coll = id + 1; /* the counters in the edit say so */
+    if (rc == LOAM_OK) rc = commit_change(db, &edit, NULL);
     if (rc == LOAM_OK) {
-        db->next_coll = id + 1;
-        rc = commit_change(db, &edit, seq);
+        coll_handle_show(coll, catalog_coll_by_id(db->catalog, id));
+        *out = coll;
+    } else {
+        coll_handle_free(coll);
+        if (atomic_load(&db->fenced) == LOAM_OK) db->next_coll = id;
     }
-    if (rc == LOAM_OK) {
-        mutex_lock(&db->manifest_lock);
-        rc = coll_handle_new(db, catalog_coll_by_id(db->catalog, id), out);
-        mutex_unlock(&db->manifest_lock);
-        if (rc < 0) rc = change_is_open(db, rc); /* it exists on disk and cannot be shown */
-    }
+    mutex_unlock(&db->manifest_lock);
     edit_deinit(&edit);
     return rc;
 }
@@ -262,13 +270,13 @@ static loam_status changeable(loam_db *db, const char *name, const char *verb, l
 static loam_status rename_locked(loam_db *db, loam_coll *coll, const char *to)
 {
     struct edit edit = {0};
-    uint64_t seq = 0;
     char *name = coll_copy_name(to);
     const struct change change = {
         .tag = CHANGE_COLL_RENAME, .coll = coll->id, .name = loam_str(to)};
     loam_status rc = name == NULL ? LOAM_NOMEM : edit_add(&edit, &change);
-    if (rc == LOAM_OK) rc = log_change(db, &edit, NULL, &seq);
-    if (rc == LOAM_OK) rc = commit_change(db, &edit, seq);
+    mutex_lock(&db->manifest_lock);
+    if (rc == LOAM_OK) rc = commit_change(db, &edit, NULL);
+    mutex_unlock(&db->manifest_lock);
     if (rc == LOAM_OK) {
         coll_show_name(coll, name);
         name = NULL;
@@ -310,22 +318,20 @@ static void empty_view(loam_coll *coll, struct view *spare, struct version *empt
 static loam_status drop_locked(loam_db *db, loam_coll *coll)
 {
     struct edit edit = {0};
-    uint64_t seq = 0;
     const struct change change = {.tag = CHANGE_COLL_DROP, .coll = coll->id};
     struct view *spare = view_spare();
     struct version *empty = version_new();
     loam_status rc = spare == NULL || empty == NULL ? LOAM_NOMEM : edit_add(&edit, &change);
-    if (rc == LOAM_OK) rc = log_change(db, &edit, coll, &seq);
-    if (rc == LOAM_OK) rc = commit_change(db, &edit, seq);
+    mutex_lock(&db->manifest_lock); /* a flush that is installing has ended or will see it */
+    if (rc == LOAM_OK) rc = commit_change(db, &edit, coll);
     if (rc == LOAM_OK) {
-        mutex_lock(&db->manifest_lock); /* a flush that is installing has ended or will see it */
-        mutex_lock(&db->lane);          /* flush walks the list of dirty collections under it */
+        mutex_lock(&db->lane); /* flush walks the list of dirty collections under it */
         empty_view(coll, spare, empty);
         mutex_unlock(&db->lane);
-        mutex_unlock(&db->manifest_lock);
         spare = NULL;
-        jobs_want_flush(db); /* the log may be free now */
     }
+    mutex_unlock(&db->manifest_lock);
+    if (rc == LOAM_OK) jobs_want_flush(db); /* the log may be free now */
     mem_free(spare);
     version_unref(empty);
     edit_deinit(&edit);

@@ -109,21 +109,35 @@ char *coll_copy_name(const char *name)
     return mem_copy(name, strlen(name) + 1);
 }
 
-loam_status coll_handle_new(loam_db *db, const struct coll_state *state, struct loam_coll **out)
+struct loam_coll *coll_handle_prepare(loam_db *db, const char *name)
 {
     struct loam_coll *coll = mem_zalloc(sizeof *coll);
-    char *name = coll == NULL ? NULL : coll_copy_name(state->name);
-    struct view *view = name == NULL ? NULL : view_new(state->version);
-    if (view == NULL) {
-        mem_free(name);
-        mem_free(coll);
-        return LOAM_NOMEM;
-    }
+    if (coll == NULL) return NULL;
     coll->db = db;
+    coll->name = coll_copy_name(name);
+    struct view *view = coll->name == NULL ? NULL : view_spare();
+    atomic_init(&coll->view, view);
+    if (view != NULL) return coll;
+    coll_handle_free(coll);
+    return NULL;
+}
+
+void coll_handle_free(struct loam_coll *coll)
+{
+    if (coll == NULL) return;
+    struct view *view = atomic_load(&coll->view);
+    if (view != NULL) view_unref(view);
+    mem_free(coll->name);
+    mem_free(coll);
+}
+
+void coll_handle_show(struct loam_coll *coll, const struct coll_state *state)
+{
+    loam_db *db = coll->db;
     coll->id = state->id;
     coll->compression = state->compression;
-    coll->name = name;
-    atomic_init(&coll->view, view);
+    version_ref(state->version);
+    atomic_load(&coll->view)->version = state->version; /* nobody sees it yet */
     mutex_lock(&db->lane);
     grow(&db->by_id, true);
     put_id(&db->by_id, coll);
@@ -137,7 +151,13 @@ loam_status coll_handle_new(loam_db *db, const struct coll_state *state, struct 
     if (coll->id == 0) db->default_coll = coll;
     mutex_unlock(&db->names);
     mutex_unlock(&db->lane);
-    *out = coll;
+}
+
+loam_status coll_handle_new(loam_db *db, const struct coll_state *state)
+{
+    struct loam_coll *coll = coll_handle_prepare(db, state->name);
+    if (coll == NULL) return LOAM_NOMEM;
+    coll_handle_show(coll, state);
     return LOAM_OK;
 }
 
@@ -154,9 +174,7 @@ void coll_free_all(loam_db *db)
 {
     for (struct loam_coll *coll = db->all, *next; coll != NULL; coll = next) {
         next = coll->all_next;
-        view_unref(atomic_load(&coll->view));
-        mem_free(coll->name);
-        mem_free(coll);
+        coll_handle_free(coll);
     }
     mem_free(db->by_id.slots);
     mem_free(db->by_name.slots);

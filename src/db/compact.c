@@ -328,10 +328,8 @@ static loam_status flush_now(loam_db *db, struct loam_coll *coll)
     while (rc == LOAM_OK && there) {
         rc = db_writable(db);
         if (rc < 0) break;
-        rc = jobs_wait(db, jobs_want_flush(db))
-                 ? freeze_if_there(coll, memrun, &there)
-                 : failed(LOAM_FULL, "the flush found no room; make some on the disk "
-                                     "and try again");
+        rc = jobs_wait_for_flush(db, jobs_want_flush(db), "there is something to flush");
+        if (rc == LOAM_OK) rc = freeze_if_there(coll, memrun, &there);
     }
     if (memrun != NULL) memrun_unref(memrun);
     return rc;

@@ -108,9 +108,12 @@ struct jobs {
     uint64_t ended_count;
     struct loam_coll *queue; /* to be compacted, linked by compact_next */
     size_t queue_count;
-    bool look_wanted;     /* at all collections */
-    uint64_t idle_seen;   /* ended_count when an idle worker last looked at all collections */
-    uint64_t retry_at_ms; /* after a full disk or memory, not before; monotonic */
+    bool look_wanted;   /* at all collections */
+    uint64_t idle_seen; /* ended_count when an idle worker last looked at all collections */
+    uint64_t flush_retry_ms,
+        compact_retry_ms; /* after a full disk or memory, not before; monotonic; 0: the last went well */
+    loam_status flush_failure; /* why the last flush is to be tried again */
+    char flush_failure_text[STATUS_TEXT_MAX];
     bool tend_asked;
 };
 
@@ -218,7 +221,6 @@ LOAM_MUST loam_status db_recover(loam_db *db, bool is_new, bool mapped_log);
 /* ---- view.c -------------------------------------------------------------------------------- */
 
 void memrun_unref(struct memrun *memrun);
-struct view *view_new(struct version *version); /* refs version; NULL: out of memory */
 void view_ref(struct view *view);
 void view_unref(struct view *view);
 
@@ -246,8 +248,11 @@ void view_install(struct loam_coll *coll, struct view *spare, struct version *ve
 LOAM_MUST loam_status coll_map_init(struct coll_map *map);
 struct loam_coll *coll_by_id(loam_db *db, uint32_t id); /* lane; NULL: dropped or never there */
 struct loam_coll *coll_by_name(loam_db *db, const char *name); /* names lock; NULL: none */
-LOAM_MUST loam_status coll_handle_new(loam_db *db, const struct coll_state *state,
-                                      struct loam_coll **out);
+/* A handle in two steps: what needs memory (NULL: none left), then what cannot fail. free is for one that is not shown. */
+struct loam_coll *coll_handle_prepare(loam_db *db, const char *name);
+void coll_handle_show(struct loam_coll *coll, const struct coll_state *state);
+void coll_handle_free(struct loam_coll *coll);
+LOAM_MUST loam_status coll_handle_new(loam_db *db, const struct coll_state *state);
 char *coll_copy_name(const char *name);                  /* NULL: out of memory */
 void coll_show_name(struct loam_coll *coll, char *name); /* takes name */
 LOAM_MUST loam_status coll_rename_handle(struct loam_coll *coll, const char *to); /* recovery */
@@ -345,15 +350,16 @@ struct pick_policy compact_policy(loam_db *db);
 
 LOAM_MUST loam_status jobs_start(loam_db *db, bool threaded, uint64_t seed);
 void jobs_stop(loam_db *db); /* what runs ends or gives up; what is queued is dropped */
-/* Answers how many jobs have ended so far: what jobs_wait() wants to know. */
+/* Answers how many jobs have ended so far: what jobs_wait_for_flush() wants to know. */
 uint64_t jobs_want_flush(loam_db *db);
 void jobs_want_compact(struct loam_coll *coll, enum compact_how how);
 /* All collections are to be considered again: a snapshot that kept tombstones is gone. */
 void jobs_want_look(loam_db *db);
 void jobs_wake_tender(loam_db *db);
-/* Waits until a job ended, or runs one (when the callers run jobs); at once if more than ended_count have. False when
-   nothing has ended and nothing is running or runnable: the caller must not wait for what nobody will do. */
-bool jobs_wait(loam_db *db, uint64_t ended_count);
+/* Waits until a job ended, or runs one (when the callers run jobs); at once if more than ended_count have, or if nobody
+   will do anything any more because the database is read-only. A failure, which says why: nothing is running or runnable, for the
+   flush failed and waits to be tried again. A flush has been asked for. */
+LOAM_MUST loam_status jobs_wait_for_flush(loam_db *db, uint64_t ended_count, const char *reason);
 /* For callers who run them: one job, chosen by the seed; false when there is none. */
 bool jobs_run_one(loam_db *db);
 /* Takes and gives back the right to compact a collection, for callers outside the queue. */

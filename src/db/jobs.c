@@ -4,8 +4,8 @@
  * Role: a queue of flushes and compactions. Worker threads take from it, flushes first; a tender thread prepares log segments and
  *   syncs periodically, so that neither waits for a long merge. Without threads (tests), the callers run jobs,
  *   in an order that a seed decides, and one who would wait runs one instead.
- * Invariants: (1) one flush at a time, one compaction a collection. (2) jobs_wait() never waits for what nobody runs: it
- *   says so instead. (3) A failure in the background is never lost: it fences, or is said through the log callback and tried
+ * Invariants: (1) one flush at a time, one compaction a collection. (2) jobs_wait_for_flush() never waits for what nobody runs: it
+ *   says why instead. (3) A failure in the background is never lost: it fences, or is said through the log callback and tried
  *   again later (disk or memory full), or marks the collection (corrupt input), and later writes say why.
  */
 #include "base/check.h"
@@ -103,17 +103,14 @@ void jobs_unclaim(struct loam_coll *coll)
 
 /* ---- running: the lock is held on entry and on return, not in between ------------------------- */
 
-/* A full disk or memory is tried again later; all else that fails here may not be passed over. */
-static void note_failure(loam_db *db, loam_status rc, const char *what)
+/* A full disk or memory is tried again later: true. All else that fails here may not be passed over. */
+static bool note_failure(loam_db *db, loam_status rc, const char *what)
 {
+    if (rc >= 0) return false;
     db_log(db, LOAM_LOG_ERROR, "%s failed: %s", what, loam_errmsg());
-    if (rc == LOAM_FULL || rc == LOAM_NOMEM) {
-        mutex_lock(&db->jobs.lock);
-        db->jobs.retry_at_ms = mono_ms(db) + RETRY_MS;
-        mutex_unlock(&db->jobs.lock);
-        return;
-    }
+    if (rc == LOAM_FULL || rc == LOAM_NOMEM) return true;
     (void)db_fence(db, rc);
+    return false;
 }
 
 static void run_flush(loam_db *db) REQUIRES(&db->jobs.lock)
@@ -124,12 +121,14 @@ static void run_flush(loam_db *db) REQUIRES(&db->jobs.lock)
     jobs->running_count++;
     mutex_unlock(&db->jobs.lock);
     const loam_status rc = flush_run(db);
-    if (rc < 0) note_failure(db, rc, "flush");
+    const bool again = note_failure(db, rc, "flush");
     mutex_lock(&db->jobs.lock);
-    if (rc == LOAM_FULL || rc == LOAM_NOMEM)
+    jobs->flush_retry_ms = again ? mono_ms(db) + RETRY_MS : 0;
+    if (again) {
         jobs->flush_wanted = true;
-    else
-        jobs->retry_at_ms = 0;
+        jobs->flush_failure = rc;
+        failed_keep(jobs->flush_failure_text, sizeof jobs->flush_failure_text);
+    }
     jobs->flush_running = false;
     jobs->running_count--;
     jobs->ended_count++;
@@ -158,14 +157,14 @@ static void run_compact(loam_db *db, size_t at) REQUIRES(&db->jobs.lock)
     const bool corrupt = rc == LOAM_CORRUPT;
     if (corrupt)
         db_log(db, LOAM_LOG_ERROR, "compaction gives up on \"%s\": %s", coll->name, loam_errmsg());
-    else if (rc < 0)
-        note_failure(db, rc, "compaction");
+    const bool again = !corrupt && note_failure(db, rc, "compaction");
     mutex_lock(&db->jobs.lock);
+    jobs->compact_retry_ms = again ? mono_ms(db) + RETRY_MS : 0;
     coll->compact_running = false;
     coll->compact_stuck |= corrupt;
     jobs->running_count--;
     jobs->ended_count++;
-    if (did || rc == LOAM_FULL || rc == LOAM_NOMEM) queue_compact(jobs, coll, how);
+    if (did || again) queue_compact(jobs, coll, how);
     cond_broadcast(&jobs->done);
 }
 
@@ -186,7 +185,7 @@ static void run_look(loam_db *db, void (*consider)(struct loam_coll *)) REQUIRES
 static bool idle_is_due(loam_db *db) REQUIRES(&db->jobs.lock)
 {
     return db->jobs.ended_count != db->jobs.idle_seen && db->jobs.running_count == 0 &&
-           db->jobs.retry_at_ms == 0;
+           db->jobs.flush_retry_ms == 0 && db->jobs.compact_retry_ms == 0;
 }
 
 static void run_idle(loam_db *db) REQUIRES(&db->jobs.lock)
@@ -198,13 +197,13 @@ static void run_idle(loam_db *db) REQUIRES(&db->jobs.lock)
 static bool flush_is_due(loam_db *db) REQUIRES(&db->jobs.lock)
 {
     return db->jobs.flush_wanted && !db->jobs.flush_running &&
-           (db->jobs.retry_at_ms == 0 || mono_ms(db) >= db->jobs.retry_at_ms);
+           (db->jobs.flush_retry_ms == 0 || mono_ms(db) >= db->jobs.flush_retry_ms);
 }
 
 static bool compact_is_due(loam_db *db) REQUIRES(&db->jobs.lock)
 {
     return db->jobs.queue_count > 0 &&
-           (db->jobs.retry_at_ms == 0 || mono_ms(db) >= db->jobs.retry_at_ms);
+           (db->jobs.compact_retry_ms == 0 || mono_ms(db) >= db->jobs.compact_retry_ms);
 }
 
 void jobs_yield_to_flush(loam_db *db)
@@ -219,6 +218,7 @@ void jobs_yield_to_flush(loam_db *db)
 bool jobs_run_one(loam_db *db)
 {
     struct jobs *jobs = &db->jobs;
+    if (atomic_load(&db->fenced) != LOAM_OK) return false; /* like a worker */
     mutex_lock(&db->jobs.lock);
     const bool flush = flush_is_due(db);
     const size_t compactions = compact_is_due(db) ? jobs->queue_count : 0;
@@ -239,16 +239,24 @@ bool jobs_run_one(loam_db *db)
     return choices > 0;
 }
 
-bool jobs_wait(loam_db *db, uint64_t ended_count)
+loam_status jobs_wait_for_flush(loam_db *db, uint64_t ended_count, const char *reason)
 {
     struct jobs *jobs = &db->jobs;
-    if (!jobs->threaded) return jobs_run_one(db);
+    loam_status rc = LOAM_OK;
+    if (!jobs->threaded && jobs_run_one(db)) return LOAM_OK;
     mutex_lock(&db->jobs.lock);
-    const bool ended = jobs->ended_count != ended_count;
+    const bool ended = jobs->ended_count != ended_count || atomic_load(&db->fenced) != LOAM_OK;
     const bool somebody = jobs->running_count > 0 || flush_is_due(db) || compact_is_due(db);
-    if (!ended && somebody) (void)cond_wait_ns(&jobs->done, &db->jobs.lock, UINT64_C(100000000));
+    if (!ended && somebody) {
+        check(jobs->threaded); /* else it has just been run */
+        (void)cond_wait_ns(&jobs->done, &db->jobs.lock, UINT64_C(100000000));
+    } else if (!ended) { /* a flush was asked for: only its own failure can keep it from running */
+        check(jobs->flush_retry_ms != 0);
+        rc = failed(jobs->flush_failure, "%s, and the flush failed: %s", reason,
+                    jobs->flush_failure_text);
+    }
     mutex_unlock(&db->jobs.lock);
-    return ended || somebody;
+    return rc;
 }
 
 /* ---- the tender ------------------------------------------------------------------------------ */
@@ -328,9 +336,10 @@ static void wait_for_work(loam_db *db) REQUIRES(&db->jobs.lock)
 {
     struct jobs *jobs = &db->jobs;
     const uint64_t visible = atomic_load(&db->visible);
-    if (atomic_load(&db->fenced) != LOAM_OK || (jobs->retry_at_ms == 0 && !idle_is_due(db))) {
+    const bool retry = jobs->flush_retry_ms != 0 || jobs->compact_retry_ms != 0;
+    if (atomic_load(&db->fenced) != LOAM_OK || (!retry && !idle_is_due(db))) {
         cond_wait(&jobs->work, &db->jobs.lock);
-    } else if (jobs->retry_at_ms != 0) {
+    } else if (retry) {
         (void)cond_wait_ns(&jobs->work, &db->jobs.lock, UINT64_C(1000000) * TEND_MS);
     } else {
         const bool quiet = !cond_wait_ns(&jobs->work, &db->jobs.lock, UINT64_C(1000000) * IDLE_MS);

@@ -134,12 +134,11 @@ static loam_status replay_change(struct recovery *recovery, const struct wal_com
     if (rc != LOAM_OK) return commit_is_damaged(commit, "a change that does not parse");
     const enum change_tag tag = change.tag;
     const uint32_t coll_id = change.coll;
-    loam_coll *ignored;
     rc = catalog_apply(db->catalog, commit->body);
     if (rc < 0) return rc;
     if (tag == CHANGE_COLL_CREATE) {
         if (coll_id >= db->next_coll) db->next_coll = coll_id + 1;
-        rc = coll_handle_new(db, catalog_coll_by_id(db->catalog, coll_id), &ignored);
+        rc = coll_handle_new(db, catalog_coll_by_id(db->catalog, coll_id));
     } else if (tag == CHANGE_COLL_RENAME) {
         rc = show_rename(db, coll_id);
     } else if (tag == CHANGE_COLL_DROP) {
@@ -172,10 +171,9 @@ static loam_status replay(void *ctx, const struct wal_commit *commit)
 
 static loam_status make_handles(loam_db *db)
 {
-    loam_coll *ignored;
     loam_status rc = LOAM_OK;
     for (size_t i = 0; rc == LOAM_OK && i < catalog_coll_count(db->catalog); i++)
-        rc = coll_handle_new(db, catalog_coll_at(db->catalog, i), &ignored);
+        rc = coll_handle_new(db, catalog_coll_at(db->catalog, i));
     return rc;
 }
 

@@ -60,15 +60,6 @@ struct view *view_spare(void)
     return view;
 }
 
-struct view *view_new(struct version *version)
-{
-    struct view *view = view_spare();
-    if (view == NULL) return NULL;
-    version_ref(version);
-    view->version = version;
-    return view;
-}
-
 void view_ref(struct view *view)
 {
     atomic_fetch_add_explicit(&view->refs, 1, memory_order_relaxed);

@@ -44,16 +44,13 @@ static loam_status wait_for_flush(loam_db *db, const char *reason)
 {
     const uint64_t since = db_now_ns(db);
     atomic_store(&db->stall_reason, reason);
-    const bool progress = jobs_wait(db, jobs_want_flush(db));
+    loam_status rc = jobs_wait_for_flush(db, jobs_want_flush(db), reason);
     atomic_store(&db->stall_reason, NULL);
     const uint64_t passed = db_now_ns(db) - since;
     atomic_fetch_add_explicit(&db->stall_total_ns, passed, memory_order_relaxed);
     if (passed > atomic_load(&db->stall_max_ns)) atomic_store(&db->stall_max_ns, passed);
-    const loam_status rc = db_writable(db);
-    if (rc < 0) return rc;
-    return progress
-               ? LOAM_OK
-               : failed(LOAM_FULL, "%s, and nothing can be flushed; make room on the disk", reason);
+    if (rc == LOAM_OK) rc = db_writable(db);
+    return rc;
 }
 
 /* ---- room in memtables ---------------------------------------------------------------------- */
@@ -206,6 +203,7 @@ static loam_status try_commit(loam_db *db, const struct commit *commit, loam_dur
     if (rc == LOAM_OK && commit->coll != NULL && atomic_load(&commit->coll->dropped))
         rc = failed(LOAM_MISUSE, "the collection has been dropped");
     if (rc == LOAM_OK) rc = room_for(db, commit, wait);
+    if (rc == LOAM_IOERR) rc = db_fence(db, rc); /* loam.h: no write answers it and goes on */
     if (rc == LOAM_OK && *wait == NULL) rc = commit_locked(db, commit, how, &seq, wait_position);
     mutex_unlock(&db->lane);
     *last_seq = seq + commit->entry_count - 1;

@@ -450,23 +450,38 @@ static loam_status check_whole(const struct manifest *manifest)
     return failed(LOAM_IOERR, "the manifest failed before; nothing is written to it any more");
 }
 
-loam_status manifest_commit(struct manifest *manifest, const struct edit *edit)
+loam_status manifest_reserve(struct manifest *manifest, uint64_t edit_bytes)
 {
-    struct catalog_stage *stage = NULL;
-    const loam_slice bytes = loam_bytes(edit->bytes.data, edit->bytes.len);
     loam_status rc = check_whole(manifest);
-    if (rc == LOAM_OK && bytes.len > RECORD_BODY_BYTES_MAX)
-        rc = failed(LOAM_TOOBIG, "an edit of %zu bytes", bytes.len);
-    if (rc != LOAM_OK) return rc;
-    rc = catalog_prepare(manifest->catalog, bytes, &stage);
+    if (rc == LOAM_OK && edit_bytes > RECORD_BODY_BYTES_MAX)
+        rc = failed(LOAM_TOOBIG, "an edit of %" PRIu64 " bytes", edit_bytes);
     if (rc != LOAM_OK) return rc;
     keep_reserve(manifest);
-    rc = make_edit_room(manifest, bytes.len);
-    if (rc == LOAM_OK) rc = append_durably(manifest, bytes);
+    return make_edit_room(manifest, edit_bytes);
+}
+
+loam_status manifest_append(struct manifest *manifest, const struct edit *edit,
+                            struct catalog_stage *stage)
+{
+    const loam_slice bytes = loam_bytes(edit->bytes.data, edit->bytes.len);
+    check(has_room(manifest, bytes.len));
+    const loam_status rc = append_durably(manifest, bytes);
     if (rc == LOAM_OK)
         catalog_install(stage);
     else
         catalog_discard(stage);
+    return rc;
+}
+
+loam_status manifest_commit(struct manifest *manifest, const struct edit *edit)
+{
+    struct catalog_stage *stage = NULL;
+    loam_status rc =
+        catalog_prepare(manifest->catalog, loam_bytes(edit->bytes.data, edit->bytes.len), &stage);
+    if (rc != LOAM_OK) return rc;
+    rc = manifest_reserve(manifest, edit->bytes.len);
+    if (rc == LOAM_OK) return manifest_append(manifest, edit, stage);
+    catalog_discard(stage);
     return rc;
 }
 

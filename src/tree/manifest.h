@@ -42,6 +42,13 @@ LOAM_MUST loam_status manifest_create(struct store *store, struct root *root,
    tried again. Any other failure: the caller fences. */
 LOAM_MUST loam_status manifest_commit(struct manifest *manifest, const struct edit *edit);
 
+/* The same in steps, for who writes elsewhere in between what may not be taken back: room for an edit of at most edit_bytes
+   (LOAM_FULL and LOAM_NOMEM as above), catalog_prepare(), and the append, which only the device can fail. append ends the
+   stage in any case. */
+LOAM_MUST loam_status manifest_reserve(struct manifest *manifest, uint64_t edit_bytes);
+LOAM_MUST loam_status manifest_append(struct manifest *manifest, const struct edit *edit,
+                                      struct catalog_stage *stage);
+
 /* The seal: swaps the root with sealed = true and the log's end. The manifest is closed and freed
    in any case. */
 LOAM_MUST loam_status manifest_seal(struct manifest *manifest, uint64_t log_end,
