@@ -11,6 +11,7 @@
 
 #include "base/rand.h"
 #include "db/db.h"
+#include "lib/model.h"
 #include "lib/simdisk.h"
 
 enum { HISTORY_OPS = 60, HISTORY_COLLS = 4, HISTORY_STEPS_MAX = 4000 };
@@ -37,7 +38,16 @@ struct history {
     bool power_lost; /* since the run; else it is the acknowledged that must be there */
     bool has[HISTORY_COLLS];
     const char *doing;
-    bool goes_on; /* after a failure: the history plays to its end */
+    bool goes_on; /* after a failure: the history plays to its end, in the same handle */
+    bool has_failed;
+    /* Called after each operation but the last close, with its answer; now and maybe are kept for it: what was acknowledged, and
+       (or NULL) that and the commit behind it of which nobody knows. */
+    void (*watch)(struct history *h, loam_status rc);
+    void *watch_ctx;
+    struct model *now, *maybe;
+    loam_snapshot
+        *snap; /* of the watcher's; gone with the next change of collections, and at a close */
+    struct model *then; /* what it sees */
 };
 
 /* A history on a disk of its own, not begun. */
@@ -46,6 +56,10 @@ void history_free(struct history *h);
 
 /* Opens, operates, closes: to the end, or to the first failure unless it goes on. What must not fail fails the test. */
 loam_status history_run(struct history *h);
+
+/* One more put or delete, which is on the list like those of a run. */
+loam_status history_write(struct history *h);
+void history_forget_snapshot(struct history *h);
 
 /* The process is gone; loss < 0 leaves the machine on. */
 void history_die(struct history *h, int loss);

@@ -25,6 +25,7 @@ struct model {
 };
 
 static char message[400];
+static bool forgives; /* reads that fail */
 
 static void *keep(const void *bytes, size_t len)
 {
@@ -224,6 +225,7 @@ static void take_name(void *ctx, const char *name)
 
 static const char *complain(const char *coll, const char *what, size_t at, loam_status rc)
 {
+    if (forgives && (rc == LOAM_IOERR || rc == LOAM_NOMEM)) return NULL;
     snprintf(message, sizeof message, "%s: %s at %zu: %s %s", coll, what, at, loam_status_name(rc),
              rc < 0 ? loam_errmsg() : "");
     return message;
@@ -280,13 +282,24 @@ const char *model_differs(const struct model *model, loam_db *db, const loam_sna
     struct names names = {.model = model};
     if (snap == NULL) { /* collections are not part of snapshots */
         const loam_status rc = loam_collections(db, take_name, &names);
-        if (rc != LOAM_OK) return complain("collections", "list", 0, rc);
-        if (names.differ || names.index != model->count)
+        if (rc != LOAM_OK) {
+            const char *differs = complain("collections", "list", 0, rc);
+            if (differs != NULL) return differs;
+        } else if (names.differ || names.index != model->count) {
             return complain("collections", "differ", names.index, LOAM_OK);
+        }
     }
     for (size_t i = 0; i < model->count; i++) {
         const char *differs = table_differs(&model->tables[i], db, snap);
         if (differs != NULL) return differs;
     }
     return NULL;
+}
+
+const char *model_contradicts(const struct model *model, loam_db *db, const loam_snapshot *snap)
+{
+    forgives = true;
+    const char *contradicts = model_differs(model, db, snap);
+    forgives = false;
+    return contradicts;
 }

@@ -36,5 +36,7 @@ size_t model_lower(const struct model *model, const char *coll, loam_slice key);
 /* NULL when the database, at snap or now, holds exactly what the model does, read forward, backward and key by key; else a
    sentence about the first difference, in static storage. */
 const char *model_differs(const struct model *model, loam_db *db, const loam_snapshot *snap);
+/* The same of a store that is being hurt: a read that fails, for want of memory or by an error of the disk, contradicts nothing. */
+const char *model_contradicts(const struct model *model, loam_db *db, const loam_snapshot *snap);
 
 #endif
