@@ -9,7 +9,7 @@
 #   make bench      loam beside LevelDB: N= ROUNDS= ENGINES=
 #   make amalgam    build/loam.c + loam.h, the library as one file
 #   make coverage   lines that the tests reach        make mutants    M= break rules, and see who notices
-#   make clean
+#   make soak       SECONDS= of fresh seeds of it all  make clean
 #
 # Override CC, CFLAGS, LDFLAGS; BUILD keeps variants apart; V=1 shows the commands.
 
@@ -60,7 +60,7 @@ remember  = @mkdir -p $(@D); echo '$(1)' | cmp -s - $@ || echo '$(1)' > $@
 .SECONDARY:
 .DELETE_ON_ERROR:
 .PHONY: all run check check-built test tests fuzzers lint lint-quick format asan tsan clang fuzz \
-  coverage mutants amalgam bench bench-built install clean FORCE
+  coverage mutants soak amalgam bench bench-built install clean FORCE
 all: $(LIBRARY) $(PROGRAM)
 
 # ---- objects and what is linked from them ------------------------------------------------------
@@ -127,6 +127,12 @@ fuzzers: $(FUZZERS)
 fuzz:
 	+@$(MAKE) fuzzers $(FUZZ_FLAGS)
 	@$(PROVE) $(FUZZ_SRC:%.c=build/fuzz/%)
+
+soak:
+	@scripts/setup check </dev/null >&2
+	+@$(MAKE) all tests >&2
+	+@$(MAKE) fuzzers $(FUZZ_FLAGS) >&2
+	@BUILD=$(BUILD) JOBS=$(JOBS) scripts/soak $(SECONDS)
 
 asan:
 	+@$(MAKE) test BUILD=build/asan SLOWDOWN=8 CFLAGS="-O1 -g" \
