@@ -497,6 +497,8 @@ static void operate(struct history *h)
         power_lost(h);
     } else if (choice < 995) {
         expect(h, loam_verify_open(h->db, NULL, NULL) == LOAM_OK);
+    } else if (choice < 996) { /* clocks are set, also back */
+        simdisk_set_wall_ms(h->disk, rand_below(&h->rand, UINT64_C(4) << 40));
     } else {
         check_all(h);
     }
