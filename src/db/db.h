@@ -189,6 +189,13 @@ struct db_world { /* what tests inject */
 LOAM_MUST loam_status db_open_in(const struct db_world *world, const char *dir,
                                  const loam_options *options, loam_db **out);
 
+/* ---- repair.c ------------------------------------------------------------------------------- */
+
+/* loam_repair() in such a world; see loam.h. */
+LOAM_MUST loam_status db_repair_in(const struct db_world *world, const char *dir,
+                                   const char *target, const loam_repair_options *options,
+                                   loam_repair_stats *out);
+
 /* ---- db.c ------------------------------------------------------------------------------------ */
 
 /* Refuses calls from a forked child, and tells the default collection and foreign handles. */

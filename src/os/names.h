@@ -22,6 +22,12 @@ static inline bool object_id_equal(struct object_id a, struct object_id b)
     return a.epoch == b.epoch && a.number == b.number;
 }
 
+/* Older openers' first; of one opener in the order in which it gave out the numbers. */
+static inline bool object_id_before(struct object_id a, struct object_id b)
+{
+    return a.epoch != b.epoch ? a.epoch < b.epoch : a.number < b.number;
+}
+
 void object_name_make(enum object_kind kind, struct object_id id, char name[static 32]);
 
 /* False when name is none that object_name_make() makes. */

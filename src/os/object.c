@@ -10,7 +10,7 @@
 #include "base/status.h"
 #include "os/store.h"
 
-enum { OBJECT_BUFFER_BYTES = 1 << 20, OBJECT_REWRITE_BYTES = 64 << 10 };
+enum { OBJECT_BUFFER_BYTES = 1 << 20, OBJECT_REWRITE_BYTES = 64 << 10, OBJECT_PIECE_BYTES = 4096 };
 
 struct object {
     struct store *store;
@@ -100,6 +100,23 @@ loam_status object_read(struct object *object, uint64_t offset, void *dst, size_
         return failed(LOAM_CORRUPT, "%s%s: ends at byte %" PRIu64, object->store->prefix,
                       object->name, object->bytes);
     return read_whole(object->store, object->name, object->fd, offset, (loam_buf){dst, len, len});
+}
+
+loam_status object_read_salvage(struct object *object, uint64_t offset, void *dst, size_t len,
+                                size_t *lost)
+{
+    loam_status rc = object_read(object, offset, dst, len);
+    *lost = 0;
+    if (rc != LOAM_IOERR && rc != LOAM_CORRUPT) return rc;
+    for (size_t at = 0; at < len; at += OBJECT_PIECE_BYTES) {
+        const size_t piece = len - at < OBJECT_PIECE_BYTES ? len - at : OBJECT_PIECE_BYTES;
+        rc = object_read(object, offset + at, (uint8_t *)dst + at, piece);
+        if (rc == LOAM_OK) continue;
+        if (rc != LOAM_IOERR && rc != LOAM_CORRUPT) return rc;
+        memset((uint8_t *)dst + at, 0, piece);
+        *lost += piece;
+    }
+    return LOAM_OK;
 }
 
 void object_will_need(struct object *object, uint64_t offset, uint64_t len)

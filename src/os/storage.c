@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -260,10 +261,11 @@ static loam_status check_empty(struct store *store)
 static loam_status find_root(struct store *store, const struct store_options *options, bool *is_new)
 {
     const struct sys_table sys = store->sys;
+    *is_new = false;
+    if (options->salvage) return LOAM_OK;
     const int fd = sys.calls->open(sys.ctx, store->dir, root_name, SYS_READ);
     if (fd >= 0) {
         (void)sys.calls->close(sys.ctx, fd);
-        *is_new = false;
         if (!options->must_not_exist) return LOAM_OK;
         return failed_errno(EEXIST, "%s: there is a store already", store->path);
     }
@@ -313,6 +315,34 @@ loam_status store_open(struct sys_table sys, const char *dir, const struct store
 const char *store_path(const struct store *store)
 {
     return store->path;
+}
+
+static bool is_this_directory(const struct store *store, const char *path)
+{
+    const struct sys *calls = store->sys.calls;
+    struct sys_identity identity;
+    const int dir = calls->open_dir(store->sys.ctx, path);
+    if (dir < 0) return false;
+    const bool same = calls->identify(store->sys.ctx, dir, &identity) == 0 &&
+                      identity.device == store->identity.device &&
+                      identity.inode == store->identity.inode;
+    (void)calls->close(store->sys.ctx, dir);
+    return same;
+}
+
+bool store_holds(const struct store *store, const char *path)
+{
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    while (len > 0 && path[len - 1] != '/')
+        len--;
+    char *above = mem_copy(len > 0 ? path : "./", len > 0 ? len + 1 : 3);
+    if (above == NULL) return true; /* to be on the safe side */
+    if (len > 0) above[len] = '\0';
+    const bool holds = is_this_directory(store, path) || is_this_directory(store, above);
+    mem_free(above);
+    return holds;
 }
 
 struct sys_table store_sys(const struct store *store)
@@ -393,6 +423,53 @@ loam_status store_list(struct store *store, void (*each)(void *ctx, const char *
     if (rc < 0) return rc;
     const int listed = sys.calls->list(sys.ctx, store->dir, list_if_object, &listing);
     return listed < 0 ? failed_errno(-listed, "%s: listing it", store->path) : LOAM_OK;
+}
+
+struct gathering {
+    enum object_kind kind;
+    struct object_id *ids;
+    size_t count, cap;
+    bool no_memory;
+};
+
+static void gather_object(void *ctx, const char *name)
+{
+    struct gathering *gathering = ctx;
+    enum object_kind kind;
+    struct object_id id;
+    if (!object_name_parse(name, &kind, &id) || kind != gathering->kind) return;
+    if (gathering->count == gathering->cap) {
+        const size_t cap = gathering->cap == 0 ? 16 : gathering->cap * 2;
+        struct object_id *grown = mem_realloc(gathering->ids, cap * sizeof *grown);
+        gathering->no_memory |= grown == NULL;
+        if (grown == NULL) return;
+        gathering->ids = grown;
+        gathering->cap = cap;
+    }
+    gathering->ids[gathering->count++] = id;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    const struct object_id *left = a, *right = b;
+    return object_id_before(*right, *left) - object_id_before(*left, *right);
+}
+
+loam_status store_objects(struct store *store, enum object_kind kind, struct object_id **ids,
+                          size_t *count)
+{
+    struct gathering gathering = {.kind = kind};
+    loam_status rc = store_list(store, gather_object, &gathering);
+    if (rc == LOAM_OK && gathering.no_memory) rc = LOAM_NOMEM;
+    if (rc < 0) {
+        mem_free(gathering.ids);
+        return rc;
+    }
+    if (gathering.count > 0)
+        qsort(gathering.ids, gathering.count, sizeof *gathering.ids, compare_ids);
+    *ids = gathering.ids;
+    *count = gathering.count;
+    return LOAM_OK;
 }
 
 loam_status store_delete(struct store *store, const char *name)

@@ -19,6 +19,7 @@
 
 #include <loam.h>
 
+#include "os/names.h"
 #include "os/sys.h"
 
 struct store;
@@ -31,6 +32,7 @@ struct store_options {
     bool read_only; /* shared lock; nothing is created or written */
     bool must_exist, must_not_exist;
     uint64_t log_bytes_least; /* 0: 256 KiB; tests take less, to cross more boundaries sooner */
+    bool salvage; /* with read_only: whatever stands there, also without a root */
 };
 
 /* Opens or creates dir and locks it. Creation makes the directory where it is missing (its last
@@ -45,6 +47,8 @@ LOAM_MUST loam_status store_open(struct sys_table sys, const char *dir,
 void store_close(struct store *store); /* unlocks; accepts NULL */
 
 const char *store_path(const struct store *store); /* as given to store_open; for messages */
+/* Is path the store's directory, or something in it? For who must not write there. */
+bool store_holds(const struct store *store, const char *path);
 struct sys_table store_sys(const struct store *store);
 uint64_t store_log_bytes_least(const struct store *store); /* a log file has at least this size */
 bool store_is_child(const struct store *store); /* true in a process forked after the open */
@@ -58,6 +62,9 @@ LOAM_MUST loam_status store_root_swap(struct store *store, loam_slice bytes);
 /* Calls each(ctx, name) for every object (not the root, not `owner`); for cleaning up only. */
 LOAM_MUST loam_status store_list(struct store *store, void (*each)(void *ctx, const char *name),
                                  void *ctx);
+/* All objects of a kind, by epoch and number; *ids is the caller's to mem_free(). */
+LOAM_MUST loam_status store_objects(struct store *store, enum object_kind kind,
+                                    struct object_id **ids, size_t *count);
 LOAM_MUST loam_status store_delete(struct store *store, const char *name); /* absent is OK */
 LOAM_MUST loam_status store_free_bytes(struct store *store, uint64_t *bytes);
 
@@ -65,6 +72,10 @@ LOAM_MUST loam_status store_free_bytes(struct store *store, uint64_t *bytes);
    LOAM_CORRUPT "NAME: ends at byte N" where the object ends first. will_need announces a read. */
 LOAM_MUST loam_status object_open(struct store *store, const char *name, struct object **out);
 LOAM_MUST loam_status object_read(struct object *object, uint64_t offset, void *dst, size_t len);
+/* For salvage: what the device does not give, in pieces of 4 KiB, becomes zeros and is counted in
+   *lost. LOAM_NOMEM and LOAM_MISUSE only. */
+LOAM_MUST loam_status object_read_salvage(struct object *object, uint64_t offset, void *dst,
+                                          size_t len, size_t *lost);
 void object_will_need(struct object *object, uint64_t offset, uint64_t len);
 uint64_t object_bytes(const struct object *object); /* its size when it was opened */
 const char *object_name(const struct object *object);

@@ -56,6 +56,25 @@ loam_status block_check(const struct block_source *source, enum block_type type,
     return LOAM_OK;
 }
 
+/* What of a frame can be told without its checksum: it is asked at every byte of damaged places. */
+static bool may_be_block(const uint8_t *bytes, size_t len)
+{
+    if (bytes[4] < BLOCK_PAGE || bytes[4] > BLOCK_FOOTER || bytes[5] == 0) return false;
+    if (bytes[5] == BLOCK_FORMAT && (bytes[6] > CODEC_ZSTD || bytes[7] != 0)) return false;
+    const uint32_t stored = get_u32(bytes + 12);
+    return stored > 0 && stored <= CHUNK_BYTES && stored <= len - BLOCK_HEADER_BYTES;
+}
+
+loam_status block_probe(const struct block_source *source, uint64_t at, loam_slice frame,
+                        enum block_type *type, struct block_head *head)
+{
+    const uint8_t *bytes = frame.data;
+    if (frame.len < BLOCK_HEADER_BYTES || !may_be_block(bytes, frame.len)) return LOAM_NOTFOUND;
+    const loam_status rc = block_check(source, (enum block_type)bytes[4], at, frame, head);
+    *type = (enum block_type)bytes[4];
+    return rc == LOAM_CORRUPT ? LOAM_NOTFOUND : rc;
+}
+
 static loam_status unpack_zstd(const struct block_head *head, const uint8_t *stored, uint8_t *dst,
                                bool *fits)
 {

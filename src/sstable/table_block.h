@@ -38,6 +38,10 @@ loam_status block_fault(const struct block_source *source, uint64_t at, const ch
 LOAM_MUST loam_status block_check(const struct block_source *source, enum block_type type,
                                   uint64_t at, loam_slice frame, struct block_head *head);
 
+/* For salvage: whether a block of any type stands there. LOAM_OK, LOAM_NOTFOUND, or LOAM_TOONEW. */
+LOAM_MUST loam_status block_probe(const struct block_source *source, uint64_t at, loam_slice frame,
+                                  enum block_type *type, struct block_head *head);
+
 /* Writes the raw bytes of a checked frame to dst, which holds head->raw_bytes. */
 LOAM_MUST loam_status block_unpack(const struct block_source *source, uint64_t at,
                                    const struct block_head *head, const uint8_t *frame,

@@ -119,6 +119,17 @@ static const char *check_places(const struct table_footer *footer, uint64_t foot
     return at == footer_at ? NULL : "footer: a gap before the footer";
 }
 
+static const char *get_places(const uint8_t *raw, uint64_t footer_at, struct table_footer *footer)
+{
+    struct footer_place *places[3] = {&footer->index, &footer->filter, &footer->bounds};
+    for (size_t i = 0; i < 3; i++) {
+        places[i]->at = get_u64(raw + FOOTER_PLACES_AT + 24 * i);
+        places[i]->stored_bytes = get_u64(raw + FOOTER_PLACES_AT + 24 * i + 8);
+        places[i]->raw_bytes = get_u64(raw + FOOTER_PLACES_AT + 24 * i + 16);
+    }
+    return check_places(footer, footer_at);
+}
+
 loam_status table_footer_read(const struct block_source *source, const struct table_meta *meta,
                               struct table_footer *footer)
 {
@@ -138,12 +149,41 @@ loam_status table_footer_read(const struct block_source *source, const struct ta
     put_facts(facts, meta);
     if (memcmp(raw, facts, sizeof facts) != 0)
         return block_fault(source, at, "footer: the manifest describes another table");
-    struct footer_place *places[3] = {&footer->index, &footer->filter, &footer->bounds};
-    for (size_t i = 0; i < 3; i++) {
-        places[i]->at = get_u64(raw + FOOTER_PLACES_AT + 24 * i);
-        places[i]->stored_bytes = get_u64(raw + FOOTER_PLACES_AT + 24 * i + 8);
-        places[i]->raw_bytes = get_u64(raw + FOOTER_PLACES_AT + 24 * i + 16);
-    }
-    const char *fault = check_places(footer, at);
+    const char *fault = get_places(raw, at, footer);
     return fault == NULL ? LOAM_OK : block_fault(source, at, fault);
+}
+
+/* The counterpart of put_facts(), but for the keys. */
+static void get_facts(const uint8_t *raw, struct table_meta *meta)
+{
+    uint64_t *const counts[FOOTER_COUNTS] = {
+        &meta->uid,           &meta->bytes,      &meta->entry_count, &meta->tombstone_count,
+        &meta->payload_bytes, &meta->page_count, &meta->dense_count, &meta->seq_min,
+        &meta->seq_max};
+    for (size_t i = 0; i < FOOTER_COUNTS; i++)
+        *counts[i] = get_u64(raw + 8 * i);
+}
+
+loam_status table_footer_probe(struct object *object, uint64_t end, struct table_meta *meta,
+                               struct table_footer *footer)
+{
+    uint8_t frame[FOOTER_BYTES];
+    const uint8_t *raw = frame + BLOCK_HEADER_BYTES;
+    struct block_head head;
+    size_t lost;
+    memset(meta, 0, sizeof *meta);
+    if (end < FOOTER_BYTES || end > object_bytes(object)) return LOAM_NOTFOUND;
+    loam_status rc = object_read_salvage(object, end - FOOTER_BYTES, frame, sizeof frame, &lost);
+    if (rc < 0) return rc;
+    if (memcmp(raw + FOOTER_MAGIC_AT, footer_magic, 8) != 0) return LOAM_NOTFOUND;
+    get_facts(raw, meta);
+    if (meta->bytes < FOOTER_BYTES || meta->bytes > end) return LOAM_NOTFOUND;
+    meta->offset = end - meta->bytes;
+    const struct block_source source = {object, meta->offset, meta->uid};
+    const uint64_t at = meta->bytes - FOOTER_BYTES;
+    rc = block_check(&source, BLOCK_FOOTER, at, loam_bytes(frame, sizeof frame), &head);
+    if (rc == LOAM_CORRUPT) return LOAM_NOTFOUND;
+    if (rc < 0) return rc;
+    if (head.raw_bytes != FOOTER_RAW_BYTES || head.codec != CODEC_RAW) return LOAM_NOTFOUND;
+    return get_places(raw, at, footer) == NULL ? LOAM_OK : LOAM_NOTFOUND;
 }

@@ -28,4 +28,9 @@ LOAM_MUST loam_status table_footer_put(struct block_sink *sink, struct table_foo
 LOAM_MUST loam_status table_footer_read(const struct block_source *source,
                                         const struct table_meta *meta, struct table_footer *footer);
 
+/* For salvage: the footer that ends at `end` of the object, and what it says of its table (no keys, no
+   object id). LOAM_NOTFOUND: none does; LOAM_TOONEW, LOAM_NOMEM. */
+LOAM_MUST loam_status table_footer_probe(struct object *object, uint64_t end,
+                                         struct table_meta *meta, struct table_footer *footer);
+
 #endif

@@ -1,0 +1,190 @@
+/*
+ * repair_log.c - the log's part in a repair; see repair.h.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/codec.h"
+#include "base/status.h"
+#include "db/repair.h"
+#include "record/batch.h"
+
+#include "base/poison.h"
+
+loam_status repair_open_log(struct repair *repair)
+{
+    const struct salvage_facts *facts = &repair->facts;
+    struct wal_clues clues = {.store = repair->store};
+    if (repair->has_root) {
+        clues.store_id = repair->root.store_id;
+        clues.epoch = repair->root.epoch;
+        clues.log_key = repair->root.log_key;
+        clues.sealed = repair->root.sealed;
+        clues.seal_end = repair->root.log_end;
+    } else if (facts->has_manifest) {
+        clues.store_id = facts->store_id;
+    }
+    if (facts->has_log) {
+        clues.has_bounds = true;
+        clues.start_epoch = facts->log_epoch;
+        clues.start = facts->log_start;
+        clues.floor = facts->log_floor;
+        clues.attested = facts->log_attested;
+    }
+    return wal_salvage_new(&clues, &repair->log);
+}
+
+/* ---- what collections there are, and what is missing ------------------------------------------- */
+
+struct log_survey {
+    struct repair *repair;
+    uint64_t expected_seq; /* 0: not known */
+    bool in_hole;
+};
+
+static void meet_log_hole(void *ctx, const char *text, uint64_t bytes)
+{
+    struct log_survey *survey = ctx;
+    struct repair *repair = survey->repair;
+    repair->log_seq = 0;
+    if (text == NULL) { /* of what is not needed any more */
+        survey->expected_seq = 0;
+        return;
+    }
+    survey->in_hole |= bytes > 0;
+    repair->stats.lost_bytes += bytes;
+    repair_say(repair, "%s", text);
+}
+
+/* Sequence numbers go up by one: what is not there is known. */
+static void check_seq(struct log_survey *survey, const struct wal_commit *commit)
+{
+    struct repair *repair = survey->repair;
+    const uint64_t expected = survey->expected_seq;
+    if (repair->log_seq == 0) repair->log_seq = commit->seq;
+    if (expected == 0) {
+        repair->is_lossy |= survey->in_hole; /* how much was in it nobody knows */
+    } else if (commit->seq > expected) {
+        const uint64_t missing = commit->seq - expected;
+        repair->is_lossy = true;
+        repair->log_seq = commit->seq;
+        repair->stats.lost_record_count += missing;
+        repair_say(repair,
+                   "%s: byte %" PRIu64 ": before it %" PRIu64
+                   " entries or changes are lost: sequence numbers %" PRIu64 " to %" PRIu64,
+                   commit->name, commit->offset, missing, expected, commit->seq - 1);
+    }
+    survey->in_hole = false;
+}
+
+/* The log knows later changes than the manifest, and, where that is damaged, earlier ones that it has lost. */
+static loam_status survey_change(struct repair *repair, const struct wal_commit *commit)
+{
+    struct salvage_facts *facts = &repair->facts;
+    struct edit_reader reader = edit_reader_over(commit->body);
+    struct change change;
+    const loam_status rc = edit_next(&reader, &change);
+    if (rc == LOAM_TOONEW) return rc;
+    if (rc != LOAM_OK) return LOAM_OK;
+    const struct salvage_coll *coll = salvage_coll_find(facts, change.coll);
+    const bool is_news = commit->seq > facts->change_seq ||
+                         (!facts->is_whole && (coll == NULL || coll->name == NULL));
+    if (!is_news && change.tag != CHANGE_COLL_DROP) return LOAM_OK;
+    if (coll == NULL && change.tag == CHANGE_COLL_DROP && facts->is_whole) return LOAM_OK;
+    return salvage_coll_change(facts, &change);
+}
+
+/* A collection of which there is no word was dropped, unless words are lost. */
+static loam_status survey_coll(struct repair *repair, uint32_t id)
+{
+    struct salvage_coll *coll;
+    if (repair->facts.is_whole) return LOAM_OK;
+    return salvage_coll_take(&repair->facts, id, &coll);
+}
+
+static loam_status survey_commit(void *ctx, const struct wal_commit *commit)
+{
+    struct log_survey *survey = ctx;
+    const uint8_t *at = commit->body.data, *end = at + commit->body.len;
+    uint32_t count = 0, coll_id = 0, last_id = 0;
+    struct entry entry;
+    loam_status rc = LOAM_OK;
+    if (survey->expected_seq != 0 && commit->seq < survey->expected_seq) return LOAM_OK;
+    check_seq(survey, commit);
+    survey->expected_seq = commit->seq + 1;
+    if (commit->kind == RECORD_CHANGE) return survey_change(survey->repair, commit);
+    at = get_varint32(at, end, &count);
+    struct batch_reader reader = {at, end};
+    for (uint64_t seq = commit->seq; at != NULL && rc == LOAM_OK; seq++) {
+        if (batch_next(&reader, &coll_id, &entry) != LOAM_OK) break;
+        if (coll_id != last_id) rc = survey_coll(survey->repair, coll_id);
+        last_id = coll_id;
+        survey->expected_seq = seq + 1;
+    }
+    if (rc < 0 || (at != NULL && reader.at == end)) return rc;
+    survey->repair->is_lossy = true;
+    repair_say(survey->repair, "%s: byte %" PRIu64 ": its entries do not parse", commit->name,
+               commit->offset);
+    return LOAM_OK;
+}
+
+loam_status repair_survey_log(struct repair *repair)
+{
+    struct log_survey survey = {.repair = repair};
+    const loam_status rc = wal_salvage_walk(repair->log, survey_commit, meet_log_hole, &survey);
+    if (survey.in_hole) { /* and nothing behind it */
+        repair->is_lossy = true;
+        repair->log_seq = UINT64_MAX;
+    }
+    return rc;
+}
+
+/* ---- entries ------------------------------------------------------------------------------------- */
+
+struct log_taking {
+    struct repair *repair;
+    uint64_t above, upto, expected_seq;
+};
+
+static bool log_is_wanted(const struct log_taking *taking, const struct repair_target *target,
+                          uint64_t seq)
+{
+    const struct repair *repair = taking->repair;
+    if (target->is_dropped) return false;
+    const bool is_tabled = seq <= target->tabled_seq;
+    if (taking->upto == UINT64_MAX && !is_tabled) return true;
+    return is_tabled && target->has_losses && seq >= repair->log_seq && seq > taking->above &&
+           seq <= taking->upto;
+}
+
+static loam_status take_log_commit(void *ctx, const struct wal_commit *commit)
+{
+    struct log_taking *taking = ctx;
+    struct repair *repair = taking->repair;
+    const uint8_t *at = commit->body.data, *end = at + commit->body.len;
+    uint32_t count = 1, coll_id = 0;
+    struct entry entry;
+    loam_status rc = LOAM_OK;
+    if (commit->seq < taking->expected_seq) return LOAM_OK;
+    taking->expected_seq = commit->seq + 1;
+    if (commit->kind == RECORD_COMMIT) at = get_varint32(at, end, &count);
+    if (commit->kind != RECORD_COMMIT || at == NULL) return LOAM_OK;
+    struct batch_reader reader = {at, end};
+    for (uint64_t seq = commit->seq; rc == LOAM_OK; seq++) {
+        if (batch_next(&reader, &coll_id, &entry) != LOAM_OK) break;
+        taking->expected_seq = seq + 1;
+        const struct salvage_coll *coll = salvage_coll_find(&repair->facts, coll_id);
+        if (coll == NULL) continue;
+        const size_t target = (size_t)(coll - repair->facts.colls);
+        entry.seq = seq;
+        if (log_is_wanted(taking, &repair->targets[target], seq))
+            rc = repair_take(repair, target, &entry);
+    }
+    return rc < 0 ? rc : repair_tick(repair, commit->body.len);
+}
+
+loam_status repair_take_log(struct repair *repair, uint64_t above, uint64_t upto)
+{
+    struct log_taking taking = {.repair = repair, .above = above, .upto = upto};
+    return wal_salvage_walk(repair->log, take_log_commit, NULL, &taking);
+}

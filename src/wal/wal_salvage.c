@@ -1,0 +1,470 @@
+/*
+ * wal_salvage.c - what of a damaged log is intact; see wal_salvage.h.
+ */
+#include "wal/wal_salvage.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/status.h"
+
+#include "base/poison.h"
+
+enum {
+    SALVAGE_HEADER_BYTES = 128,
+    SALVAGE_COPY_BYTES = 4096,
+    SEGMENT_READ_MAX = 65 << 20, /* the largest has 64 MiB */
+    START_SEARCH_MAX = 64 << 20, /* how far a segment without a header may be from the one before */
+    HOLE_TEXT_MAX = 160
+};
+
+struct found_segment {
+    struct object_id id, file; /* what it says it is, and what its file is called */
+    struct segment_header header;
+    bool has_header;
+    bool is_foreign;
+    uint64_t limit; /* where a later opener's log begins: what stands behind is dead */
+    uint64_t bytes;
+};
+
+struct wal_salvage {
+    struct wal_clues clues;
+    uint8_t store_id[STORE_ID_BYTES];
+    struct found_segment *segments;
+    size_t count;
+    uint64_t durable; /* the log was durable below */
+};
+
+/* ---- loading --------------------------------------------------------------------------------- */
+
+/* Up to limit bytes of a file, zeros where the device gives none. LOAM_NOTFOUND: no such file any more. */
+static loam_status load_front(struct store *store, const char *name, uint64_t limit,
+                              loam_buf *bytes, uint64_t *size)
+{
+    struct object *object = NULL;
+    size_t lost;
+    loam_status rc = object_open(store, name, &object);
+    if (rc == LOAM_IOERR) return LOAM_NOTFOUND; /* as good as gone */
+    if (rc != LOAM_OK) return rc;
+    *size = object_bytes(object);
+    const size_t len = (size_t)(*size < limit ? *size : limit);
+    rc = buf_reserve(bytes, len > 0 ? len : 1);
+    if (rc == LOAM_OK) rc = object_read_salvage(object, 0, bytes->data, len, &lost);
+    if (rc == LOAM_OK) bytes->len = len;
+    object_close(object);
+    return rc;
+}
+
+static loam_status load_hurt_segment(const struct wal_salvage *salvage,
+                                     const struct found_segment *segment, struct segment_view *view)
+{
+    uint64_t size;
+    memset(view, 0, sizeof *view);
+    object_name_make(OBJECT_SEGMENT, segment->file, view->name);
+    view->header = segment->header;
+    const loam_status rc =
+        load_front(salvage->clues.store, view->name, SEGMENT_READ_MAX, &view->bytes, &size);
+    if (rc != LOAM_OK) segment_view_deinit(view);
+    return rc;
+}
+
+/* ---- headers --------------------------------------------------------------------------------- */
+
+static bool is_blank_header(const uint8_t *bytes, size_t len)
+{
+    while (len > 0 && bytes[len - 1] == 0)
+        len--;
+    return len == 0;
+}
+
+/* A copy that names its own file is preferred; one that names another may have been exchanged. */
+static loam_status choose_hurt_header(const loam_buf *bytes, struct found_segment *segment)
+{
+    struct segment_header header;
+    bool too_new;
+    for (size_t at = 0; at + SALVAGE_HEADER_BYTES <= bytes->len && at < SEGMENT_HEADER_BYTES;
+         at += SALVAGE_COPY_BYTES) {
+        const uint8_t *copy = (const uint8_t *)bytes->data + at;
+        const bool valid = segment_header_get(copy, &header, &too_new);
+        const bool own = valid && object_id_equal(header.id, segment->file);
+        if (too_new) {
+            char name[OBJECT_NAME_BYTES];
+            object_name_make(OBJECT_SEGMENT, segment->file, name);
+            return failed(LOAM_TOONEW, "%s: format %u; this library knows %u; use a newer loam",
+                          name, copy[5], SEGMENT_FORMAT);
+        }
+        if (own || (valid && !segment->has_header)) segment->header = header;
+        segment->has_header |= valid;
+        if (own) break;
+    }
+    if (segment->has_header) segment->id = segment->header.id;
+    return LOAM_OK;
+}
+
+/* *keep is false for what was never begun. */
+static loam_status look_at_segment(const struct wal_salvage *salvage, struct found_segment *segment,
+                                   bool *keep)
+{
+    const struct wal_clues *clues = &salvage->clues;
+    const struct segment_header *header = &segment->header;
+    char name[OBJECT_NAME_BYTES];
+    loam_buf bytes = {0};
+    object_name_make(OBJECT_SEGMENT, segment->file, name);
+    loam_status rc = load_front(clues->store, name, SEGMENT_HEADER_BYTES, &bytes, &segment->bytes);
+    *keep = false;
+    if (rc == LOAM_NOTFOUND) return LOAM_OK;
+    if (rc == LOAM_OK) rc = choose_hurt_header(&bytes, segment);
+    if (rc == LOAM_OK) *keep = segment->has_header || !is_blank_header(bytes.data, bytes.len);
+    loam_buf_free(&bytes);
+    if (rc < 0 || !segment->has_header) return rc;
+    segment->is_foreign =
+        (clues->store_id != NULL && memcmp(header->store_id, clues->store_id, STORE_ID_BYTES)) ||
+        (header->id.epoch == clues->epoch && header->log_key != clues->log_key);
+    return LOAM_OK;
+}
+
+/* ---- which segments count -------------------------------------------------------------------- */
+
+static int compare_segments(const void *a, const void *b)
+{
+    const struct found_segment *left = a, *right = b;
+    return object_id_before(right->id, left->id) - object_id_before(left->id, right->id);
+}
+
+/* Of several that say the same, the one whose file is called so. */
+static void drop_doubles(struct wal_salvage *salvage)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < salvage->count; i++) {
+        const struct found_segment *segment = &salvage->segments[i];
+        struct found_segment *last = kept > 0 ? &salvage->segments[kept - 1] : NULL;
+        if (last == NULL || !object_id_equal(last->id, segment->id) || last->is_foreign ||
+            segment->is_foreign)
+            salvage->segments[kept++] = *segment;
+        else if (object_id_equal(segment->file, segment->id))
+            *last = *segment;
+    }
+    salvage->count = kept;
+}
+
+static void set_limits(struct wal_salvage *salvage)
+{
+    const struct wal_clues *clues = &salvage->clues;
+    uint64_t behind = UINT64_MAX; /* where the openers behind this one begin */
+    uint64_t here = UINT64_MAX;   /* where this one does */
+    uint32_t epoch = UINT32_MAX;
+    for (size_t i = salvage->count; i > 0; i--) {
+        struct found_segment *segment = &salvage->segments[i - 1];
+        if (segment->id.epoch != epoch && here < behind) behind = here;
+        epoch = segment->id.epoch;
+        segment->limit = behind;
+        if (clues->has_bounds && clues->start_epoch > epoch && clues->start < segment->limit)
+            segment->limit = clues->start;
+        if (clues->sealed && clues->epoch == epoch && clues->seal_end < segment->limit)
+            segment->limit = clues->seal_end;
+        if (segment->has_header && !segment->is_foreign && segment->header.start < here)
+            here = segment->header.start;
+    }
+}
+
+/* The key of an opener is in each of its headers, and the last one's in the root. */
+static void lend_keys(struct wal_salvage *salvage)
+{
+    const struct found_segment *lender = NULL;
+    for (size_t i = 0; i < salvage->count; i++) {
+        struct found_segment *segment = &salvage->segments[i];
+        if (segment->has_header || segment->id.epoch == salvage->clues.epoch) {
+            if (segment->has_header && !segment->is_foreign) lender = segment;
+            if (!segment->has_header) segment->header.log_key = salvage->clues.log_key;
+            continue;
+        }
+        if (lender == NULL || lender->id.epoch != segment->id.epoch)
+            for (size_t k = i + 1;
+                 k < salvage->count && salvage->segments[k].id.epoch == segment->id.epoch; k++)
+                if (salvage->segments[k].has_header) lender = &salvage->segments[k];
+        if (lender != NULL && lender->id.epoch == segment->id.epoch)
+            segment->header = lender->header;
+        segment->header.id = segment->id;
+    }
+}
+
+/* ---- how far the log was durable ------------------------------------------------------------- */
+
+static void raise_to(uint64_t *bound, uint64_t position)
+{
+    if (position > *bound) *bound = position;
+}
+
+static loam_status find_durable(struct wal_salvage *salvage)
+{
+    const struct wal_clues *clues = &salvage->clues;
+    uint32_t epoch = 0;
+    loam_status rc = LOAM_OK;
+    if (clues->has_bounds) raise_to(&salvage->durable, clues->attested);
+    if (clues->has_bounds) raise_to(&salvage->durable, clues->start);
+    if (clues->sealed) raise_to(&salvage->durable, clues->seal_end);
+    for (size_t i = 0; rc >= 0 && i < salvage->count; i++) {
+        const struct found_segment *segment = &salvage->segments[i];
+        struct segment_view view;
+        struct record record;
+        if (!segment->has_header || segment->is_foreign) continue;
+        if (segment->header.start >= segment->limit) continue;
+        /* A later opener has made all before its own log durable. */
+        if (segment->id.epoch != epoch) raise_to(&salvage->durable, segment->header.start);
+        epoch = segment->id.epoch;
+        raise_to(&salvage->durable, segment->header.synced_upto);
+        rc = load_hurt_segment(salvage, segment, &view);
+        if (rc != LOAM_OK) continue;
+        const uint64_t last = segment->header.start + view.bytes.len;
+        for (uint64_t at = segment->header.start; at < last && at < segment->limit;) {
+            const bool valid = segment_record_at(&view, at, NULL, &record) == LOAM_OK;
+            if (valid) raise_to(&salvage->durable, record.synced_upto);
+            at = valid ? record.end : at + 8;
+        }
+        segment_view_deinit(&view);
+    }
+    return rc < 0 ? rc : LOAM_OK;
+}
+
+loam_status wal_salvage_new(const struct wal_clues *clues, struct wal_salvage **out)
+{
+    struct object_id *ids = NULL;
+    size_t count = 0;
+    struct wal_salvage *salvage = mem_zalloc(sizeof *salvage);
+    if (salvage == NULL) return LOAM_NOMEM;
+    salvage->clues = *clues;
+    if (clues->store_id != NULL) {
+        memcpy(salvage->store_id, clues->store_id, STORE_ID_BYTES);
+        salvage->clues.store_id = salvage->store_id;
+    }
+    loam_status rc = store_objects(clues->store, OBJECT_SEGMENT, &ids, &count);
+    if (rc == LOAM_OK) {
+        salvage->segments = mem_alloc_array(count + 1, sizeof *salvage->segments);
+        if (salvage->segments == NULL) rc = LOAM_NOMEM;
+    }
+    for (size_t i = 0; rc == LOAM_OK && i < count; i++) {
+        struct found_segment *segment = &salvage->segments[salvage->count];
+        bool keep = false;
+        memset(segment, 0, sizeof *segment);
+        segment->id = segment->file = ids[i];
+        rc = look_at_segment(salvage, segment, &keep);
+        salvage->count += keep;
+    }
+    mem_free(ids);
+    if (rc == LOAM_OK) {
+        if (salvage->count > 0)
+            qsort(salvage->segments, salvage->count, sizeof *salvage->segments, compare_segments);
+        drop_doubles(salvage);
+        set_limits(salvage);
+        lend_keys(salvage);
+        rc = find_durable(salvage);
+    }
+    if (rc < 0) {
+        wal_salvage_free(salvage);
+        return rc;
+    }
+    *out = salvage;
+    return LOAM_OK;
+}
+
+void wal_salvage_free(struct wal_salvage *salvage)
+{
+    if (salvage == NULL) return;
+    mem_free(salvage->segments);
+    mem_free(salvage);
+}
+
+uint64_t wal_salvage_bytes(const struct wal_salvage *salvage)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < salvage->count; i++)
+        bytes += salvage->segments[i].bytes;
+    return bytes;
+}
+
+/* ---- walking --------------------------------------------------------------------------------- */
+
+struct log_walk {
+    const struct wal_salvage *salvage;
+    loam_status (*each)(void *ctx, const struct wal_commit *commit);
+    wal_salvage_hole *hole;
+    void *ctx;
+    uint64_t position; /* behind the last valid record, and at or above the floor */
+    uint64_t reached;  /* behind the last valid record */
+    bool has_ended;    /* at a torn tail */
+    bool in_parts;
+    loam_buf parts;
+    uint64_t parts_end; /* where the next part must stand */
+    struct wal_commit first;
+};
+
+static void say_log_hole(struct log_walk *walk, const char *name, uint64_t at, uint64_t bytes,
+                         const char *what)
+{
+    char text[HOLE_TEXT_MAX];
+    if (walk->hole == NULL) return;
+    if (bytes > 0)
+        snprintf(text, sizeof text, "%s: byte %" PRIu64 ": %" PRIu64 " bytes of the log are %s",
+                 name, at, bytes, what);
+    else
+        snprintf(text, sizeof text, "%s: byte %" PRIu64 ": %s", name, at, what);
+    walk->hole(walk->ctx, text, bytes);
+}
+
+static void say_end(struct log_walk *walk, uint64_t from, uint64_t bytes)
+{
+    const struct wal_salvage *salvage = walk->salvage;
+    char name[OBJECT_NAME_BYTES] = "the log";
+    uint64_t at = 0;
+    if (salvage->count > 0) {
+        const struct found_segment *last = &salvage->segments[salvage->count - 1];
+        object_name_make(OBJECT_SEGMENT, last->file, name);
+        if (from >= last->header.start) at = SEGMENT_HEADER_BYTES + (from - last->header.start);
+    }
+    say_log_hole(walk, name, at, bytes, "missing from here on, and were durable");
+}
+
+/* From walk->position up to `to` there is no valid record. False: this is where the log ends. */
+static bool pass_hole(struct log_walk *walk, const struct segment_view *view, uint64_t to)
+{
+    const uint64_t from = walk->position;
+    if (from >= walk->salvage->durable) {
+        walk->has_ended = true;
+        return false;
+    }
+    walk->position = to;
+    if (view == NULL)
+        say_end(walk, from, to - from);
+    else if (from < view->header.start)
+        say_log_hole(walk, view->name, SEGMENT_HEADER_BYTES, to - from, "missing before it");
+    else
+        say_log_hole(walk, view->name, SEGMENT_HEADER_BYTES + (from - view->header.start),
+                     to - from, "damaged");
+    return true;
+}
+
+static loam_status take_log_record(struct log_walk *walk, const struct segment_view *view,
+                                   const struct record *record)
+{
+    const bool first = record->flags & RECORD_FIRST, last = record->flags & RECORD_LAST;
+    struct wal_commit commit = {
+        .kind = record->kind,
+        .flags = record->flags,
+        .seq = record->seq,
+        .time_ms = record->time_ms,
+        .position = record->position,
+        .end = record->end,
+        .body = record->body,
+        .name = view->name,
+        .offset = SEGMENT_HEADER_BYTES + (record->position - view->header.start),
+    };
+    if (record->kind != RECORD_COMMIT && record->kind != RECORD_CHANGE) return LOAM_OK;
+    if (first) walk->in_parts = false;
+    if (first && last) return walk->each(walk->ctx, &commit);
+    const bool follows = record->position == walk->parts_end;
+    walk->parts_end = record->end;
+    if (first) {
+        walk->first = commit;
+        walk->in_parts = true;
+        return buf_set(&walk->parts, record->body.data, record->body.len);
+    }
+    if (!follows || record->seq != walk->first.seq || record->kind != walk->first.kind)
+        walk->in_parts = false;
+    if (!walk->in_parts) return LOAM_OK; /* its beginning is lost: the sequence numbers will tell */
+    const loam_status rc = buf_append(&walk->parts, record->body.data, record->body.len);
+    if (rc < 0 || !last) return rc;
+    commit.body = loam_bytes(walk->parts.data, walk->parts.len);
+    commit.position = walk->first.position;
+    walk->in_parts = false;
+    return walk->each(walk->ctx, &commit);
+}
+
+/* The next position at or behind `at` where a valid record stands; UINT64_MAX: none. */
+static uint64_t next_record(const struct segment_view *view, uint64_t at, uint64_t limit,
+                            struct record *record)
+{
+    const uint64_t last = view->header.start + view->bytes.len;
+    for (; at < last && at < limit; at += 8)
+        if (segment_record_at(view, at, NULL, record) == LOAM_OK) return at;
+    return UINT64_MAX;
+}
+
+/* A segment without a header: its records know their position, so the first one is tried at all that there can be. */
+static bool find_start(const struct log_walk *walk, struct segment_view *view, uint64_t limit)
+{
+    struct record record;
+    if (view->bytes.len < SEGMENT_HEADER_BYTES + RECORD_HEAD_BYTES) return false;
+    view->header.start = walk->position;
+    if (next_record(view, walk->position, limit, &record) != UINT64_MAX) return true;
+    for (uint64_t passed = 8; passed < START_SEARCH_MAX; passed += 8) {
+        view->header.start = walk->position + passed;
+        if (segment_record_at(view, view->header.start, NULL, &record) == LOAM_OK) return true;
+    }
+    return false;
+}
+
+static loam_status walk_records(struct log_walk *walk, const struct segment_view *view,
+                                uint64_t limit)
+{
+    struct record record;
+    loam_status rc = LOAM_OK;
+    uint64_t at = view->header.start;
+    if (at > walk->position && !pass_hole(walk, view, at)) return LOAM_OK;
+    while (rc == LOAM_OK) {
+        const uint64_t next = next_record(view, at, limit, &record);
+        if (next == UINT64_MAX) break;
+        const bool is_beyond = next > walk->position;
+        if (is_beyond && !pass_hole(walk, view, next)) break;
+        if (!is_beyond && next != walk->reached && walk->hole != NULL)
+            walk->hole(walk->ctx, NULL, 0);
+        rc = take_log_record(walk, view, &record);
+        at = walk->reached = record.end;
+        if (at > walk->position) walk->position = at;
+    }
+    return rc;
+}
+
+static loam_status walk_segment(struct log_walk *walk, const struct found_segment *segment)
+{
+    const struct wal_clues *clues = &walk->salvage->clues;
+    struct segment_view view;
+    char name[OBJECT_NAME_BYTES];
+    object_name_make(OBJECT_SEGMENT, segment->file, name);
+    if (segment->is_foreign) {
+        say_log_hole(walk, name, 0, 0, "belongs to another store, or to another copy of this one");
+        return LOAM_OK;
+    }
+    loam_status rc = load_hurt_segment(walk->salvage, segment, &view);
+    if (rc != LOAM_OK) return rc < 0 ? rc : LOAM_OK;
+    const bool usable = segment->has_header || find_start(walk, &view, segment->limit);
+    const bool behind = clues->has_bounds && view.header.start + view.bytes.len <= clues->floor;
+    if (!segment->has_header && !behind)
+        say_log_hole(walk, name, 0, 0,
+                     usable ? "both copies of the header are damaged; its records are intact"
+                            : "both copies of the header are damaged, and no record is found");
+    if (usable && view.header.start < segment->limit)
+        rc = walk_records(walk, &view, segment->limit);
+    segment_view_deinit(&view);
+    return rc;
+}
+
+loam_status wal_salvage_walk(const struct wal_salvage *salvage,
+                             loam_status (*each)(void *ctx, const struct wal_commit *commit),
+                             wal_salvage_hole *hole, void *ctx)
+{
+    struct log_walk walk = {.salvage = salvage, .each = each, .hole = hole, .ctx = ctx};
+    loam_status rc = LOAM_OK;
+    if (salvage->clues.has_bounds)
+        walk.position = salvage->clues.floor;
+    else if (salvage->count > 0 && salvage->segments[0].has_header)
+        walk.position = salvage->segments[0].header.start;
+    for (size_t i = 0; rc == LOAM_OK && i < salvage->count && !walk.has_ended; i++)
+        rc = walk_segment(&walk, &salvage->segments[i]);
+    if (rc == LOAM_OK && !walk.has_ended && walk.position < salvage->durable)
+        (void)pass_hole(&walk, NULL, salvage->durable);
+    loam_buf_free(&walk.parts);
+    return rc;
+}
