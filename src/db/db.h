@@ -188,6 +188,10 @@ struct db_world { /* what tests inject */
 };
 LOAM_MUST loam_status db_open_in(const struct db_world *world, const char *dir,
                                  const loam_options *options, loam_db **out);
+struct db_world db_world_real(void);
+/* verify.c: loam_verify() in a world. */
+LOAM_MUST loam_status db_verify_in(const struct db_world *world, const char *dir,
+                                   void (*line)(void *ctx, const char *text), void *ctx);
 
 /* ---- repair.c ------------------------------------------------------------------------------- */
 

@@ -182,9 +182,14 @@ loam_status db_open_in(const struct db_world *world, const char *dir, const loam
     return LOAM_OK;
 }
 
+struct db_world db_world_real(void)
+{
+    return (struct db_world){.sys = sys_posix(), .threaded = true, .mapped_log = true};
+}
+
 loam_status loam_open(const char *dir, const loam_options *opts, loam_db **out)
 {
-    const struct db_world world = {.sys = sys_posix(), .threaded = true, .mapped_log = true};
+    const struct db_world world = db_world_real();
     return db_open_in(&world, dir, opts, out);
 }
 

@@ -65,15 +65,22 @@ loam_status loam_verify_open(loam_db *db, void (*line)(void *ctx, const char *te
     return report.worst;
 }
 
-loam_status loam_verify(const char *dir, void (*line)(void *ctx, const char *text), void *ctx)
+loam_status db_verify_in(const struct db_world *world, const char *dir,
+                         void (*line)(void *ctx, const char *text), void *ctx)
 {
     loam_db *db;
     loam_options options = loam_options_default();
     options.read_only = true;
-    loam_status rc = loam_open(dir, &options, &db);
+    loam_status rc = db_open_in(world, dir, &options, &db);
     if (rc == LOAM_CORRUPT && line != NULL) line(ctx, loam_errmsg());
     if (rc < 0) return rc;
     rc = loam_verify_open(db, line, ctx);
     const loam_status closed = loam_close(db);
     return rc < 0 ? rc : closed;
+}
+
+loam_status loam_verify(const char *dir, void (*line)(void *ctx, const char *text), void *ctx)
+{
+    const struct db_world world = db_world_real();
+    return db_verify_in(&world, dir, line, ctx);
 }
