@@ -27,7 +27,12 @@ loam_status db_check_coll(loam_db *db, loam_coll **coll)
     if (rc < 0) return rc;
     if (*coll == NULL) *coll = db->default_coll;
     if ((*coll)->db != db) return failed(LOAM_INVALID, "a collection of another database");
-    if (atomic_load_explicit(&(*coll)->dropped, memory_order_relaxed))
+    return db_check_there(*coll);
+}
+
+loam_status db_check_there(const loam_coll *coll)
+{
+    if (atomic_load_explicit(&coll->dropped, memory_order_relaxed))
         return failed(LOAM_MISUSE, "the collection has been dropped");
     return LOAM_OK;
 }

@@ -205,6 +205,9 @@ LOAM_MUST loam_status db_repair_in(const struct db_world *world, const char *dir
 /* Refuses calls from a forked child, and tells the default collection and foreign handles. */
 LOAM_MUST loam_status db_check(const loam_db *db);
 LOAM_MUST loam_status db_check_coll(loam_db *db, loam_coll **coll); /* NULL becomes "default" */
+/* LOAM_MISUSE once it is dropped. Who has taken a view asks again: a drop marks the collection and then empties its
+   view, and "nothing is there" would be a wrong answer. */
+LOAM_MUST loam_status db_check_there(const loam_coll *coll);
 void db_log(const loam_db *db, loam_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 uint64_t db_now_ms(const loam_db *db); /* wall */

@@ -134,7 +134,8 @@ loam_status loam_iter_open(loam_db *db, loam_coll *coll, const loam_range *range
     atomic_fetch_add(&db->iter_count, 1);
     it->view = view_acquire(coll);
     it->seq = range != NULL && range->at != NULL ? range->at->seq : atomic_load(&db->visible);
-    rc = set_bounds(it, range);
+    rc = db_check_there(coll);
+    if (rc == LOAM_OK) rc = set_bounds(it, range);
     if (rc == LOAM_OK) rc = open_inner(it);
     if (rc < 0) {
         loam_iter_close(it);

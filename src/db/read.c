@@ -44,7 +44,8 @@ static loam_status read_entry(loam_db *db, loam_coll *coll, const loam_snapshot 
     const struct epoch_ticket ticket = epoch_enter(db->epoch);
     const struct view *view = atomic_load(&coll->view);
     const uint64_t seq = snap != NULL ? snap->seq : atomic_load(&db->visible);
-    rc = look_up(view, key, seq, value);
+    rc = db_check_there(coll);
+    if (rc == LOAM_OK) rc = look_up(view, key, seq, value);
     epoch_leave(ticket);
     epoch_count(db->epoch);
     return rc;

@@ -200,8 +200,7 @@ static loam_status try_commit(loam_db *db, const struct commit *commit, loam_dur
     uint64_t seq = 0;
     mutex_lock(&db->lane);
     loam_status rc = db_writable(db);
-    if (rc == LOAM_OK && commit->coll != NULL && atomic_load(&commit->coll->dropped))
-        rc = failed(LOAM_MISUSE, "the collection has been dropped");
+    if (rc == LOAM_OK && commit->coll != NULL) rc = db_check_there(commit->coll);
     if (rc == LOAM_OK) rc = room_for(db, commit, wait);
     if (rc == LOAM_IOERR) rc = db_fence(db, rc); /* loam.h: no write answers it and goes on */
     if (rc == LOAM_OK && *wait == NULL) rc = commit_locked(db, commit, how, &seq, wait_position);

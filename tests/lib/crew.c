@@ -41,7 +41,7 @@ loam_options crew_options(uint64_t seed)
     struct rand rand = {seed};
     loam_options options = loam_options_default();
     options.memory_bytes = 4 << 20;
-    options.memtable_bytes = (16 << 10) << rand_below(&rand, 3);
+    options.memtable_bytes = (UINT64_C(16) << 10) << rand_below(&rand, 3);
     options.runs_per_level = 1 + (uint32_t)rand_below(&rand, 4);
     options.background_threads = 1 + (uint32_t)rand_below(&rand, 3);
     options.durability = LOAM_DURABLE_PERIODIC + (loam_durability)rand_below(&rand, 2);
@@ -50,16 +50,29 @@ loam_options crew_options(uint64_t seed)
     return options;
 }
 
-void crew_open(struct fixture *f, uint64_t seed, struct sys_table sys)
+void crew_open_as(struct fixture *f, const loam_options *options, uint64_t seed,
+                  struct sys_table sys)
 {
     struct rand rand = {~seed};
-    const loam_options options = crew_options(seed);
     const struct db_world world = {.sys = sys,
                                    .threaded = true,
                                    .mapped_log = rand_below(&rand, 3) > 0,
                                    .page_bytes = 256u << rand_below(&rand, 4)};
     assert_null(f->db);
-    expect_ok(db_open_in(&world, f->store, &options, &f->db));
+    expect_ok(db_open_in(&world, f->store, options, &f->db));
+}
+
+void crew_open_mapped(struct fixture *f, const loam_options *options, struct sys_table sys)
+{
+    const struct db_world world = {.sys = sys, .threaded = true, .mapped_log = true};
+    assert_null(f->db);
+    expect_ok(db_open_in(&world, f->store, options, &f->db));
+}
+
+void crew_open(struct fixture *f, uint64_t seed, struct sys_table sys)
+{
+    const loam_options options = crew_options(seed);
+    crew_open_as(f, &options, seed, sys);
 }
 
 static int sync_hastily(void *ctx, int fd)
@@ -122,7 +135,6 @@ void crew_start(struct crew *crew, const struct crew_job *jobs)
 
 void crew_rest(uint64_t ms)
 {
-    ms = crew_number("SECONDS_EACH", 0) > 0 ? crew_number("SECONDS_EACH", 0) * 1000 : ms;
     const struct timespec rest = {.tv_sec = (time_t)(ms / 1000),
                                   .tv_nsec = (long)(ms % 1000) * 1000000};
     nanosleep(&rest, NULL);
@@ -139,8 +151,9 @@ void crew_end(struct crew *crew)
 
 void crew_run(struct crew *crew, const struct crew_job *jobs, uint64_t ms)
 {
+    const uint64_t seconds = crew_number("SECONDS_EACH", 0);
     crew_start(crew, jobs);
-    crew_rest(ms);
+    crew_rest(seconds > 0 ? seconds * 1000 : ms);
     crew_end(crew);
 }
 

@@ -59,6 +59,10 @@ uint64_t crew_seed(void);
 /* A threaded store with pages of 256 bytes or more, memtables of 16 to 64 KiB and one to four runs a level,
    all drawn from the seed, in f->store. */
 void crew_open(struct fixture *f, uint64_t seed, struct sys_table sys);
+void crew_open_as(struct fixture *f, const loam_options *options, uint64_t seed,
+                  struct sys_table sys);
+/* With a mapped log and pages as usual. */
+void crew_open_mapped(struct fixture *f, const loam_options *options, struct sys_table sys);
 loam_options crew_options(uint64_t seed);
 /* The kernel, but syncs do not wait for the medium: more happens in the same time. */
 struct sys_table crew_hasty(void);
@@ -70,7 +74,7 @@ struct sys crew_hasty_calls(void);
 void crew_run(struct crew *crew, const struct crew_job *jobs, uint64_t ms);
 /* The same in pieces, for what the test itself does meanwhile. */
 void crew_start(struct crew *crew, const struct crew_job *jobs);
-void crew_rest(uint64_t ms); /* of SECONDS_EACH, too */
+void crew_rest(uint64_t ms);
 void crew_end(struct crew *crew);
 
 static inline bool crew_goes_on(const struct hand *hand)

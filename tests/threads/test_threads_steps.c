@@ -39,6 +39,7 @@ struct stage {
     struct fixture *f;
     struct crew crew; /* complaints */
     loam_coll *other_coll;
+    loam_coll *doomed;
     uint64_t round; /* what the other thread has written last */
     loam_buf found;
     struct look { /* what a snapshot showed while the call was halted */
@@ -53,6 +54,7 @@ struct stage {
 static int to_other[2], from_other[2]; /* pipes: they may be used in a signal handler */
 static volatile sig_atomic_t stepping;
 static volatile uint64_t steps, stops, late, stride; /* late: halts that were not waited out */
+static volatile uint64_t only_step;                  /* the one at which to halt; 0: at all */
 static volatile bool other_is_busy;
 static uint8_t visits[PLACES]; /* by the instruction's address */
 
@@ -79,12 +81,14 @@ static void halt_here(int signal, siginfo_t *info, void *context)
     at->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
     if (other_is_busy) hear_other(1); /* it waits for a lock that the call holds, or did */
     uint8_t *here = &visits[(uint64_t)at->uc_mcontext.gregs[REG_RIP] % PLACES];
-    if (!other_is_busy && *here < VISITS_MAX && steps++ % stride == 0) {
+    if (!other_is_busy && *here < VISITS_MAX &&
+        (only_step == 0 ? steps++ % stride == 0 : ++steps == only_step)) {
         ++*here;
         stops++;
         other_is_busy = write(to_other[1], "g", 1) == 1;
         hear_other(PATIENCE_MS);
         late += other_is_busy;
+        if (only_step != 0) stepping = 0;
     }
     errno = error;
 }
@@ -106,17 +110,14 @@ static void *other_main(void *arg)
     return NULL;
 }
 
-/* Runs call(stage) and act(stage) on the other thread after each of its instructions. */
-static void halt_everywhere(struct stage *stage, const char *name,
-                            void (*call)(struct stage *stage), void (*act)(struct stage *stage))
+static void halt_call(struct stage *stage, void (*call)(struct stage *stage),
+                      void (*act)(struct stage *stage))
 {
     struct other other = {stage, act};
     pthread_t thread;
     assert_int_equal(pipe(to_other), 0);
     assert_int_equal(pipe(from_other), 0);
     assert_int_equal(pthread_create(&thread, NULL, other_main, &other), 0);
-    call(stage); /* what happens at the first time only, like binding of symbols, is over */
-    stride = crew_number("STRIDE", crew_number("SLOWDOWN", 1));
     steps = stops = late = 0;
     memset(visits, 0, sizeof visits);
     stepping = 1;
@@ -131,6 +132,16 @@ static void halt_everywhere(struct stage *stage, const char *name,
         close(to_other[i]);
         close(from_other[i]);
     }
+}
+
+/* Runs call(stage), and act(stage) on the other thread after each of its instructions. */
+static void halt_everywhere(struct stage *stage, const char *name,
+                            void (*call)(struct stage *stage), void (*act)(struct stage *stage))
+{
+    call(stage); /* what happens at the first time only, like binding of symbols, is over */
+    only_step = 0;
+    stride = crew_number("STRIDE", crew_number("SLOWDOWN", 1));
+    halt_call(stage, call, act);
     print_message("# %s: halted %llu times, %llu of them too short for the other\n", name,
                   (unsigned long long)stops, (unsigned long long)late);
     if (atomic_load(&stage->crew.wrong) > 0) fail_msg("%s", name);
@@ -325,6 +336,60 @@ static void a_flush_changes_nothing_that_is_seen(void **state)
     halted_writer(*state, "flush", flush_once);
 }
 
+/* ---- a reader is halted once: its collection is dropped ----------------------------------------------- */
+
+static void drop_it(struct stage *stage)
+{
+    if (loam_drop(stage->f->db, "doomed") != LOAM_OK)
+        crew_complain(&stage->crew, "drop: %s", loam_errmsg());
+}
+
+static void get_doomed(struct stage *stage)
+{
+    const loam_status rc = loam_get(stage->f->db, stage->doomed, loam_str("a"), &stage->found);
+    if (rc != LOAM_OK && rc != LOAM_MISUSE)
+        crew_complain(&stage->crew, "a get while its collection is dropped: %s",
+                      loam_status_name(rc));
+}
+
+static void walk_doomed(struct stage *stage)
+{
+    loam_iter *it;
+    const loam_status rc = loam_iter_open(stage->f->db, stage->doomed, NULL, &it);
+    if (rc != LOAM_OK && rc != LOAM_MISUSE)
+        crew_complain(&stage->crew, "iterator: %s", loam_status_name(rc));
+    if (rc == LOAM_OK && loam_iter_next(it) != LOAM_OK)
+        crew_complain(&stage->crew, "an iterator on a collection that is dropped shows nothing");
+    loam_iter_close(it);
+}
+
+/* At every fifth instruction or so of the first ones; the drop itself happens once only. */
+static void halted_while_dropped(struct fixture *f, void (*call)(struct stage *stage))
+{
+    struct stage stage;
+    set_up_stage(&stage, f);
+    for (uint64_t step = 1; step < 450 && stage.crew.wrong == 0; step += 5) {
+        expect_ok(loam_create(f->db, "doomed", NULL, &stage.doomed));
+        put_text(f->db, stage.doomed, "a", "there");
+        if (step == 1) call(&stage);
+        only_step = step;
+        halt_call(&stage, call, drop_it);
+        if (stops == 0) expect_ok(loam_drop(f->db, "doomed"));
+    }
+    loam_buf_free(&stage.found);
+    assert_int_equal(stage.crew.wrong, 0);
+}
+
+static void a_get_never_misses_what_is_there_until_the_drop(void **state)
+{
+    halted_while_dropped(*state, get_doomed);
+}
+
+static void an_iterator_never_misses_what_is_there_until_the_drop(void **state)
+{
+    halted_while_dropped(*state, walk_doomed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +398,8 @@ int main(void)
         test_closed(an_iterator_takes_its_view_before_its_sequence),
         test_closed(a_batch_is_seen_when_all_of_it_is_in),
         test_closed(a_flush_changes_nothing_that_is_seen),
+        test_closed(a_get_never_misses_what_is_there_until_the_drop),
+        test_closed(an_iterator_never_misses_what_is_there_until_the_drop),
     };
     return cmocka_run_group_tests_name("threads/steps", tests, NULL, NULL);
 }
