@@ -13,7 +13,9 @@
 
 #include <cmocka.h>
 
-enum { COLLS = HISTORY_COLLS, KEYS = 40, BATCH_MAX = 12 };
+#include "lib/last_words.h"
+
+enum { COLLS = HISTORY_COLLS, KEYS = 40, BATCH_MAX = 12, HISTORY_SECONDS_MAX = 20 };
 
 static const char *const NAMES[COLLS] = {"default", "one", "two", "three"};
 
@@ -56,6 +58,8 @@ static void apply(struct model *model, const struct step *step)
 
 loam_status history_open(struct history *h)
 {
+    last_words(HISTORY_SECONDS_MAX, "SEED=%llu CUT=%llu AGAIN=%llu", (unsigned long long)h->seed,
+               (unsigned long long)h->cut, (unsigned long long)h->again);
     return db_open_in(&h->world, "db", &h->options, &h->db);
 }
 
@@ -351,6 +355,7 @@ struct history *history_new(uint64_t seed, uint64_t cut)
 
 void history_free(struct history *h)
 {
+    last_words_none();
     simdisk_free(h->disk);
     model_free(h->now);
     model_free(h->maybe);

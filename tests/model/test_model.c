@@ -17,11 +17,19 @@
 
 #include "base/rand.h"
 #include "db/db.h"
+#include "lib/last_words.h"
 #include "lib/model.h"
 #include "lib/seeds.h"
 #include "lib/simdisk.h"
 
-enum { COLLS = 6, SNAPSHOTS = 3, HISTORY_OPS = 3000, PENDING_MAX = 4000, OPTION_SETS_MAX = 2000 };
+enum {
+    COLLS = 6,
+    SNAPSHOTS = 3,
+    HISTORY_OPS = 3000,
+    PENDING_MAX = 4000,
+    OPTION_SETS_MAX = 2000,
+    HISTORY_SECONDS_MAX = 40
+};
 
 #define OPS UINT64_C(5000000)
 
@@ -507,6 +515,7 @@ static void operate(struct history *h)
 static struct history *history_new(uint64_t seed)
 {
     struct history *h = calloc(1, sizeof *h);
+    last_words(HISTORY_SECONDS_MAX, "SEED=%llu", (unsigned long long)seed);
     h->seed = seed;
     h->rand.state = seed;
     h->disk = simdisk_new(seed);
@@ -527,6 +536,7 @@ static void history_end(struct history *h)
     model_free(h->durable);
     simdisk_free(h->disk);
     free(h);
+    last_words_none();
 }
 
 static void random_histories_equal_a_sorted_array(void **state)
