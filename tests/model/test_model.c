@@ -490,6 +490,10 @@ static void operate(struct history *h)
         expect(h, loam_flush(h->db, handle(h, random_coll(h))) == LOAM_OK);
     } else if (choice < 900) {
         expect(h, loam_compact(h->db, handle(h, random_coll(h)), NULL) == LOAM_OK);
+    } else if (choice < 920) {
+        h->world.sys.calls->sleep_ns(h->disk, rand_below(&h->rand, 200000000));
+        jobs_tend_once(h->db);
+        expect(h, db_writable(h->db) == LOAM_OK);
     } else if (choice < 960) {
         (void)jobs_run_one(h->db);
     } else if (choice < 970) {
