@@ -14,7 +14,7 @@
 
 enum {
     NAME_BYTES_MAX = 255,
-    COUNTERS_BYTES_MAX = 48 /* a tag and four numbers */
+    MANIFESTS_PART_BYTES_MAX = 64 /* two tags and five numbers */
 };
 
 static const char DEFAULT_NAME[] = "default";
@@ -142,7 +142,17 @@ loam_status loam_collections(loam_db *db, void (*each)(void *ctx, const char *na
 
 /* ---- changes -------------------------------------------------------------------------------- */
 
-/* Logs the edit, durably, and adds the counters that only the manifest gets; *stage is what the manifest's part will install.
+/* What only the manifest gets: counters, and that the log before the change is durable, which it is before the manifest has this. Without
+   that word a log that loses its end, the change with it, would pass for a torn one, and the change would stand on commits that are not
+   there. */
+static loam_status add_manifests_part(loam_db *db, struct edit *edit) REQUIRES(&db->lane)
+{
+    const struct change attest = {.tag = CHANGE_LOG_ATTEST, .position = wal_end(db->wal)};
+    const loam_status rc = edit_add(edit, &attest);
+    return rc < 0 ? rc : db_counters_to_edit(db, edit, db->next_seq);
+}
+
+/* Logs the edit, durably, and adds what only the manifest gets; *stage is what the manifest's part will install.
    `victim` is out of reach for later commits from the moment of logging. manifest lock. */
 static loam_status log_change(loam_db *db, struct edit *edit, struct loam_coll *victim,
                               struct catalog_stage **stage)
@@ -150,7 +160,7 @@ static loam_status log_change(loam_db *db, struct edit *edit, struct loam_coll *
     uint64_t seq = 0, wait_position = 0;
     const size_t logged_bytes = edit->bytes.len;
     mutex_lock(&db->lane);
-    loam_status rc = db_counters_to_edit(db, edit, db->next_seq);
+    loam_status rc = add_manifests_part(db, edit);
     if (rc == LOAM_OK)
         rc = catalog_prepare(db->catalog, loam_bytes(edit->bytes.data, edit->bytes.len), stage);
     if (rc == LOAM_OK) rc = wal_reserve(db->wal, logged_bytes);
@@ -172,7 +182,7 @@ static loam_status log_change(loam_db *db, struct edit *edit, struct loam_coll *
 static loam_status commit_change(loam_db *db, struct edit *edit, struct loam_coll *victim)
 {
     struct catalog_stage *stage = NULL;
-    loam_status rc = manifest_reserve(db->manifest, edit->bytes.len + COUNTERS_BYTES_MAX);
+    loam_status rc = manifest_reserve(db->manifest, edit->bytes.len + MANIFESTS_PART_BYTES_MAX);
     if (rc == LOAM_OK) rc = log_change(db, edit, victim, &stage);
     if (rc == LOAM_OK) {
         rc = manifest_append(db->manifest, edit, stage);
