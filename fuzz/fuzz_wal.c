@@ -123,7 +123,7 @@ static void read_twice(const struct wal_past *past)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct store_options options;
-    const struct wal_extent listed = {{EPOCH, 1}, 0, 64};
+    struct wal_extent listed = {{EPOCH, 1}, 0, 64};
     bool is_new;
     struct store *store;
     if (size < 1) return 0;

@@ -40,6 +40,7 @@ static inline void repair_records(uint8_t *bytes, size_t len)
         const uint64_t seed = key ^ (start + (at - SEGMENT_HEADER_BYTES));
         uint64_t body_bytes = get_u32(head + 8);
         if (record_bytes(body_bytes) > len - at) return;
+        memset(head + RECORD_HEAD_BYTES + body_bytes, 0, -body_bytes & 7);
         put_u32(head + 4,
                 (uint32_t)hash_seeded(head + RECORD_HEAD_BYTES, (size_t)body_bytes, seed));
         put_u32(head, (uint32_t)hash_seeded(head + 4, RECORD_HEAD_BYTES - 4, seed));

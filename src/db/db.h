@@ -36,6 +36,7 @@
 #include "tree/manifest.h"
 #include "tree/pick.h"
 #include "wal/wal.h"
+#include "wal/wal_reader.h"
 
 enum {
     MEMRUNS_MAX = 8, /* memtables a collection may have at a time, the active one included */
@@ -231,6 +232,10 @@ LOAM_MUST loam_status db_counters_to_edit(loam_db *db, struct edit *edit, uint64
 
 /* From the root on: manifest, log, memtables; for a writing open also the fresh manifest and the new epoch. */
 LOAM_MUST loam_status db_recover(loam_db *db, bool is_new, bool mapped_log);
+/* What manifest and root know of the log; wal_past_deinit() it. */
+LOAM_MUST loam_status db_wal_past(const loam_db *db, struct wal_past *past);
+/* Does the manifest, or the root, refer to such a file? */
+bool db_wants_object(loam_db *db, enum object_kind kind, struct object_id id);
 
 /* ---- view.c -------------------------------------------------------------------------------- */
 
@@ -376,8 +381,6 @@ void jobs_wake_tender(loam_db *db);
 LOAM_MUST loam_status jobs_wait_for_flush(loam_db *db, uint64_t ended_count, const char *reason);
 /* For callers who run them: one job, chosen by the seed; false when there is none. */
 bool jobs_run_one(loam_db *db);
-/* What the tender does each time it wakes: prepares the log's next segment, and syncs when that is due. A failure fences. */
-void jobs_tend_once(loam_db *db);
 /* Takes and gives back the right to compact a collection, for callers outside the queue. */
 void jobs_claim(struct loam_coll *coll);
 void jobs_unclaim(struct loam_coll *coll);

@@ -16,7 +16,6 @@
 #include "base/status.h"
 #include "db/db.h"
 #include "record/batch.h"
-#include "wal/wal_reader.h"
 
 #include "base/poison.h"
 
@@ -186,16 +185,15 @@ static uint64_t highest_flushed(const struct catalog *catalog)
     return seq;
 }
 
-static loam_status read_log(struct recovery *recovery)
+loam_status db_wal_past(const loam_db *db, struct wal_past *past)
 {
-    loam_db *db = recovery->db;
     const struct log_bounds bounds = catalog_log_bounds(db->catalog);
     struct wal_extent *listed = mem_alloc_array(bounds.segment_count + 1, sizeof *listed);
     if (listed == NULL) return LOAM_NOMEM;
     for (size_t i = 0; i < bounds.segment_count; i++)
         listed[i] = (struct wal_extent){bounds.segments[i].id, bounds.segments[i].start,
                                         bounds.segments[i].end};
-    const struct wal_past past = {
+    *past = (struct wal_past){
         .store = db->store,
         .store_id = db->root.store_id,
         .listed = listed,
@@ -211,8 +209,16 @@ static loam_status read_log(struct recovery *recovery)
         .seal_end = db->root.log_end,
         .seal_running = db->root.log_running,
     };
-    const loam_status rc = wal_read(&past, replay, recovery, &recovery->tail);
-    mem_free(listed);
+    return LOAM_OK;
+}
+
+static loam_status read_log(struct recovery *recovery)
+{
+    struct wal_past past;
+    loam_status rc = db_wal_past(recovery->db, &past);
+    if (rc < 0) return rc;
+    rc = wal_read(&past, replay, recovery, &recovery->tail);
+    wal_past_deinit(&past);
     return rc;
 }
 
@@ -287,7 +293,7 @@ static loam_status bounds_edit(struct recovery *recovery, struct edit *edit)
     return rc;
 }
 
-static bool is_wanted(loam_db *db, enum object_kind kind, struct object_id id)
+bool db_wants_object(loam_db *db, enum object_kind kind, struct object_id id)
 {
     const struct log_bounds bounds = catalog_log_bounds(db->catalog);
     if (kind == OBJECT_MANIFEST) return object_id_equal(id, db->root.manifest);
@@ -302,7 +308,7 @@ static void delete_leftover(void *ctx, const char *name)
     loam_db *db = ctx;
     enum object_kind kind;
     struct object_id id;
-    if (!object_name_parse(name, &kind, &id) || is_wanted(db, kind, id)) return;
+    if (!object_name_parse(name, &kind, &id) || db_wants_object(db, kind, id)) return;
     if (kind == OBJECT_MANIFEST && id.epoch == db->root.epoch) return; /* the one in reserve */
     if (store_delete(db->store, name) < 0) db_log(db, LOAM_LOG_WARNING, "%s", loam_errmsg());
 }

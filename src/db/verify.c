@@ -1,9 +1,12 @@
 /*
  * verify.c - reads every byte of a store and says what is wrong with it; see loam.h.
  *
- * Opening has already read root, manifest and log, and checked every checksum in them and how they refer to each other; what is left are the
- * tables: their bytes, their order, and their places in the levels.
+ * Opening has already read root, manifest and log, and checked every checksum in them and how they refer to each other. What is left are the
+ * tables: their bytes, their order, and their places in the levels; and, while nobody writes, what opening can do without in log and manifest,
+ * and the files that nothing refers to. These are lawful: a crash leaves them behind.
  */
+#include <inttypes.h>
+#include <stdio.h>
 
 #include "base/status.h"
 #include "db/db.h"
@@ -23,10 +26,78 @@ static void say_fault(struct report *report, loam_status rc, const char *text)
     if (text != NULL && report->line != NULL) report->line(report->ctx, text);
 }
 
-static void table_fault(void *ctx, const char *text)
+static void file_fault(void *ctx, const char *text)
 {
     say_fault(ctx, LOAM_CORRUPT, text);
 }
+
+/* ---- the log, the manifest, and what nothing refers to --------------------------------------- */
+
+static loam_status pass_over(void *ctx, const struct wal_commit *commit)
+{
+    (void)ctx, (void)commit;
+    return LOAM_OK;
+}
+
+static loam_status verify_log(struct report *report, const loam_db *db)
+{
+    struct wal_past past;
+    struct wal_tail tail;
+    loam_status rc = db_wal_past(db, &past);
+    if (rc < 0) return rc;
+    rc = wal_read(&past, pass_over, NULL, &tail);
+    if (rc == LOAM_OK) {
+        rc = wal_verify(&past, &tail, file_fault, report);
+        wal_tail_deinit(&tail);
+    }
+    wal_past_deinit(&past);
+    return rc;
+}
+
+struct leftovers {
+    struct report *report;
+    loam_db *db;
+};
+
+static void note_leftover(void *ctx, const char *name)
+{
+    const struct leftovers *leftovers = ctx;
+    const struct report *report = leftovers->report;
+    char text[OBJECT_NAME_BYTES + 120];
+    enum object_kind kind;
+    struct object_id id;
+    if (!object_name_parse(name, &kind, &id)) return;
+    if (db_wants_object(leftovers->db, kind, id)) return;
+    const struct log_bounds bounds = catalog_log_bounds(leftovers->db->catalog);
+    if (kind == OBJECT_SEGMENT && id.epoch == bounds.epoch &&
+        id.number >= bounds.floor_segment.number)
+        return; /* of the log, or made ready for it */
+    snprintf(text, sizeof text,
+             "%s: no fault: nothing refers to it; the next opening that writes deletes it", name);
+    if (report->line != NULL) report->line(report->ctx, text);
+}
+
+static void note_foreign(void *ctx, const char *name)
+{
+    const struct leftovers *leftovers = ctx;
+    const struct report *report = leftovers->report;
+    char text[STATUS_TEXT_MAX];
+    snprintf(text, sizeof text, "%.255s: no fault: it is no part of the store", name);
+    if (report->line != NULL) report->line(report->ctx, text);
+}
+
+/* What stands still only while nobody writes. */
+static void verify_files(struct report *report, loam_db *db)
+{
+    struct leftovers leftovers = {report, db};
+    loam_status rc = manifest_verify(db->store, &db->root, file_fault, report);
+    if (rc >= 0) rc = verify_log(report, db);
+    if (rc >= 0) rc = store_list(db->store, note_leftover, &leftovers);
+    if (rc >= 0) rc = store_list_foreign(db->store, note_foreign, &leftovers);
+    if (rc < 0) say_fault(report, rc, loam_errmsg());
+}
+
+/* ---- tables ----------------------------------------------------------------------------------- */
 
 static void verify_view(struct report *report, const struct view *view)
 {
@@ -37,7 +108,7 @@ static void verify_view(struct report *report, const struct view *view)
         for (uint32_t i = 0; i < runs->run_count; i++) {
             for (uint32_t t = 0; t < runs->runs[i]->table_count; t++) {
                 const loam_status found =
-                    table_verify(runs->runs[i]->tables[t].table, table_fault, report);
+                    table_verify(runs->runs[i]->tables[t].table, file_fault, report);
                 /* A fault was said by the table itself; what kept it from being read was not. */
                 if (found < 0)
                     say_fault(report, found, found == LOAM_CORRUPT ? NULL : loam_errmsg());
@@ -51,6 +122,7 @@ loam_status loam_verify_open(loam_db *db, void (*line)(void *ctx, const char *te
     struct report report = {.line = line, .ctx = ctx, .worst = LOAM_OK};
     const loam_status rc = db_check(db);
     if (rc < 0) return rc;
+    if (db->options.read_only) verify_files(&report, db);
     mutex_lock(&db->names);
     loam_coll *coll = db->all; /* handles are only ever added in front, and live as long as db */
     mutex_unlock(&db->names);

@@ -317,22 +317,20 @@ const char *store_path(const struct store *store)
     return store->path;
 }
 
-/* *same stays as it is where there is no such directory. */
-static loam_status is_this_directory(const struct store *store, const char *path, bool *same)
+static bool is_this_directory(const struct store *store, const char *path)
 {
     const struct sys *calls = store->sys.calls;
     struct sys_identity identity;
     const int dir = calls->open_dir(store->sys.ctx, path);
-    if (dir == -ENOENT || dir == -ENOTDIR) return LOAM_OK;
-    if (dir < 0) return failed_errno(-dir, "%s: opening the directory", path);
-    const int identified = calls->identify(store->sys.ctx, dir, &identity);
+    if (dir < 0) return false;
+    const bool same = calls->identify(store->sys.ctx, dir, &identity) == 0 &&
+                      identity.device == store->identity.device &&
+                      identity.inode == store->identity.inode;
     (void)calls->close(store->sys.ctx, dir);
-    if (identified < 0) return failed_errno(-identified, "%s: identifying it", path);
-    *same |= identity.device == store->identity.device && identity.inode == store->identity.inode;
-    return LOAM_OK;
+    return same;
 }
 
-loam_status store_holds(const struct store *store, const char *path, bool *holds)
+bool store_holds(const struct store *store, const char *path)
 {
     size_t len = strlen(path);
     while (len > 1 && path[len - 1] == '/')
@@ -340,13 +338,11 @@ loam_status store_holds(const struct store *store, const char *path, bool *holds
     while (len > 0 && path[len - 1] != '/')
         len--;
     char *above = mem_copy(len > 0 ? path : "./", len > 0 ? len + 1 : 3);
-    if (above == NULL) return LOAM_NOMEM;
+    if (above == NULL) return true; /* to be on the safe side */
     if (len > 0) above[len] = '\0';
-    *holds = false;
-    loam_status rc = is_this_directory(store, path, holds);
-    if (rc == LOAM_OK) rc = is_this_directory(store, above, holds);
+    const bool holds = is_this_directory(store, path) || is_this_directory(store, above);
     mem_free(above);
-    return rc;
+    return holds;
 }
 
 struct sys_table store_sys(const struct store *store)
@@ -419,14 +415,34 @@ static void list_if_object(void *ctx, const char *name)
     if (object_name_parse(name, &kind, &id)) listing->each(listing->ctx, name);
 }
 
-loam_status store_list(struct store *store, void (*each)(void *ctx, const char *name), void *ctx)
+static void list_if_foreign(void *ctx, const char *name)
 {
-    struct listing listing = {each, ctx};
+    const struct listing *listing = ctx;
+    enum object_kind kind;
+    struct object_id id;
+    if (strcmp(name, root_name) == 0 || strcmp(name, owner_name) == 0) return;
+    if (!object_name_parse(name, &kind, &id)) listing->each(listing->ctx, name);
+}
+
+static loam_status list_names(struct store *store, void (*each)(void *ctx, const char *name),
+                              struct listing listing)
+{
     const struct sys_table sys = store->sys;
     const loam_status rc = store_usable(store);
     if (rc < 0) return rc;
-    const int listed = sys.calls->list(sys.ctx, store->dir, list_if_object, &listing);
+    const int listed = sys.calls->list(sys.ctx, store->dir, each, &listing);
     return listed < 0 ? failed_errno(-listed, "%s: listing it", store->path) : LOAM_OK;
+}
+
+loam_status store_list(struct store *store, void (*each)(void *ctx, const char *name), void *ctx)
+{
+    return list_names(store, list_if_object, (struct listing){each, ctx});
+}
+
+loam_status store_list_foreign(struct store *store, void (*each)(void *ctx, const char *name),
+                               void *ctx)
+{
+    return list_names(store, list_if_foreign, (struct listing){each, ctx});
 }
 
 struct gathering {
@@ -512,9 +528,9 @@ loam_status store_root_read(struct store *store, loam_buf *buf)
     if (result < 0) return failed_errno(-result, "%sroot: reading it", store->prefix);
     if (size > sizeof bytes || len != size)
         return failed(LOAM_CORRUPT,
-                      "%sroot: has %" PRIu64 " bytes, of which %zu are there; %d are "
+                      "%sroot: byte %zu: has %" PRIu64 " bytes, of which %zu are there; %d are "
                       "the most",
-                      store->prefix, size, len, STORE_ROOT_BYTES_MAX);
+                      store->prefix, len, size, len, STORE_ROOT_BYTES_MAX);
     return buf_set(buf, bytes, len);
 }
 

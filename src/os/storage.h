@@ -48,7 +48,7 @@ void store_close(struct store *store); /* unlocks; accepts NULL */
 
 const char *store_path(const struct store *store); /* as given to store_open; for messages */
 /* Is path the store's directory, or something in it? For who must not write there. */
-LOAM_MUST loam_status store_holds(const struct store *store, const char *path, bool *holds);
+bool store_holds(const struct store *store, const char *path);
 struct sys_table store_sys(const struct store *store);
 uint64_t store_log_bytes_least(const struct store *store); /* a log file has at least this size */
 bool store_is_child(const struct store *store); /* true in a process forked after the open */
@@ -62,6 +62,9 @@ LOAM_MUST loam_status store_root_swap(struct store *store, loam_slice bytes);
 /* Calls each(ctx, name) for every object (not the root, not `owner`); for cleaning up only. */
 LOAM_MUST loam_status store_list(struct store *store, void (*each)(void *ctx, const char *name),
                                  void *ctx);
+/* The same for all other names but the root's and `owner`: what is no part of a store. */
+LOAM_MUST loam_status store_list_foreign(struct store *store,
+                                         void (*each)(void *ctx, const char *name), void *ctx);
 /* All objects of a kind, by epoch and number; *ids is the caller's to mem_free(). */
 LOAM_MUST loam_status store_objects(struct store *store, enum object_kind kind,
                                     struct object_id **ids, size_t *count);

@@ -17,7 +17,6 @@
 #include "base/poison.h"
 
 enum {
-    MANIFEST_BLOCK = 4096,
     CAPACITY_RATIO = 4, /* a file has room for this many snapshots, and is replaced when it holds */
     GROWTH_RATIO = 2,   /* this many */
     PATIENCE = 16       /* on a full disk, room is asked for this often in the life of a file */
@@ -102,6 +101,8 @@ static loam_status replay_manifest(const struct segment_view *view, const struct
     loam_status rc = check_header(view, root);
     if (rc == LOAM_OK) rc = replay_records(view, root, catalog, &end);
     if (rc != LOAM_OK) return rc;
+    if (!root->sealed && view->bytes.len % SEGMENT_BLOCK_BYTES != 0)
+        return failed(LOAM_CORRUPT, "%s: byte %zu: cut off", view->name, view->bytes.len);
     if (end < root->manifest_end)
         return manifest_is_damaged(view, end, "an edit that the root knows is damaged");
     if (!root->sealed && segment_attested_beyond(view, end, &found_at) > end)
@@ -127,6 +128,29 @@ loam_status manifest_load(struct store *store, const struct root *root, struct c
     return rc;
 }
 
+loam_status manifest_verify(struct store *store, const struct root *root,
+                            void (*fault)(void *ctx, const char *text), void *ctx)
+{
+    struct segment_view view;
+    char text[OBJECT_NAME_BYTES + 120];
+    uint64_t at = 0;
+    if (root->manifest.number == 0) return LOAM_OK;
+    const loam_status rc = segment_load(store, OBJECT_MANIFEST, root->manifest, &view);
+    if (rc != LOAM_OK) return rc;
+    if (segment_header_is_spoilt(&view, &at)) {
+        snprintf(text, sizeof text, "%s: byte %" PRIu64 ": a copy of the header is damaged",
+                 view.name, at);
+        fault(ctx, text);
+    }
+    if (root->sealed && segment_rest_is_spoilt(&view, root->manifest_end, &at)) {
+        snprintf(text, sizeof text, "%s: byte %" PRIu64 ": behind the end something was written",
+                 view.name, at);
+        fault(ctx, text);
+    }
+    segment_view_deinit(&view);
+    return LOAM_OK;
+}
+
 /* ---- files ----------------------------------------------------------------------------------- */
 
 static uint64_t file_room(const struct manifest_file *file)
@@ -140,7 +164,7 @@ static uint64_t bytes_for(const struct manifest *manifest, uint64_t snapshot_byt
     const uint64_t least = store_log_bytes_least(manifest->store);
     uint64_t bytes = CAPACITY_RATIO * snapshot_bytes + edit_bytes + SEGMENT_HEADER_BYTES;
     if (bytes < least) bytes = least;
-    return (bytes + MANIFEST_BLOCK - 1) / MANIFEST_BLOCK * MANIFEST_BLOCK;
+    return (bytes + SEGMENT_BLOCK_BYTES - 1) / SEGMENT_BLOCK_BYTES * SEGMENT_BLOCK_BYTES;
 }
 
 static loam_status allocate_file(struct manifest *manifest, uint64_t bytes,

@@ -30,6 +30,11 @@ struct manifest;
 LOAM_MUST loam_status manifest_load(struct store *store, const struct root *root,
                                     struct catalog *catalog);
 
+/* After a load: calls fault() with a sentence for what the load can do without, a copy of the header, and zeros behind
+   the end that a seal states. */
+LOAM_MUST loam_status manifest_verify(struct store *store, const struct root *root,
+                                      void (*fault)(void *ctx, const char *text), void *ctx);
+
 /* Writes a fresh manifest with the catalog's state under (root->epoch, number 1, 2, ...), swaps
    root (with its new manifest, ends, as given otherwise) and becomes ready for appends. A root
    that named no manifest is swapped in first, as it is, because files without a root are damage.

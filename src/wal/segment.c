@@ -25,10 +25,10 @@ _Static_assert(2 * HEADER_BLOCK_BYTES == SEGMENT_HEADER_BYTES, "two copies in di
 
 /* ---- header -------------------------------------------------------------------------------- */
 
-static void segment_header_put(uint8_t bytes[static HEADER_BYTES],
+static void segment_header_put(uint8_t bytes[static HEADER_BLOCK_BYTES],
                                const struct segment_header *header)
 {
-    memset(bytes, 0, HEADER_BYTES);
+    memset(bytes, 0, HEADER_BLOCK_BYTES);
     bytes[4] = HEADER_TYPE;
     bytes[5] = SEGMENT_FORMAT;
     memcpy(bytes + 8, header->store_id, STORE_ID_BYTES);
@@ -92,7 +92,6 @@ loam_status segment_start(struct segment *segment, struct log *log,
                           const struct segment_header *header)
 {
     uint8_t bytes[HEADER_BLOCK_BYTES];
-    memset(bytes, 0, sizeof bytes);
     segment_header_put(bytes, header);
     check(log_end(log) == 0 && log_capacity(log) > SEGMENT_HEADER_BYTES);
     *segment = (struct segment){
@@ -257,6 +256,14 @@ static bool head_is_sane(const uint8_t *head)
            get_u32(head + 8) <= RECORD_BODY_BYTES_MAX;
 }
 
+/* The zeros that fill a body up to a multiple of 8 share its last sector, so that a torn write cannot spoil them alone. */
+static bool padding_is_zero(const uint8_t *bytes, uint64_t len)
+{
+    for (uint64_t i = 0; i < len; i++)
+        if (bytes[i] != 0) return false;
+    return true;
+}
+
 loam_status segment_record_at(const struct segment_view *view, uint64_t position, uint64_t *running,
                               struct record *record)
 {
@@ -275,6 +282,7 @@ loam_status segment_record_at(const struct segment_view *view, uint64_t position
     if (room - offset < record_bytes(body_bytes)) return LOAM_NOTFOUND;
     const uint8_t *body = head + RECORD_HEAD_BYTES;
     if (get_u32(head + 4) != (uint32_t)hash_seeded(body, body_bytes, seed)) return LOAM_NOTFOUND;
+    if (!padding_is_zero(body + body_bytes, -body_bytes & 7)) return LOAM_NOTFOUND;
 
     const uint32_t distance = get_u32(head + 28);
     const uint64_t back = (uint64_t)distance * 8;
@@ -308,4 +316,31 @@ uint64_t segment_attested_beyond(const struct segment_view *view, uint64_t posit
         }
     }
     return most;
+}
+
+/* ---- verifying ----------------------------------------------------------------------------- */
+
+bool segment_header_is_spoilt(const struct segment_view *view, uint64_t *at)
+{
+    uint8_t block[HEADER_BLOCK_BYTES];
+    const uint8_t *bytes = view->bytes.data;
+    segment_header_put(block, &view->header);
+    if (view->bytes.len >= SEGMENT_HEADER_BYTES && memcmp(bytes, block, sizeof block) == 0 &&
+        memcmp(bytes + HEADER_BLOCK_BYTES, block, sizeof block) == 0)
+        return false;
+    *at = 0;
+    while (*at < view->bytes.len && bytes[*at] == block[*at % HEADER_BLOCK_BYTES])
+        ++*at;
+    return true;
+}
+
+bool segment_rest_is_spoilt(const struct segment_view *view, uint64_t end, uint64_t *at)
+{
+    const uint8_t *bytes = view->bytes.data;
+    for (uint64_t i = SEGMENT_HEADER_BYTES + (end - view->header.start); i < view->bytes.len; i++) {
+        if (bytes[i] == 0) continue;
+        *at = i;
+        return true;
+    }
+    return false;
 }

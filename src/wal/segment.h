@@ -30,6 +30,7 @@
 
 enum {
     SEGMENT_HEADER_BYTES = 8192,
+    SEGMENT_BLOCK_BYTES = 4096, /* a file has whole ones, until a close cuts it to its end */
     RECORD_HEAD_BYTES = 32,
     SEGMENT_FORMAT = 1,
     STORE_ID_BYTES = 16
@@ -125,6 +126,11 @@ loam_status segment_record_at(const struct segment_view *view, uint64_t position
    of 8 bytes, and where it was found; 0 when there is none. */
 uint64_t segment_attested_beyond(const struct segment_view *view, uint64_t position,
                                  uint64_t *found_at);
+
+/* For verifying. Is any byte of the two copies of the header, or of the zeros behind each, not what was written? And of the zeros
+   from the position end to the end of the file? (In a recycled segment old bytes stand there.) *at is the first one. */
+bool segment_header_is_spoilt(const struct segment_view *view, uint64_t *at);
+bool segment_rest_is_spoilt(const struct segment_view *view, uint64_t end, uint64_t *at);
 
 /* Decodes a header from 128 bytes; false when it is none. For fuzzing and inspection too. */
 bool segment_header_get(const uint8_t *bytes, struct segment_header *header, bool *too_new);

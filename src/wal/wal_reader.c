@@ -4,6 +4,7 @@
 #include "wal/wal_reader.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -169,10 +170,23 @@ static void note_segment(void *ctx, const char *name)
     if (id.number > survey->highest) survey->highest = id.number;
 }
 
+/* The log was durable beyond its end at the cut. Where no next segment is to be seen, that one may be what is missing. */
+static loam_status ends_too_early(const struct reading *reading, const struct segment_view *view,
+                                  bool has_next, const char *why)
+{
+    const struct object_id id = view->header.id;
+    char next[OBJECT_NAME_BYTES];
+    if (has_next) return damaged(view->name, &view->header, reading->position, why);
+    object_name_make(OBJECT_SEGMENT, (struct object_id){id.epoch, id.number + 1}, next);
+    return failed(LOAM_CORRUPT, "%s: byte %" PRIu64 ": %s; or %s is missing or has no header",
+                  view->name, SEGMENT_HEADER_BYTES + (reading->position - view->header.start), why,
+                  next);
+}
+
 /* Does a later segment say that the log was durable beyond the cut? A file is deleted only when the manifest has passed it, so one that
    is absent below one that was begun was lost, or the manifest lost what it said. */
 static loam_status look_into_later(struct reading *reading, const struct segment_view *view,
-                                   const struct survey *survey)
+                                   const struct survey *survey, bool has_next)
 {
     const uint64_t cut = reading->position;
     uint64_t found_at = 0;
@@ -189,17 +203,19 @@ static loam_status look_into_later(struct reading *reading, const struct segment
         segment_view_deinit(&later);
         if (!survey->has_number)
             return failed(LOAM_CORRUPT, "%s: byte 0: missing, and the log went on behind it", name);
+        if (attests && view != NULL)
+            return ends_too_early(reading, view, has_next,
+                                  "damaged or cut off, and a later segment says it was durable");
         if (attests)
-            return failed(
-                LOAM_CORRUPT,
-                "%s: byte %" PRIu64 ": damaged or cut off, and a later segment says it was durable",
-                name, view == NULL ? 0 : SEGMENT_HEADER_BYTES + (cut - view->header.start));
+            return failed(LOAM_CORRUPT, "%s: byte 0: %s", name,
+                          "without a valid header, and a later segment says it was durable");
     }
     return LOAM_OK;
 }
 
 /* Is there a word, in this segment or a later one, that the log was durable beyond the cut? */
-static loam_status look_beyond(struct reading *reading, struct segment_view *view, uint32_t number)
+static loam_status look_beyond(struct reading *reading, struct segment_view *view, uint32_t number,
+                               bool has_next)
 {
     const uint64_t cut = reading->position;
     uint64_t found_at = 0;
@@ -208,13 +224,23 @@ static loam_status look_beyond(struct reading *reading, struct segment_view *vie
     if (view != NULL && segment_attested_beyond(view, cut, &found_at) > cut)
         return damaged(name, &view->header, cut, "damaged, and later records say it was durable");
     if (reading->attested > cut && view != NULL)
-        return damaged(name, &view->header, cut, "damaged or cut off, and it was durable");
+        return ends_too_early(reading, view, has_next, "damaged or cut off, and it was durable");
     if (reading->attested > cut)
         return failed(LOAM_CORRUPT,
                       "%s: byte 0: missing or without a valid header, and it was durable", name);
     struct survey survey = {.epoch = reading->past->epoch, .number = number};
     const loam_status rc = store_list(reading->past->store, note_segment, &survey);
-    return rc < 0 ? rc : look_into_later(reading, view, &survey);
+    return rc < 0 ? rc : look_into_later(reading, view, &survey, has_next);
+}
+
+/* A segment has whole blocks until a close cuts it to the end of its last record. */
+static loam_status check_length(const struct reading *reading, const struct segment_view *view)
+{
+    const uint64_t end = SEGMENT_HEADER_BYTES + (reading->position - view->header.start);
+    if (view->bytes.len % SEGMENT_BLOCK_BYTES == 0 || view->bytes.len == end) return LOAM_OK;
+    return failed(LOAM_CORRUPT,
+                  "%s: byte %zu: cut off; its last whole record ends at byte %" PRIu64, view->name,
+                  view->bytes.len, end);
 }
 
 /* Reads one segment; *more when the log goes on in the next. */
@@ -232,7 +258,7 @@ static loam_status read_current(struct reading *reading, uint32_t number, bool *
         rc = failed(LOAM_CORRUPT, "%s: byte 40: the log before it is not what it was", view.name);
     if (rc < 0) goto out;
     if (!begun) { /* never begun, or a later one whose predecessor is torn */
-        rc = look_beyond(reading, NULL, number);
+        rc = look_beyond(reading, NULL, number, false);
         goto out;
     }
     if (view.header.synced_upto > reading->attested) reading->attested = view.header.synced_upto;
@@ -246,7 +272,8 @@ static loam_status read_current(struct reading *reading, uint32_t number, bool *
         rc = keep_extent(reading->tail, &view, reading->position);
     if (rc < 0) goto out;
     *more = has_next && reading->position == next.start;
-    if (!*more) rc = look_beyond(reading, &view, number);
+    if (!*more) rc = check_length(reading, &view);
+    if (rc == LOAM_OK && !*more) rc = look_beyond(reading, &view, number, has_next);
 out:
     segment_view_deinit(&view);
     return rc;
@@ -260,17 +287,27 @@ static void cut_extents(struct wal_tail *tail)
     if (tail->extent_count > 0) tail->extents[tail->extent_count - 1].end = tail->end;
 }
 
+/* A log that ends elsewhere is named by the place where it ends: in its last segment, or in the first where it has none. */
 static loam_status check_seal(const struct reading *reading)
 {
     const struct wal_past *past = reading->past;
-    char name[OBJECT_NAME_BYTES];
-    if (!past->sealed ||
-        (reading->tail->end == past->seal_end && reading->tail->running == past->seal_running))
+    const struct wal_tail *tail = reading->tail;
+    char name[OBJECT_NAME_BYTES], next[OBJECT_NAME_BYTES];
+    if (!past->sealed || (tail->end == past->seal_end && tail->running == past->seal_running))
         return LOAM_OK;
-    object_name_make(OBJECT_SEGMENT, (struct object_id){past->epoch, 1}, name);
+    if (tail->extent_count == 0) {
+        const uint32_t first = past->floor_number > 0 ? past->floor_number : 1;
+        object_name_make(OBJECT_SEGMENT, (struct object_id){past->epoch, first}, name);
+        return failed(LOAM_CORRUPT, "%s: byte 0: missing or without a valid header", name);
+    }
+    const struct wal_extent *last = &tail->extents[tail->extent_count - 1];
+    object_name_make(OBJECT_SEGMENT, last->id, name);
+    object_name_make(OBJECT_SEGMENT, (struct object_id){last->id.epoch, last->id.number + 1}, next);
     return failed(LOAM_CORRUPT,
-                  "%s and later: the log ends at position %" PRIu64 ", but was closed at %" PRIu64,
-                  name, reading->tail->end, past->seal_end);
+                  "%s: byte %" PRIu64 ": the log ends here at position %" PRIu64
+                  ", but was closed at %" PRIu64 "; or %s is missing or has no header",
+                  name, SEGMENT_HEADER_BYTES + (last->end - last->start), tail->end, past->seal_end,
+                  next);
 }
 
 static loam_status read_last_opener(struct reading *reading)
@@ -318,10 +355,80 @@ loam_status wal_read(const struct wal_past *past,
     return rc;
 }
 
+void wal_past_deinit(struct wal_past *past)
+{
+    mem_free(past->listed);
+    past->listed = NULL;
+}
+
 void wal_tail_deinit(struct wal_tail *tail)
 {
     mem_free(tail->extents);
     memset(tail, 0, sizeof *tail);
+}
+
+/* ---- verifying ------------------------------------------------------------------------------ */
+
+struct verifying {
+    const struct wal_past *past;
+    void (*fault)(void *ctx, const char *text);
+    void *ctx;
+    struct object_id previous; /* of the log, in its order */
+    bool previous_is_fresh;
+};
+
+/* Has this file had no earlier life as another segment? One is used again only when it was passed, so all that came before
+   it in its opening must still be there. */
+static bool is_fresh(const struct verifying *verifying, struct object_id id)
+{
+    const struct object_id previous = verifying->previous;
+    return id.number == 1 || (verifying->previous_is_fresh && previous.epoch == id.epoch &&
+                              previous.number + 1 == id.number);
+}
+
+static void say_spoilt(struct verifying *verifying, const char *name, uint64_t at, const char *what)
+{
+    char text[OBJECT_NAME_BYTES + 120];
+    snprintf(text, sizeof text, "%s: byte %" PRIu64 ": %s", name, at, what);
+    verifying->fault(verifying->ctx, text);
+}
+
+/* is_last: of its opening; a crash may have left anything behind its records. */
+static loam_status verify_extent_rest(struct verifying *verifying, const struct wal_extent *extent,
+                                      bool is_durable, bool is_last)
+{
+    struct segment_view view;
+    uint64_t at = 0;
+    const loam_status rc = segment_load(verifying->past->store, OBJECT_SEGMENT, extent->id, &view);
+    if (rc < 0) return rc;
+    const bool fresh = is_fresh(verifying, extent->id);
+    if (rc == LOAM_OK && is_durable && segment_header_is_spoilt(&view, &at))
+        say_spoilt(verifying, view.name, at, "a copy of the header is damaged; the other serves");
+    if (rc == LOAM_OK && fresh && !is_last && segment_rest_is_spoilt(&view, extent->end, &at))
+        say_spoilt(verifying, view.name, at, "behind the last record something was written");
+    verifying->previous = extent->id;
+    verifying->previous_is_fresh = fresh;
+    segment_view_deinit(&view);
+    return LOAM_OK;
+}
+
+loam_status wal_verify(const struct wal_past *past, const struct wal_tail *tail,
+                       void (*fault)(void *ctx, const char *text), void *ctx)
+{
+    struct verifying verifying = {.past = past, .fault = fault, .ctx = ctx};
+    loam_status rc = LOAM_OK;
+    for (size_t i = 0; rc == LOAM_OK && i < past->listed_count; i++) {
+        const bool is_last =
+            i + 1 == past->listed_count || past->listed[i + 1].id.epoch != past->listed[i].id.epoch;
+        if (past->listed[i].end > past->floor)
+            rc = verify_extent_rest(&verifying, &past->listed[i], true, is_last);
+    }
+    for (size_t i = 0; rc == LOAM_OK && i < tail->extent_count; i++) {
+        const struct wal_extent *extent = &tail->extents[i];
+        const bool is_last = i + 1 == tail->extent_count && !past->sealed;
+        rc = verify_extent_rest(&verifying, extent, tail->attested > extent->start, is_last);
+    }
+    return rc;
 }
 
 loam_status wal_rewrite_tail(struct store *store, const struct wal_tail *tail)

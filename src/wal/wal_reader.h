@@ -22,7 +22,7 @@ struct wal_extent { /* a segment and the positions of it that count */
 struct wal_past { /* what manifest and root know */
     struct store *store;
     const uint8_t *store_id;
-    const struct wal_extent *listed; /* earlier openers' segments, oldest first, contiguous */
+    struct wal_extent *listed; /* earlier openers' segments, oldest first, contiguous */
     size_t listed_count;
     uint32_t epoch; /* of the last opener */
     uint64_t log_key;
@@ -34,6 +34,8 @@ struct wal_past { /* what manifest and root know */
     bool sealed;
     uint64_t seal_end, seal_running;
 };
+
+void wal_past_deinit(struct wal_past *past); /* frees the list */
 
 struct wal_commit {      /* valid during the call */
     uint8_t kind, flags; /* RECORD_COMMIT, RECORD_CHANGE or RECORD_ATTEST */
@@ -57,6 +59,11 @@ LOAM_MUST loam_status wal_read(const struct wal_past *past,
                                loam_status (*each)(void *ctx, const struct wal_commit *commit),
                                void *ctx, struct wal_tail *tail);
 void wal_tail_deinit(struct wal_tail *tail);
+
+/* Calls fault() with a sentence for each thing that wal_read() can do without: a copy of a header, and zeros behind the last record
+   where no crash and no earlier use of the file can have left other bytes. tail is what wal_read() answered. */
+LOAM_MUST loam_status wal_verify(const struct wal_past *past, const struct wal_tail *tail,
+                                 void (*fault)(void *ctx, const char *text), void *ctx);
 
 /* Writes what counts but is not attested again, and syncs it: after a failed writeback its pages may look clean and not be on
    the medium. Afterwards all of the tail is durable. */
