@@ -381,6 +381,8 @@ void jobs_wake_tender(loam_db *db);
 LOAM_MUST loam_status jobs_wait_for_flush(loam_db *db, uint64_t ended_count, const char *reason);
 /* For callers who run them: one job, chosen by the seed; false when there is none. */
 bool jobs_run_one(loam_db *db);
+/* What the tender does each time it wakes: prepares the log's next segment, and syncs when that is due. A failure fences. */
+void jobs_tend_once(loam_db *db);
 /* Takes and gives back the right to compact a collection, for callers outside the queue. */
 void jobs_claim(struct loam_coll *coll);
 void jobs_unclaim(struct loam_coll *coll);

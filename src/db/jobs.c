@@ -291,6 +291,13 @@ static loam_status tend(loam_db *db)
     return rc < 0 ? rc : attest(db);
 }
 
+void jobs_tend_once(loam_db *db)
+{
+    if (atomic_load(&db->fenced) != LOAM_OK) return;
+    const loam_status rc = tend(db);
+    if (rc < 0) (void)db_fence(db, rc);
+}
+
 static uint64_t tend_interval_ns(const loam_db *db)
 {
     const uint64_t ms =
@@ -308,10 +315,7 @@ static void tender_main(void *arg)
             (void)cond_wait_ns(&jobs->tend, &db->jobs.lock, tend_interval_ns(db));
         jobs->tend_asked = false;
         mutex_unlock(&db->jobs.lock);
-        if (atomic_load(&db->fenced) == LOAM_OK) {
-            const loam_status rc = tend(db);
-            if (rc < 0) (void)db_fence(db, rc);
-        }
+        jobs_tend_once(db);
         mutex_lock(&db->jobs.lock);
     }
     mutex_unlock(&db->jobs.lock);

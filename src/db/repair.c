@@ -315,10 +315,12 @@ static void estimate_work(struct repair *repair)
 static loam_status survey_store(struct repair *repair)
 {
     const struct store_options options = {.read_only = true, .must_exist = true, .salvage = true};
-    bool is_new;
+    bool is_new, is_inside = false;
     loam_status rc = store_open(repair->world->sys, repair->dir, &options, &is_new, &repair->store);
     if (rc < 0) return rc;
-    if (repair->path != NULL && store_holds(repair->store, repair->path))
+    if (repair->path != NULL) rc = store_holds(repair->store, repair->path, &is_inside);
+    if (rc < 0) return rc;
+    if (is_inside)
         return failed(LOAM_INVALID, "%s: is in the damaged store; name another place",
                       repair->path);
     rc = read_root(repair);

@@ -204,6 +204,10 @@ static loam_status survey_object(struct repair *repair, struct object_id id)
     char name[OBJECT_NAME_BYTES];
     object_name_make(OBJECT_TABLES, id, name);
     loam_status rc = object_open(repair->store, name, &object);
+    if (rc == LOAM_IOERR && !repair->facts.has_manifest) {
+        repair->is_lossy = true;
+        repair_say(repair, "%s", loam_errmsg());
+    }
     if (rc == LOAM_NOTFOUND || rc == LOAM_IOERR) return LOAM_OK;
     if (rc < 0) return rc;
     uint64_t end = object_bytes(object);

@@ -317,20 +317,22 @@ const char *store_path(const struct store *store)
     return store->path;
 }
 
-static bool is_this_directory(const struct store *store, const char *path)
+/* *same stays as it is where there is no such directory. */
+static loam_status is_this_directory(const struct store *store, const char *path, bool *same)
 {
     const struct sys *calls = store->sys.calls;
     struct sys_identity identity;
     const int dir = calls->open_dir(store->sys.ctx, path);
-    if (dir < 0) return false;
-    const bool same = calls->identify(store->sys.ctx, dir, &identity) == 0 &&
-                      identity.device == store->identity.device &&
-                      identity.inode == store->identity.inode;
+    if (dir == -ENOENT || dir == -ENOTDIR) return LOAM_OK;
+    if (dir < 0) return failed_errno(-dir, "%s: opening the directory", path);
+    const int identified = calls->identify(store->sys.ctx, dir, &identity);
     (void)calls->close(store->sys.ctx, dir);
-    return same;
+    if (identified < 0) return failed_errno(-identified, "%s: identifying it", path);
+    *same |= identity.device == store->identity.device && identity.inode == store->identity.inode;
+    return LOAM_OK;
 }
 
-bool store_holds(const struct store *store, const char *path)
+loam_status store_holds(const struct store *store, const char *path, bool *holds)
 {
     size_t len = strlen(path);
     while (len > 1 && path[len - 1] == '/')
@@ -338,11 +340,13 @@ bool store_holds(const struct store *store, const char *path)
     while (len > 0 && path[len - 1] != '/')
         len--;
     char *above = mem_copy(len > 0 ? path : "./", len > 0 ? len + 1 : 3);
-    if (above == NULL) return true; /* to be on the safe side */
+    if (above == NULL) return LOAM_NOMEM;
     if (len > 0) above[len] = '\0';
-    const bool holds = is_this_directory(store, path) || is_this_directory(store, above);
+    *holds = false;
+    loam_status rc = is_this_directory(store, path, holds);
+    if (rc == LOAM_OK) rc = is_this_directory(store, above, holds);
     mem_free(above);
-    return holds;
+    return rc;
 }
 
 struct sys_table store_sys(const struct store *store)

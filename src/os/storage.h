@@ -48,7 +48,7 @@ void store_close(struct store *store); /* unlocks; accepts NULL */
 
 const char *store_path(const struct store *store); /* as given to store_open; for messages */
 /* Is path the store's directory, or something in it? For who must not write there. */
-bool store_holds(const struct store *store, const char *path);
+LOAM_MUST loam_status store_holds(const struct store *store, const char *path, bool *holds);
 struct sys_table store_sys(const struct store *store);
 uint64_t store_log_bytes_least(const struct store *store); /* a log file has at least this size */
 bool store_is_child(const struct store *store); /* true in a process forked after the open */

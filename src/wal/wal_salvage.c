@@ -26,6 +26,7 @@ struct found_segment {
     struct segment_header header;
     bool has_header;
     bool is_foreign;
+    bool is_unread; /* it is there, and the device does not open it */
     uint64_t limit; /* where a later opener's log begins: what stands behind is dead */
     uint64_t bytes;
 };
@@ -40,33 +41,34 @@ struct wal_salvage {
 
 /* ---- loading --------------------------------------------------------------------------------- */
 
-/* Up to limit bytes of a file, zeros where the device gives none. LOAM_NOTFOUND: no such file any more. */
+/* Up to limit bytes of a file, zeros where the device gives none. LOAM_NOTFOUND: no such file any more; LOAM_IOERR: it is
+   there and cannot be opened. */
 static loam_status load_front(struct store *store, const char *name, uint64_t limit,
-                              loam_buf *bytes, uint64_t *size)
+                              loam_buf *bytes, uint64_t *size, size_t *lost)
 {
     struct object *object = NULL;
-    size_t lost;
     loam_status rc = object_open(store, name, &object);
-    if (rc == LOAM_IOERR) return LOAM_NOTFOUND; /* as good as gone */
+    *lost = 0;
     if (rc != LOAM_OK) return rc;
     *size = object_bytes(object);
     const size_t len = (size_t)(*size < limit ? *size : limit);
     rc = buf_reserve(bytes, len > 0 ? len : 1);
-    if (rc == LOAM_OK) rc = object_read_salvage(object, 0, bytes->data, len, &lost);
+    if (rc == LOAM_OK) rc = object_read_salvage(object, 0, bytes->data, len, lost);
     if (rc == LOAM_OK) bytes->len = len;
     object_close(object);
     return rc;
 }
 
 static loam_status load_hurt_segment(const struct wal_salvage *salvage,
-                                     const struct found_segment *segment, struct segment_view *view)
+                                     const struct found_segment *segment, struct segment_view *view,
+                                     size_t *lost)
 {
     uint64_t size;
     memset(view, 0, sizeof *view);
     object_name_make(OBJECT_SEGMENT, segment->file, view->name);
     view->header = segment->header;
     const loam_status rc =
-        load_front(salvage->clues.store, view->name, SEGMENT_READ_MAX, &view->bytes, &size);
+        load_front(salvage->clues.store, view->name, SEGMENT_READ_MAX, &view->bytes, &size, lost);
     if (rc != LOAM_OK) segment_view_deinit(view);
     return rc;
 }
@@ -113,9 +115,12 @@ static loam_status look_at_segment(const struct wal_salvage *salvage, struct fou
     char name[OBJECT_NAME_BYTES];
     loam_buf bytes = {0};
     object_name_make(OBJECT_SEGMENT, segment->file, name);
-    loam_status rc = load_front(clues->store, name, SEGMENT_HEADER_BYTES, &bytes, &segment->bytes);
-    *keep = false;
-    if (rc == LOAM_NOTFOUND) return LOAM_OK;
+    size_t lost;
+    loam_status rc =
+        load_front(clues->store, name, SEGMENT_HEADER_BYTES, &bytes, &segment->bytes, &lost);
+    segment->is_unread = rc == LOAM_IOERR;
+    *keep = segment->is_unread;
+    if (rc == LOAM_NOTFOUND || rc == LOAM_IOERR) return LOAM_OK;
     if (rc == LOAM_OK) rc = choose_hurt_header(&bytes, segment);
     if (rc == LOAM_OK) *keep = segment->has_header || !is_blank_header(bytes.data, bytes.len);
     loam_buf_free(&bytes);
@@ -216,7 +221,9 @@ static loam_status find_durable(struct wal_salvage *salvage)
         if (segment->id.epoch != epoch) raise_to(&salvage->durable, segment->header.start);
         epoch = segment->id.epoch;
         raise_to(&salvage->durable, segment->header.synced_upto);
-        rc = load_hurt_segment(salvage, segment, &view);
+        size_t lost;
+        rc = load_hurt_segment(salvage, segment, &view, &lost);
+        if (rc == LOAM_IOERR) rc = LOAM_NOTFOUND; /* the walk will say so */
         if (rc != LOAM_OK) continue;
         const uint64_t last = segment->header.start + view.bytes.len;
         for (uint64_t at = segment->header.start; at < last && at < segment->limit;) {
@@ -437,7 +444,12 @@ static loam_status walk_segment(struct log_walk *walk, const struct found_segmen
         say_log_hole(walk, name, 0, 0, "belongs to another store, or to another copy of this one");
         return LOAM_OK;
     }
-    loam_status rc = load_hurt_segment(walk->salvage, segment, &view);
+    size_t lost = 0;
+    loam_status rc =
+        segment->is_unread ? LOAM_IOERR : load_hurt_segment(walk->salvage, segment, &view, &lost);
+    if (rc == LOAM_IOERR) lost = segment->bytes > 0 ? (size_t)segment->bytes : 1; /* or more */
+    if (lost > 0) say_log_hole(walk, name, 0, lost, "not given by the device");
+    if (rc == LOAM_IOERR) return LOAM_OK;
     if (rc != LOAM_OK) return rc < 0 ? rc : LOAM_OK;
     const bool usable = segment->has_header || find_start(walk, &view, segment->limit);
     const bool behind = clues->has_bounds && view.header.start + view.bytes.len <= clues->floor;

@@ -33,10 +33,12 @@ struct bench {
     loam_iter *it;
     loam_batch *batch;
     loam_buf buf;
+    char repaired[16]; /* the new store of a repair that went well */
+    unsigned repairs;
     struct model *before, *after; /* what the store holds without the call, and with it */
 };
 
-enum answers { NOTHING, READS, MOVES, WRITES, OPENS, CLOSES, BATCH };
+enum answers { NOTHING, READS, MOVES, WRITES, OPENS, CLOSES, BATCH, REPAIRS };
 
 struct call {
     const char *name;
@@ -421,6 +423,21 @@ static loam_status make_verify_open(struct bench *b)
     return loam_verify_open(b->db, NULL, NULL);
 }
 
+static loam_status make_look(struct bench *b)
+{
+    return db_repair_in(&b->world, "db", NULL, NULL, NULL);
+}
+
+/* What a failed one has begun is of no use, so each has a place of its own. */
+static loam_status make_repair(struct bench *b)
+{
+    char target[16];
+    snprintf(target, sizeof target, "repaired%u", b->repairs++);
+    const loam_status rc = db_repair_in(&b->world, "db", target, NULL, NULL);
+    if (rc == LOAM_OK) memcpy(b->repaired, target, sizeof target);
+    return rc;
+}
+
 static const struct call CALLS[] = {
     {"loam_status_name", NULL, NOTHING, make_words, NULL, NULL, false, false},
     {"loam_errmsg", NULL, NOTHING, make_words, NULL, NULL, false, false},
@@ -468,6 +485,8 @@ static const struct call CALLS[] = {
     {"loam_compact", NULL, WRITES, make_compact, NULL, NULL, false, false},
     {"loam_verify", NULL, OPENS, make_verify, NULL, NULL, true, false},
     {"loam_verify_open", NULL, READS, make_verify_open, NULL, NULL, false, false},
+    {"loam_repair", "to look", REPAIRS, make_look, NULL, NULL, true, false},
+    {"loam_repair", "into a new store", REPAIRS, make_repair, NULL, NULL, true, false},
 };
 
 enum { CALL_COUNT = sizeof CALLS / sizeof CALLS[0] };
@@ -579,8 +598,13 @@ static void set_up(struct bench *b, uint64_t nth)
     if (call->change != NULL) call->change(b->after);
 }
 
-static bool may_answer(loam_status rc)
+static bool may_answer(struct fault fault, loam_status rc)
 {
+    /* What cannot be read is lost to a repair, and said to be. */
+    if (rc == LOAM_CORRUPT)
+        return call->may == REPAIRS && fault.error != FAULT_NO_MEMORY &&
+               fault.error != SIMDISK_SHORT;
+    if (!fault_answer_is_fair(fault, rc)) return false;
     switch (call->may) {
     case NOTHING:
         return false;
@@ -593,6 +617,7 @@ static bool may_answer(loam_status rc)
         return rc == LOAM_NOMEM || rc == LOAM_IOERR || rc == LOAM_FULL || rc == LOAM_READONLY;
     case OPENS:
     case CLOSES:
+    case REPAIRS:
         return rc == LOAM_NOMEM || rc == LOAM_IOERR || rc == LOAM_FULL;
     }
     return false;
@@ -652,6 +677,11 @@ static void end(struct bench *b, struct fault fault, loam_status rc, bool uncert
     ok(loam_verify_open(b->db, NULL, NULL));
     ok(loam_put(b->db, NULL, loam_str("z"), loam_str("z")));
     ok(loam_close(b->db));
+    if (b->repaired[0] != '\0') {
+        ok(db_open_in(&b->world, b->repaired, &b->options, &b->db));
+        check_content(b, fault, LOAM_OK, true);
+        ok(loam_close(b->db));
+    }
     model_free(b->before);
     model_free(b->after);
     simdisk_free(b->disk);
@@ -667,7 +697,7 @@ static bool meet(uint64_t seed, struct fault fault)
     loam_status rc = call->make(&b);
     const bool met = fault_disarm(b.disk);
     noticed += rc < 0;
-    if (rc < 0 && !(may_answer(rc) && fault_answer_is_fair(fault, rc)))
+    if (rc < 0 && !may_answer(fault, rc))
         wrong(fault, "answers %s: %s", loam_status_name(rc), loam_errmsg());
     if (rc < 0 && loam_errmsg()[0] == '\0') wrong(fault, "fails without a word");
     const bool uncertain = is_fenced(&b) || (rc < 0 && call->may == CLOSES);

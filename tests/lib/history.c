@@ -13,7 +13,11 @@
 
 #include <cmocka.h>
 
-enum { COLLS = HISTORY_COLLS, KEYS = 40, BATCH_MAX = 12 };
+#include "lib/last_words.h"
+
+enum { COLLS = HISTORY_COLLS, KEYS = 40, BATCH_MAX = 12, HISTORY_SECONDS_MAX = 20 };
+
+#define SYNC_INTERVAL_NS UINT64_C(100000000) /* the default */
 
 static const char *const NAMES[COLLS] = {"default", "one", "two", "three"};
 
@@ -56,6 +60,8 @@ static void apply(struct model *model, const struct step *step)
 
 loam_status history_open(struct history *h)
 {
+    last_words(HISTORY_SECONDS_MAX, "SEED=%llu CUT=%llu AGAIN=%llu", (unsigned long long)h->seed,
+               (unsigned long long)h->cut, (unsigned long long)h->again);
     return db_open_in(&h->world, "db", &h->options, &h->db);
 }
 
@@ -89,8 +95,13 @@ static void note_for_watch(struct history *h, size_t from, loam_status rc)
         apply(rc < 0 ? h->maybe : h->now, &h->steps[i]);
 }
 
+static uint64_t now_ns(const struct history *h)
+{
+    return h->world.sys.calls->mono_ns(h->world.sys.ctx);
+}
+
 /* The steps after `from` are one commit; it is promised when it was acknowledged and durable. */
-static loam_status committed(struct history *h, size_t from, loam_status rc, bool durable)
+static loam_status committed(struct history *h, size_t from, loam_status rc, loam_durability how)
 {
     const bool refused = was_refused(h, rc);
     if (h->watch != NULL && !refused) note_for_watch(h, from, rc);
@@ -101,7 +112,11 @@ static loam_status committed(struct history *h, size_t from, loam_status rc, boo
     /* Stores through a mapping need no call, and so succeed on a machine that is off. */
     if (rc != LOAM_OK || simdisk_is_off(h->disk)) return rc;
     h->acknowledged = h->step_count;
-    if (durable) h->promised = h->step_count;
+    if (how == LOAM_DURABLE_COMMIT) h->promised = h->step_count;
+    if (how == LOAM_DURABLE_PERIODIC) {
+        h->periodic[h->periodic_count].at_ns = now_ns(h);
+        h->periodic[h->periodic_count++].step_count = h->step_count;
+    }
     return rc;
 }
 
@@ -141,12 +156,12 @@ loam_status history_write(struct history *h)
     const size_t from = h->step_count;
     const struct step *step = add_step(h, rand_below(&h->rand, 4) == 0 ? 'd' : 'p');
     loam_coll *coll = handle(h, step->coll);
-    if (coll == NULL) return committed(h, from, LOAM_READONLY, false);
+    if (coll == NULL) return committed(h, from, LOAM_READONLY, LOAM_DURABLE_PROCESS);
     const loam_slice key = key_of(step->key, text);
     const loam_status rc = step->what == 'p'
                                ? loam_put(h->db, coll, key, value_of(step, value_room))
                                : loam_delete(h->db, coll, key);
-    return committed(h, from, rc, h->options.durability == LOAM_DURABLE_COMMIT);
+    return committed(h, from, rc, h->options.durability);
 }
 
 static loam_status write_batch(struct history *h)
@@ -170,7 +185,7 @@ static loam_status write_batch(struct history *h)
     const loam_status rc = loam_write(h->db, batch, how);
     loam_batch_free(batch);
     if (added != LOAM_OK) assert_true(added == LOAM_NOMEM && rc == LOAM_NOMEM);
-    return committed(h, from, rc, how == LOAM_DURABLE_COMMIT);
+    return committed(h, from, rc, how);
 }
 
 void history_forget_snapshot(struct history *h)
@@ -204,7 +219,7 @@ static loam_status change(struct history *h)
     h->step_count++;
     if (rc == LOAM_OK) h->has[coll] = step->what == '+';
     if (rc == LOAM_OK && step->what == 'r') h->has[to] = true;
-    return committed(h, from, rc, true);
+    return committed(h, from, rc, LOAM_DURABLE_COMMIT);
 }
 
 static loam_status sync_all(struct history *h)
@@ -212,6 +227,22 @@ static loam_status sync_all(struct history *h)
     const loam_status rc = loam_sync(h->db);
     if (rc == LOAM_OK) h->promised = h->step_count;
     return rc;
+}
+
+/* Time passes, and the tender wakes: what was acknowledged an interval ago must survive from now on. */
+static loam_status tend(struct history *h)
+{
+    const struct sys_table sys = h->world.sys;
+    sys.calls->sleep_ns(sys.ctx, rand_below(&h->rand, 3 * SYNC_INTERVAL_NS));
+    const uint64_t now = now_ns(h);
+    jobs_tend_once(h->db);
+    const loam_status rc = db_writable(h->db);
+    if (rc < 0 || simdisk_is_off(h->disk)) return rc;
+    for (size_t i = 0; i < h->periodic_count; i++)
+        if (h->periodic[i].at_ns + SYNC_INTERVAL_NS <= now &&
+            h->periodic[i].step_count > h->promised)
+            h->promised = h->periodic[i].step_count;
+    return LOAM_OK;
 }
 
 static loam_status reopen(struct history *h)
@@ -234,6 +265,7 @@ static loam_status operate(struct history *h)
     if (choice < 80) return sync_all(h);
     if (choice < 83 && !h->has_failed) return reopen(h);
     if (choice < 83) return LOAM_OK;
+    if (choice < 88) return tend(h);
     const uint8_t which = random_coll(h);
     if (choice < 95) {
         (void)jobs_run_one(h->db);
@@ -351,6 +383,7 @@ struct history *history_new(uint64_t seed, uint64_t cut)
 
 void history_free(struct history *h)
 {
+    last_words_none();
     simdisk_free(h->disk);
     model_free(h->now);
     model_free(h->maybe);

@@ -33,6 +33,11 @@ struct history {
     loam_options options;
     struct db_world world;
     struct step steps[HISTORY_STEPS_MAX]; /* of all commits that may be there, in order */
+    struct {
+        uint64_t at_ns;
+        size_t step_count;
+    } periodic[HISTORY_OPS]; /* when PERIODIC commits were acknowledged */
+    size_t periodic_count;
     size_t step_count, acknowledged,
         promised;    /* steps that must survive a death, a loss of power */
     bool power_lost; /* since the run; else it is the acknowledged that must be there */

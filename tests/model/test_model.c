@@ -17,11 +17,19 @@
 
 #include "base/rand.h"
 #include "db/db.h"
+#include "lib/last_words.h"
 #include "lib/model.h"
 #include "lib/seeds.h"
 #include "lib/simdisk.h"
 
-enum { COLLS = 6, SNAPSHOTS = 3, HISTORY_OPS = 3000, PENDING_MAX = 4000, OPTION_SETS_MAX = 2000 };
+enum {
+    COLLS = 6,
+    SNAPSHOTS = 3,
+    HISTORY_OPS = 3000,
+    PENDING_MAX = 4000,
+    OPTION_SETS_MAX = 2000,
+    HISTORY_SECONDS_MAX = 40
+};
 
 #define OPS UINT64_C(5000000)
 
@@ -482,6 +490,10 @@ static void operate(struct history *h)
         expect(h, loam_flush(h->db, handle(h, random_coll(h))) == LOAM_OK);
     } else if (choice < 900) {
         expect(h, loam_compact(h->db, handle(h, random_coll(h)), NULL) == LOAM_OK);
+    } else if (choice < 920) {
+        h->world.sys.calls->sleep_ns(h->disk, rand_below(&h->rand, 200000000));
+        jobs_tend_once(h->db);
+        expect(h, db_writable(h->db) == LOAM_OK);
     } else if (choice < 960) {
         (void)jobs_run_one(h->db);
     } else if (choice < 970) {
@@ -507,6 +519,7 @@ static void operate(struct history *h)
 static struct history *history_new(uint64_t seed)
 {
     struct history *h = calloc(1, sizeof *h);
+    last_words(HISTORY_SECONDS_MAX, "SEED=%llu", (unsigned long long)seed);
     h->seed = seed;
     h->rand.state = seed;
     h->disk = simdisk_new(seed);
@@ -527,6 +540,7 @@ static void history_end(struct history *h)
     model_free(h->durable);
     simdisk_free(h->disk);
     free(h);
+    last_words_none();
 }
 
 static void random_histories_equal_a_sorted_array(void **state)
