@@ -21,7 +21,7 @@
 #include "lib/history.h"
 #include "lib/seeds.h"
 
-enum { HISTORIES = 200, EVERY_CALL_OF_ONE_IN = 64, TWINS = 20 };
+enum { HISTORIES = 200, EVERY_CALL_OF_ONE_IN = 64, READ_ONE_IN = 8, TWINS = 20 };
 
 static uint64_t histories, crash_states, recovery_crashes;
 
@@ -50,6 +50,7 @@ static uint64_t recover(struct history *h, const struct simdisk *dead, uint64_t 
         recovery_crashes += simdisk_is_off(h->disk);
         history_die(h, loss);
     }
+    if (h->cut % READ_ONE_IN == 0) history_check_reading(h);
     const uint64_t before = simdisk_call_count(h->disk);
     must_open(h);
     const uint64_t calls = simdisk_call_count(h->disk) - before;
@@ -112,7 +113,7 @@ static uint64_t digest_of(uint64_t seed)
 {
     struct history *h = history_new(seed, 0);
     assert_int_equal(history_run(h), LOAM_OK);
-    const uint64_t digest = simdisk_digest(h->disk);
+    const uint64_t digest = simdisk_digest(h->disk) ^ simdisk_call_count(h->disk);
     history_free(h);
     return digest;
 }

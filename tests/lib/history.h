@@ -74,5 +74,7 @@ loam_status history_open(struct history *h);
 /* The open store holds the model after some commit at or behind the promised one, verifies clean, and takes a
    write that is there after a loss of power. Closes it. */
 void history_check(struct history *h);
+/* Opened read-only, the closed store holds such a model too, and not a byte of it changes. */
+void history_check_reading(struct history *h);
 
 #endif

@@ -434,7 +434,7 @@ static uint64_t digest_names(const struct simnames *names, uint64_t digest)
 
 uint64_t simdisk_digest(const struct simdisk *disk)
 {
-    uint64_t digest = disk->calls;
+    uint64_t digest = 0;
     for (size_t i = 0; i < disk->dir_count; i++)
         digest = digest_names(&disk->dirs[i]->durable, digest_names(&disk->dirs[i]->now, digest));
     return digest;

@@ -38,7 +38,7 @@ struct sys_table simdisk_table(struct simdisk *disk);
 
 /* Another disk with the same bytes, names, clock and chance. No process uses the first (simdisk_kill). */
 struct simdisk *simdisk_twin(const struct simdisk *disk);
-/* A hash of all calls, names and bytes, of page cache and medium. */
+/* A hash of all names and bytes, of page cache and medium. */
 uint64_t simdisk_digest(const struct simdisk *disk);
 
 /* Calls since simdisk_new(). */
