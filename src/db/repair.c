@@ -304,6 +304,24 @@ static loam_status read_manifest(struct repair *repair)
 
 /* ---- all of it ------------------------------------------------------------------------------------ */
 
+/* Better now than after hours of reading. */
+static loam_status check_target(const struct repair *repair)
+{
+    const struct store_options options = {.read_only = true, .must_exist = true};
+    struct store *store;
+    bool is_new, is_inside;
+    loam_status rc = store_holds(repair->store, repair->path, &is_inside);
+    if (rc < 0) return rc;
+    if (is_inside)
+        return failed(LOAM_INVALID, "%s: is in the damaged store; name another place",
+                      repair->path);
+    rc = store_open(repair->world->sys, repair->path, &options, &is_new, &store);
+    if (rc == LOAM_IOERR && loam_errno() == ENOENT) return LOAM_OK;
+    if (rc < 0) return rc;
+    store_close(store);
+    return failed_errno(EEXIST, "%s: there is a store already", repair->path);
+}
+
 static void estimate_work(struct repair *repair)
 {
     uint64_t bytes = wal_salvage_bytes(repair->log);
@@ -315,15 +333,11 @@ static void estimate_work(struct repair *repair)
 static loam_status survey_store(struct repair *repair)
 {
     const struct store_options options = {.read_only = true, .must_exist = true, .salvage = true};
-    bool is_new, is_inside = false;
+    bool is_new;
     loam_status rc = store_open(repair->world->sys, repair->dir, &options, &is_new, &repair->store);
     if (rc < 0) return rc;
-    if (repair->path != NULL) rc = store_holds(repair->store, repair->path, &is_inside);
-    if (rc < 0) return rc;
-    if (is_inside)
-        return failed(LOAM_INVALID, "%s: is in the damaged store; name another place",
-                      repair->path);
-    rc = read_root(repair);
+    if (repair->path != NULL) rc = check_target(repair);
+    if (rc == LOAM_OK) rc = read_root(repair);
     if (rc == LOAM_OK) rc = read_manifest(repair);
     if (rc == LOAM_OK) rc = repair_open_log(repair);
     if (rc != LOAM_OK) return rc;

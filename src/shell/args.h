@@ -28,6 +28,7 @@ enum option_id {
     OPTION_MODE,
     OPTION_JSON,
     OPTION_YES,
+    OPTION_DRY_RUN,
     OPTION_MAN,
     OPTIONS_COUNT
 };

@@ -241,7 +241,9 @@ int cmd_verify(struct session *session, const struct args *args)
         return CODE_DONE;
     }
     if (rc == LOAM_CORRUPT && faults.count > 0) {
-        complain("%" PRIu64 " fault%s; restore what they name from a backup or an export",
+        complain("%" PRIu64
+                 " fault%s; restore what they name from a backup or an export, or `repair` "
+                 "what is intact",
                  faults.count, faults.count == 1 ? "" : "s");
         return CODE_CORRUPT;
     }

@@ -30,6 +30,7 @@ const struct option_info option_infos[OPTIONS_COUNT] = {
                      "raw writes the bytes alone, without a newline"},
     [OPTION_JSON] = {"--json", VALUE_NONE, NULL, {NULL}, "as JSON"},
     [OPTION_YES] = {"--yes", VALUE_NONE, NULL, {NULL}, "without asking"},
+    [OPTION_DRY_RUN] = {"--dry-run", VALUE_NONE, NULL, {NULL}, "say the same and write nothing"},
     [OPTION_MAN] = {"--man", VALUE_NONE, NULL, {NULL}, "the manual page, for man(1)"},
 };
 
@@ -260,6 +261,21 @@ const struct command commands[] = {
      cmd_verify,
      "reads every byte and checks it",
      "Prints ok, or each fault with its file and offset; then the exit status is 3."},
+    {"repair",
+     NULL,
+     "[TARGET]",
+     {ARG_FILE},
+     0,
+     OPTION_BIT(OPTION_DRY_RUN),
+     ACCESS_DIR,
+     false,
+     cmd_repair,
+     "salvages a damaged store into a new one",
+     "Writes what is intact to TARGET, which must be missing or empty; without one, to "
+     "DIR.repaired. Nothing in DIR is changed. Prints each fault with its file and offset, then "
+     "what is intact and what is lost; when something is, the exit status is 3. Entries of "
+     "collections whose names are lost go to recovered-1, recovered-2 and so on: where several "
+     "hold a key, the lower number is the newer."},
     {"help",
      "?",
      "[COMMAND]",
