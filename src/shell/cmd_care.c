@@ -221,12 +221,8 @@ struct fault_lines {
 static void print_fault(void *ctx, const char *text)
 {
     struct fault_lines *faults = ctx;
-    char escaped[1024];
     faults->count++;
-    /* A fault is a sentence of the library; only names of files in it can be odd. */
-    const bool plain = text_plain_prefix(loam_str(text), false) == strlen(text);
-    sink_text(&faults->session->out,
-              plain ? text : text_escape(escaped, sizeof escaped, loam_str(text)));
+    sink_text(&faults->session->out, shown_sentence(text).text);
     sink_byte(&faults->session->out, '\n');
 }
 

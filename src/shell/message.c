@@ -25,6 +25,16 @@ struct shown shown_text(const char *text)
     return shown_bytes(loam_str(text));
 }
 
+struct sentence shown_sentence(const char *text)
+{
+    struct sentence shown;
+    if (text_plain_prefix(loam_str(text), false) < strlen(text))
+        (void)text_escape(shown.text, sizeof shown.text, loam_str(text));
+    else
+        (void)snprintf(shown.text, sizeof shown.text, "%s", text);
+    return shown;
+}
+
 void message_set_line(uint64_t line)
 {
     script_line = line;
@@ -114,14 +124,14 @@ static int code_for(loam_status rc)
 
 int complain_status(loam_status rc)
 {
-    const char *cause = loam_errmsg();
+    const struct sentence cause =
+        shown_sentence(rc == LOAM_CONFLICT ? "another writer was first" : loam_errmsg());
     const char *advice = advice_for(rc);
-    if (rc == LOAM_CONFLICT) cause = "another writer was first";
     /* The library may know better what helps. */
-    if (advice == NULL || strstr(cause, "; ") != NULL)
-        complain("%s", cause);
+    if (advice == NULL || strstr(cause.text, "; ") != NULL)
+        complain("%s", cause.text);
     else
-        complain("%s; %s", cause, advice);
+        complain("%s; %s", cause.text, advice);
     return code_for(rc);
 }
 

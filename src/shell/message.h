@@ -23,6 +23,12 @@ struct shown {
 struct shown shown_bytes(loam_slice bytes);
 struct shown shown_text(const char *text);
 
+/* A sentence of the library, in which only names of files can be odd: escaped if one is. */
+struct sentence {
+    char text[1024];
+};
+struct sentence shown_sentence(const char *text);
+
 /* The line of the script that the messages are about; 0 = none. */
 void message_set_line(uint64_t line);
 /* An interactive shell need not be told who speaks. */

@@ -15,7 +15,7 @@ static void log_engine_line(void *ctx, loam_log_level level, const char *line)
 {
     const struct session *session = ctx;
     if (level == LOAM_LOG_INFO || (session->quiet && level != LOAM_LOG_ERROR)) return;
-    complain("%s", line);
+    complain("%s", shown_sentence(line).text);
 }
 
 int session_open(struct session *session, enum session_access access)
