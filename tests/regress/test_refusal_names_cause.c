@@ -1,8 +1,7 @@
 /*
  * test_refusal_names_cause.c - a write that is refused because nothing can be flushed says why nothing can.
  *
- * It said that memtables are full and to make room on the disk, without the file and the system's reason, and said so too
- * (as LOAM_FULL) when memory or descriptors were short and not the disk.
+ * It said that memtables are full and to make room on the disk, without the file and the system's reason.
  */
 #include <setjmp.h>
 #include <stdarg.h>
