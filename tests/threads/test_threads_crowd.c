@@ -29,7 +29,7 @@ static void put_number(struct hand *hand, uint64_t key, uint64_t number)
 static void overwrite(struct hand *hand)
 {
     for (uint64_t number = 1; crew_goes_on(hand); number++)
-        for (uint64_t key = 0; key < KEYS; key++)
+        for (uint64_t key = 0; key < KEYS && crew_goes_on(hand); key++)
             put_number(hand, key, number);
 }
 
@@ -61,8 +61,11 @@ static void stay(struct hand *hand)
 {
     uint64_t seen[KEYS] = {0};
     loam_buf found = {0};
-    while (crew_goes_on(hand))
-        get_number(hand, rand_below(&hand->rand, KEYS), seen, &found);
+    while (crew_goes_on(hand)) {
+        for (int i = 0; i < 20; i++)
+            get_number(hand, rand_below(&hand->rand, KEYS), seen, &found);
+        crew_rest(5); /* so many would leave the others no processor */
+    }
     loam_buf_free(&found);
 }
 
