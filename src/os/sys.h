@@ -52,7 +52,6 @@ struct sys {
     int (*open)(void *ctx, int dir, const char *name, enum sys_open how);
     int (*rename)(void *ctx, int dir, const char *from, const char *to);
     int (*unlink)(void *ctx, int dir, const char *name);
-    int (*link)(void *ctx, int from_dir, const char *from, int to_dir, const char *to);
 
     /* Files. write with durable is pwritev2(RWF_DSYNC). sync is fdatasync. start_writeback and
        will_need are hints. */

@@ -195,12 +195,6 @@ static int posix_unlink(void *ctx, int dir, const char *name)
     return answer(unlinkat(dir, name, 0));
 }
 
-static int posix_link(void *ctx, int from_dir, const char *from, int to_dir, const char *to)
-{
-    (void)ctx;
-    return answer(linkat(from_dir, from, to_dir, to, 0));
-}
-
 /* ---- files ---- */
 
 static int posix_close(void *ctx, int fd)
@@ -363,7 +357,6 @@ struct sys_table sys_posix(void)
         .open = posix_open,
         .rename = posix_rename,
         .unlink = posix_unlink,
-        .link = posix_link,
         .close = posix_close,
         .size = posix_size,
         .read = posix_read,

@@ -224,20 +224,6 @@ static int sim_unlink(void *ctx, int fd, const char *name)
     return leave_int(disk, result);
 }
 
-static int sim_link(void *ctx, int from_fd, const char *from, int to_fd, const char *to)
-{
-    struct simdisk *disk = ctx;
-    int result = enter(disk);
-    struct simdir *from_dir = descriptor_of(disk, from_fd)->dir;
-    struct simdir *to_dir = descriptor_of(disk, to_fd)->dir;
-    if (result == 0 && (from_dir == NULL || to_dir == NULL)) result = -EBADF;
-    struct simfile *file = result == 0 ? simnames_get(&from_dir->now, from) : NULL;
-    if (result == 0 && file == NULL) result = -ENOENT;
-    if (result == 0 && simnames_get(&to_dir->now, to) != NULL) result = -EEXIST;
-    if (result == 0) simnames_operate(disk, to_dir, to, "", file);
-    return leave_int(disk, result);
-}
-
 /* ---- the table: files ---- */
 
 static int sim_close(void *ctx, int fd)
@@ -507,7 +493,6 @@ struct sys_table simdisk_table(struct simdisk *disk)
         .open = sim_open,
         .rename = sim_rename,
         .unlink = sim_unlink,
-        .link = sim_link,
         .close = sim_close,
         .size = sim_size,
         .read = sim_read,
