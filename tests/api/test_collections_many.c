@@ -94,11 +94,49 @@ static void a_thousand_touched_ones_share_few_files(void **state)
     }
 }
 
+/* Whoever looks for a name must find it, however many others went before it or changed theirs. */
+static void any_of_many_can_be_dropped_or_renamed(void **state)
+{
+    enum { COUNT = 400 };
+    struct fixture *f = *state;
+    char name[32];
+    loam_coll *coll = NULL;
+    for (int i = 0; i < COUNT; i++) {
+        name_of(i, name);
+        expect_ok(loam_create(f->db, name, NULL, &coll));
+        put_text(f->db, coll, "k", name);
+    }
+    /* 7 and COUNT have no common factor: each is met once, in an order that is not that of their making. */
+    for (int i = 0; i < COUNT; i++) {
+        char other[32];
+        const int number = i * 7 % COUNT;
+        name_of(number, name);
+        name_of(number + COUNT, other);
+        if (i % 3 == 0) expect_ok(loam_drop(f->db, name));
+        if (i % 3 == 1) expect_ok(loam_rename(f->db, name, other));
+    }
+    for (int opening = 0; opening < 2; opening++) {
+        for (int i = 0; i < COUNT; i++) {
+            char was[32];
+            const int number = i * 7 % COUNT;
+            name_of(number, was);
+            name_of(number + COUNT, name);
+            expect_status(i % 3 == 2 ? LOAM_OK : LOAM_NOTFOUND, loam_collection(f->db, was, &coll));
+            if (i % 3 == 2) expect_text(f->db, coll, "k", was);
+            expect_status(i % 3 == 1 ? LOAM_OK : LOAM_NOTFOUND,
+                          loam_collection(f->db, name, &coll));
+            if (i % 3 == 1) expect_text(f->db, coll, "k", was);
+        }
+        fixture_reopen(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         test_open(ten_thousand_open_at_once_and_cost_nothing_untouched),
         test_open(a_thousand_touched_ones_share_few_files),
+        test_open(any_of_many_can_be_dropped_or_renamed),
     };
     return cmocka_run_group_tests_name("api/collections_many", tests, NULL, NULL);
 }

@@ -249,6 +249,7 @@ static void a_seek_takes_any_slice(void **state)
     expect_ok(loam_iter_seek_back(it, loam_bytes(long_key, 100000)));
     expect_at(it, "c");
     expect_status(LOAM_INVALID, loam_iter_seek(it, broken));
+    expect_status(LOAM_INVALID, loam_iter_seek_back(it, broken));
     loam_iter_close(it);
     free(long_key);
 }
