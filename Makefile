@@ -143,7 +143,7 @@ clang:
 	+@$(MAKE) all tests BUILD=build/clang CC=clang WERROR="-Werror -Wthread-safety"
 coverage:
 	@rm -rf build/coverage
-	+@$(MAKE) test BUILD=build/coverage CFLAGS="-O0 -g" SAN=--coverage SLOWDOWN=4
+	+@$(MAKE) test BUILD=build/coverage CFLAGS="-O0 -g" SAN=--coverage SLOWDOWN=16
 	@scripts/coverage build/coverage
 mutants: all tests
 	+@BUILD=$(BUILD) JOBS=$(JOBS) scripts/mutants $(M)
