@@ -428,6 +428,26 @@ static void a_failed_durable_write_is_the_answer_for_ever(void **state)
     assert_int_equal(log_synced(wal), 0);
 }
 
+/* Its pieces are written past the mapping, the first one last: without it the others are not a record. */
+static void a_long_append_of_which_a_piece_fails_is_the_answer_for_ever(void **state)
+{
+    static char text[(1 << 20) + 1];
+    (void)state;
+    for (unsigned nth = 1; nth <= 2; nth++) {
+        struct log *large = NULL;
+        assert_int_equal(log_create(store, NEXT_NAME, 8 << 20, is_mapped, &large), LOAM_OK);
+        const struct sys_piece pieces[] = {{"head", 4}, {text, sizeof text}};
+        simdisk_fail_at(disk, nth, EIO, false);
+        assert_int_equal(log_append(large, pieces, 2, LOG_VOLATILE), LOAM_IOERR);
+        assert_non_null(strstr(loam_errmsg(), NEXT_NAME));
+        assert_int_equal(log_append(large, pieces, 1, LOG_VOLATILE), LOAM_IOERR);
+        assert_int_equal(log_append(large, pieces, 1, LOG_DURABLE), LOAM_IOERR);
+        assert_int_equal(log_end(large), 0);
+        simdisk_fail_at(disk, 0, 0, false);
+        assert_int_equal(log_delete(large), LOAM_OK);
+    }
+}
+
 static void a_writeback_that_failed_in_the_background_is_heard(void **state)
 {
     static char text[LOG_BYTES / 4];
@@ -599,6 +619,7 @@ int main(void)
         BOTH_WAYS(a_deleted_log_is_gone),
         BOTH_WAYS(a_failed_sync_is_the_answer_for_ever),
         BOTH_WAYS(a_failed_durable_write_is_the_answer_for_ever),
+        BOTH_WAYS(a_long_append_of_which_a_piece_fails_is_the_answer_for_ever),
         BOTH_WAYS(a_writeback_that_failed_in_the_background_is_heard),
         BOTH_WAYS(short_and_interrupted_writes_are_finished),
         BOTH_WAYS(a_full_disk_at_creation_leaves_nothing_behind),
