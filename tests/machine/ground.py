@@ -112,6 +112,12 @@ def expect_prefix(store, at_least, *options):
     return len(lines)
 
 
+def expect_sound(store):
+    """A kill, or a device that died, may leave what nothing refers to: that is no fault."""
+    *remarks, said = expect(loam(store, "verify"), err="").out.decode().splitlines()
+    assert said == "ok" and all(": no fault: " in line for line in remarks), remarks + [said]
+
+
 # ---- processes ---------------------------------------------------------------------------------
 
 def limited(*limits, also=None):
