@@ -109,6 +109,15 @@ char *coll_copy_name(const char *name)
     return mem_copy(name, strlen(name) + 1);
 }
 
+void coll_tell_name(struct loam_coll *coll, char name[static COLL_NAME_ROOM])
+{
+    mutex_lock(&coll->db->names);
+    const size_t len = strlen(coll->name);
+    memcpy(name, coll->name, len < COLL_NAME_ROOM ? len + 1 : COLL_NAME_ROOM);
+    mutex_unlock(&coll->db->names);
+    name[COLL_NAME_ROOM - 1] = '\0';
+}
+
 struct loam_coll *coll_handle_prepare(loam_db *db, const char *name)
 {
     struct loam_coll *coll = mem_zalloc(sizeof *coll);

@@ -147,9 +147,10 @@ static loam_status check_counts(const struct compaction *compaction,
         }
     }
     if (expected == survival->seen_count) return LOAM_OK;
+    char name[COLL_NAME_ROOM];
+    coll_tell_name(compaction->coll, name);
     return failed(LOAM_CORRUPT, "a merge of \"%s\" saw %llu entries where its tables promise %llu",
-                  compaction->coll->name, (unsigned long long)survival->seen_count,
-                  (unsigned long long)expected);
+                  name, (unsigned long long)survival->seen_count, (unsigned long long)expected);
 }
 
 static loam_status merge_tables(struct compaction *compaction)
@@ -230,10 +231,11 @@ static loam_status run_plan(struct compaction *compaction)
     if (rc != LOAM_OK) return rc;
     atomic_fetch_add(&db->compaction_count, 1);
     atomic_fetch_add(&db->disk_written_bytes, compaction->written_bytes);
-    db_log(db, LOAM_LOG_INFO, "%s: %s: level %u to %u, %zu runs, %llu bytes in, %llu out",
-           compaction->coll->name, compaction->plan.reason, compaction->plan.level_from,
-           compaction->plan.level_to, compaction->input_count,
-           (unsigned long long)compaction->plan.input_bytes,
+    char name[COLL_NAME_ROOM];
+    coll_tell_name(compaction->coll, name);
+    db_log(db, LOAM_LOG_INFO, "%s: %s: level %u to %u, %zu runs, %llu bytes in, %llu out", name,
+           compaction->plan.reason, compaction->plan.level_from, compaction->plan.level_to,
+           compaction->input_count, (unsigned long long)compaction->plan.input_bytes,
            (unsigned long long)compaction->written_bytes);
     return LOAM_OK;
 }

@@ -272,8 +272,11 @@ struct loam_coll *coll_handle_prepare(loam_db *db, const char *name);
 void coll_handle_show(struct loam_coll *coll, const struct coll_state *state);
 void coll_handle_free(struct loam_coll *coll);
 LOAM_MUST loam_status coll_handle_new(loam_db *db, const struct coll_state *state);
-char *coll_copy_name(const char *name);                  /* NULL: out of memory */
-void coll_show_name(struct loam_coll *coll, char *name); /* takes name */
+char *coll_copy_name(const char *name); /* NULL: out of memory */
+/* The present name, for messages. A rename frees the old one: without the names lock, nobody may look at it. */
+enum { COLL_NAME_ROOM = 256 };
+void coll_tell_name(struct loam_coll *coll, char name[static COLL_NAME_ROOM]);
+void coll_show_name(struct loam_coll *coll, char *name);                          /* takes name */
 LOAM_MUST loam_status coll_rename_handle(struct loam_coll *coll, const char *to); /* recovery */
 void coll_forget(struct loam_coll *coll); /* off the maps; the handle stays */
 void coll_free_all(loam_db *db);

@@ -155,8 +155,11 @@ static void run_compact(loam_db *db, size_t at) REQUIRES(&db->jobs.lock)
     bool did;
     const loam_status rc = compact_run(coll, how, &did);
     const bool corrupt = rc == LOAM_CORRUPT;
-    if (corrupt)
-        db_log(db, LOAM_LOG_ERROR, "compaction gives up on \"%s\": %s", coll->name, loam_errmsg());
+    if (corrupt) {
+        char name[COLL_NAME_ROOM];
+        coll_tell_name(coll, name);
+        db_log(db, LOAM_LOG_ERROR, "compaction gives up on \"%s\": %s", name, loam_errmsg());
+    }
     const bool again = !corrupt && note_failure(db, rc, "compaction");
     mutex_lock(&db->jobs.lock);
     jobs->compact_retry_ms = again ? mono_ms(db) + RETRY_MS : 0;

@@ -14,7 +14,7 @@
 enum { ENTRIES = 40, OWNERS = 2, STABLE = 3 };
 
 struct town {
-    loam_coll *stable[STABLE];
+    loam_coll *stable[STABLE], *renamed;
     _Atomic(loam_coll *) shown;    /* filled, and maybe dropped by now */
     _Atomic uint32_t left[OWNERS]; /* how many collections an owner has left behind */
     _Atomic uint64_t lines;        /* of the log callback */
@@ -216,6 +216,16 @@ static void rename_to_and_fro(struct hand *hand)
     }
 }
 
+/* Merges say a name in the log, which may be changing. */
+static void merge_what_is_renamed(struct hand *hand)
+{
+    const struct town *town = hand->ctx;
+    while (crew_goes_on(hand)) {
+        fill(hand, town->renamed);
+        crew_expect(hand, loam_compact(hand->crew->db, town->renamed, NULL) == LOAM_OK);
+    }
+}
+
 struct list {
     struct hand *hand;
     char last[300];
@@ -298,14 +308,14 @@ static void check_left(struct fixture *f, struct town *town, struct crew *crew)
 static void collections_change_under_those_who_use_them(void **state)
 {
     const struct crew_job jobs[] = {
-        {own_collections, OWNERS}, {show_and_drop, 1}, {read_shown, 2}, {write_shown, 1},
-        {rename_to_and_fro, 1},    {list_all, 1},      {NULL, 0}};
+        {own_collections, OWNERS}, {show_and_drop, 1},         {read_shown, 2}, {write_shown, 1},
+        {rename_to_and_fro, 1},    {merge_what_is_renamed, 1}, {list_all, 1},   {NULL, 0}};
     struct fixture *f = *state;
     static struct town town;
     struct crew crew = {.ctx = &town, .seed = crew_seed()};
     town = (struct town){.lines = 0};
     open_town(f, &town, crew.seed);
-    expect_ok(loam_create(f->db, "ping", NULL, NULL));
+    expect_ok(loam_create(f->db, "ping", NULL, &town.renamed));
     loam_coll *first;
     struct hand hand = {.crew = &crew};
     crew.db = f->db;
