@@ -3,6 +3,7 @@
  */
 #include "os/thread.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -102,6 +103,18 @@ static void block_signals(sigset_t *before)
     check(pthread_sigmask(SIG_SETMASK, &blocked, before) == 0);
 }
 
+static _Atomic unsigned starts_left; /* before one fails; 0: none will */
+
+void thread_fail_at(unsigned nth)
+{
+    atomic_store(&starts_left, nth);
+}
+
+static bool must_not_start(void)
+{
+    return atomic_load(&starts_left) > 0 && atomic_fetch_sub(&starts_left, 1) == 1;
+}
+
 loam_status thread_start(struct thread *thread, const char *name, void (*run)(void *), void *arg)
 {
     struct thread_errand *errand = mem_zalloc(sizeof *errand);
@@ -112,7 +125,8 @@ loam_status thread_start(struct thread *thread, const char *name, void (*run)(vo
 
     sigset_t before;
     block_signals(&before);
-    const int error = pthread_create(&thread->raw, NULL, run_errand, errand);
+    const int error =
+        must_not_start() ? EAGAIN : pthread_create(&thread->raw, NULL, run_errand, errand);
     check(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
     thread->started = error == 0;
     if (error == 0) return LOAM_OK;

@@ -63,6 +63,8 @@ void cond_broadcast(struct cond *cond);
 LOAM_MUST loam_status thread_start(struct thread *thread, const char *name, void (*run)(void *),
                                    void *arg);
 void thread_join(struct thread *thread); /* nothing if it was not started */
+/* Tests only: the nth thread from now (1 = the next) is one more than the system has; 0 switches it off. */
+void thread_fail_at(unsigned nth);
 
 void thread_yield(void);
 
