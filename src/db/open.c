@@ -211,7 +211,11 @@ static loam_status seal(loam_db *db)
         manifest_close(db->manifest);
         return rc;
     }
-    return manifest_seal(db->manifest, end, running);
+    const loam_status sealed = manifest_seal(db->manifest, end, running);
+    if (sealed != LOAM_FULL) return sealed;
+    /* All is durable: the next opening recovers it as after a crash. */
+    db_log(db, LOAM_LOG_WARNING, "closed without a seal: %s", loam_errmsg());
+    return LOAM_OK;
 }
 
 loam_status loam_close(loam_db *db)
