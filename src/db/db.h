@@ -106,6 +106,7 @@ struct jobs {
     struct rand rand;                 /* which job next, when the callers run them */
     bool flush_wanted, flush_running; /* one flush at a time keeps runs in commit order */
     uint32_t running_count;           /* flushes and compactions */
+    uint32_t claimed_count;           /* collections that jobs_claim() gave to callers */
     uint64_t ended_count;
     struct loam_coll *queue; /* to be compacted, linked by compact_next */
     size_t queue_count;

@@ -83,8 +83,11 @@ void jobs_claim(struct loam_coll *coll)
     loam_db *db = coll->db;
     struct jobs *jobs = &db->jobs;
     mutex_lock(&db->jobs.lock);
-    while (coll->compact_running)
+    while (coll->compact_running) {
+        check(jobs->running_count + jobs->claimed_count > 0); /* somebody who will end it */
         cond_wait(&jobs->done, &db->jobs.lock);
+    }
+    jobs->claimed_count++;
     coll->compact_running = true;
     coll->compact_stuck = false; /* the caller will see for himself */
     mutex_unlock(&db->jobs.lock);
@@ -95,6 +98,7 @@ void jobs_unclaim(struct loam_coll *coll)
     loam_db *db = coll->db;
     struct jobs *jobs = &db->jobs;
     mutex_lock(&db->jobs.lock);
+    jobs->claimed_count--;
     coll->compact_running = false;
     cond_broadcast(&jobs->done);
     mutex_unlock(&db->jobs.lock);
@@ -250,10 +254,11 @@ loam_status jobs_wait_for_flush(loam_db *db, uint64_t ended_count, const char *r
     mutex_lock(&db->jobs.lock);
     const bool ended = jobs->ended_count != ended_count || atomic_load(&db->fenced) != LOAM_OK;
     const bool somebody = jobs->running_count > 0 || flush_is_due(db) || compact_is_due(db);
-    if (!ended && somebody) {
-        check(jobs->threaded); /* else it has just been run */
+    if (!ended && somebody && jobs->threaded) {
         (void)cond_wait_ns(&jobs->done, &db->jobs.lock, UINT64_C(100000000));
-    } else if (!ended) { /* a flush was asked for: only its own failure can keep it from running */
+    } else if (
+        !ended &&
+        !somebody) { /* a flush was asked for: only its own failure can keep it from running */
         check(jobs->flush_retry_ms != 0);
         rc = failed(jobs->flush_failure, "%s, and the flush failed: %s", reason,
                     jobs->flush_failure_text);
