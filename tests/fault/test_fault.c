@@ -13,7 +13,7 @@
 #include "lib/fault.h"
 #include "lib/seeds.h"
 
-enum { HISTORIES = 1 };
+enum { HISTORIES = 3 };
 
 static void a_failing_call_is_reported_and_loses_nothing(void **state)
 {

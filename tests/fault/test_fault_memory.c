@@ -14,7 +14,7 @@
 #include "lib/fault.h"
 #include "lib/seeds.h"
 
-enum { HISTORIES = 1 };
+enum { HISTORIES = 3 };
 
 static void a_failing_allocation_changes_nothing(void **state)
 {

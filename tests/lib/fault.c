@@ -16,7 +16,7 @@
 #include "base/mem.h"
 #include "lib/seeds.h"
 
-enum { SECOND_NS = 1000000000, SETTLE_JOBS_MAX = 1000 };
+enum { SECOND_NS = 1000000000, SETTLE_JOBS_MAX = 1000, PAGE = 4096, SLACKS = 4 };
 
 const int FAULTS[FAULT_ERRORS] = {EIO, ENOSPC, EMFILE, EDQUOT, EINTR, SIMDISK_SHORT};
 
@@ -33,12 +33,18 @@ void fault_arm(struct simdisk *disk, struct fault fault)
     armed_at = simdisk_call_count(disk);
     if (fault.error == FAULT_NO_MEMORY)
         mem_fail_at(fault.nth, fault.forever);
-    else
+    else if (fault.error == FAULT_SMALL_DISK)
+        simdisk_full(disk, fault.nth * PAGE);
+    else if (!fault_is_full(fault))
         simdisk_fail_at(disk, fault.nth, fault.error, fault.forever);
 }
 
 bool fault_disarm(struct simdisk *disk)
 {
+    if (fault_is_full(armed)) {
+        simdisk_full(disk, 0);
+        return simdisk_full_count(disk) > 0;
+    }
     const uint64_t passed =
         armed.error == FAULT_NO_MEMORY ? mem_alloc_count() : simdisk_call_count(disk) - armed_at;
     mem_fail_at(0, false);
@@ -49,16 +55,23 @@ bool fault_disarm(struct simdisk *disk)
 const char *fault_text(struct fault fault)
 {
     static char text[100];
-    const char *what = fault.error == FAULT_NO_MEMORY ? "no memory"
-                       : fault.error == SIMDISK_SHORT ? "half of it"
-                                                      : strerror(fault.error);
+    const char *what = fault_is_full(fault)             ? "a full disk"
+                       : fault.error == FAULT_NO_MEMORY ? "no memory"
+                       : fault.error == SIMDISK_SHORT   ? "half of it"
+                                                        : strerror(fault.error);
     snprintf(text, sizeof text, "CUT=%llu %s %s", (unsigned long long)fault.nth, what,
              fault.forever ? "for good" : "once");
     return text;
 }
 
+bool fault_is_full(struct fault fault)
+{
+    return fault.error == FAULT_SMALL_DISK || fault.error == FAULT_FULL_DISK;
+}
+
 bool fault_answer_is_fair(struct fault fault, loam_status rc)
 {
+    if (fault_is_full(fault)) return rc >= 0 || rc == LOAM_FULL;
     if (rc == LOAM_FULL) return fault.error == ENOSPC || fault.error == EDQUOT;
     if (rc == LOAM_NOMEM) return fault.error == EMFILE || fault.error == FAULT_NO_MEMORY;
     if (rc == LOAM_IOERR || rc == LOAM_READONLY) return fault.error != SIMDISK_SHORT;
@@ -80,7 +93,16 @@ void fault_settle(struct simdisk *disk, loam_db *db)
 struct watching {
     struct fault fault;
     struct rand rand;
+    uint64_t operations;
 };
+
+/* After the operation that the fault says, a few pages are left: the space that is taken next, or soon, is not there. */
+static void fill_disk(struct history *h, const struct watching *w)
+{
+    static const uint64_t slacks[SLACKS] = {0, 1, 3, 8};
+    if (w->fault.error == FAULT_FULL_DISK && (w->fault.nth - 1) / SLACKS == w->operations)
+        simdisk_full(h->disk, simdisk_used(h->disk) + slacks[(w->fault.nth - 1) % SLACKS] * PAGE);
+}
 
 #define wrong(h, fault, ...)                                                                       \
     do {                                                                                           \
@@ -131,13 +153,16 @@ static void watch_history(struct history *h, loam_status rc)
     struct watching *w = h->watch_ctx;
     if (!fault_answer_is_fair(w->fault, rc))
         wrong(h, w->fault, "answers %s: %s", loam_status_name(rc), loam_errmsg());
+    fill_disk(h, w);
+    w->operations++;
     if (h->db == NULL) return;
-    if (rc < 0 && check_fence(h, w->fault) && w->fault.error == FAULT_NO_MEMORY)
-        wrong(h, w->fault, "fenced for want of memory: %s", h->db->fence_text);
+    if (rc < 0 && check_fence(h, w->fault) && w->fault.error < 0)
+        wrong(h, w->fault, "fenced for that: %s", h->db->fence_text);
     if (rc < 0 && !check_fence(h, w->fault) && (rc == LOAM_IOERR || rc == LOAM_READONLY))
         wrong(h, w->fault, "%s without a fence: %s", loam_status_name(rc), loam_errmsg());
     const uint64_t choice = rand_below(&w->rand, 16);
-    if (choice < 2) check_reads(h, w->fault, model_contradicts);
+    if (choice < 2)
+        check_reads(h, w->fault, fault_is_full(w->fault) ? model_differs : model_contradicts);
     if (choice > 12) check_snapshot(h, w->fault);
 }
 
@@ -169,32 +194,38 @@ static void check_healed(struct history *h, struct fault fault)
     h->promised = h->step_count;
 }
 
-/* Closed, killed, or without power. */
-static void end_history(struct history *h, struct watching *w)
+static void close_history(struct history *h, struct fault fault)
 {
-    const int how = (int)rand_below(&w->rand, SIMDISK_LOSSES + 2) - 2;
-    if (h->db == NULL || how >= -1) {
-        history_die(h, how < -1 ? -1 : how);
-        return;
-    }
     const bool fenced = atomic_load(&h->db->fenced) != LOAM_OK;
     history_forget_snapshot(h);
     const loam_status rc = loam_close(h->db);
     h->db = NULL;
-    if (fenced != (rc < 0)) wrong(h, w->fault, "closing: %s", loam_status_name(rc));
-    if (rc == LOAM_OK) h->promised = h->step_count;
+    if (fenced != (rc < 0)) wrong(h, fault, "closing: %s: %s", loam_status_name(rc), loam_errmsg());
+    if (rc == LOAM_OK) h->promised = h->acknowledged = h->step_count;
+}
+
+/* Closed, killed, or without power. */
+static void end_history(struct history *h, struct watching *w)
+{
+    const int how = (int)rand_below(&w->rand, SIMDISK_LOSSES + 2) - 2;
+    if (h->db != NULL && how < -1)
+        close_history(h, w->fault);
+    else
+        history_die(h, how < -1 ? -1 : how);
 }
 
 bool fault_history(uint64_t seed, struct fault fault)
 {
     const int64_t live = mem_live_count();
     struct history *h = history_new(seed, fault.nth);
-    struct watching w = {fault, {seed * 7919 + fault.nth}};
+    struct watching w = {.fault = fault, .rand = {seed * 7919 + fault.nth}};
     h->goes_on = true;
     h->watch = watch_history;
     h->watch_ctx = &w;
     fault_arm(h->disk, fault);
     const loam_status rc = history_run(h);
+    const bool full = fault_is_full(fault);
+    if (full && h->db != NULL && fault.nth % 2 == 0) close_history(h, fault);
     const bool met = fault_disarm(h->disk);
     fault_noticed += rc < 0;
     if (!fault_answer_is_fair(fault, rc)) wrong(h, fault, "answers %s", loam_status_name(rc));

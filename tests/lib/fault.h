@@ -10,11 +10,16 @@
 
 #include "lib/history.h"
 
-enum { FAULT_ERRORS = 6, FAULT_NO_MEMORY = -1 };
+enum {
+    FAULT_ERRORS = 6,
+    FAULT_NO_MEMORY = -1,  /* the nth allocation */
+    FAULT_SMALL_DISK = -2, /* the disk has nth pages */
+    FAULT_FULL_DISK = -3   /* after some operation, as nth says, nothing or little more fits */
+};
 
 struct fault {
     uint64_t nth;
-    int error; /* an errno or SIMDISK_SHORT: of a storage call; FAULT_NO_MEMORY: of an allocation */
+    int error; /* an errno or SIMDISK_SHORT: of the nth storage call; or one of the above */
     bool forever;
 };
 
@@ -31,6 +36,9 @@ bool fault_answer_is_fair(struct fault fault, loam_status rc);
 
 /* Waits that end by themselves, once nothing is wrong any more: time passes and background work is done. */
 void fault_settle(struct simdisk *disk, loam_db *db);
+
+/* Is it a disk without room? Such a one fences nothing, reads nothing wrong, and is closed cleanly. */
+bool fault_is_full(struct fault fault);
 
 /* A history that meets the fault and goes on. While it lasts, reads are right or fail; when it is over, a store that has not fenced
    itself works on in the same handle, one that has says why, and what a kill, a loss of power or a close leaves is as in crash.

@@ -158,13 +158,24 @@ void simfile_fail_write_out(struct simfile *file, uint64_t from, uint64_t to)
     }
 }
 
-uint64_t simdisk_room(const struct simdisk *disk)
+uint64_t simdisk_used(const struct simdisk *disk)
 {
     uint64_t used = 0;
-    if (disk->capacity == 0) return UINT64_C(1) << 40;
     for (size_t i = 0; i < disk->file_slots; i++)
         if (disk->files[i] != NULL && disk->files[i]->uses > 0)
             used += sim_round_up(disk->files[i]->size, SIM_PAGE);
+    return used;
+}
+
+uint64_t simdisk_full_count(const struct simdisk *disk)
+{
+    return disk->full_count;
+}
+
+uint64_t simdisk_room(const struct simdisk *disk)
+{
+    if (disk->capacity == 0) return UINT64_C(1) << 40;
+    const uint64_t used = simdisk_used(disk);
     return used < disk->capacity ? disk->capacity - used : 0;
 }
 

@@ -63,6 +63,9 @@ void simdisk_power_loss(struct simdisk *disk, enum simdisk_loss loss);
 
 /* Bytes that fit on it in all, in pages of 4096; 0: no limit. */
 void simdisk_full(struct simdisk *disk, uint64_t bytes);
+uint64_t simdisk_used(const struct simdisk *disk);
+/* Calls that found no room so far. */
+uint64_t simdisk_full_count(const struct simdisk *disk);
 
 void simdisk_set_wall_ms(struct simdisk *disk, uint64_t wall_ms);
 void simdisk_set_fs(struct simdisk *disk, enum sys_fs kind);

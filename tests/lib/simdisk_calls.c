@@ -276,6 +276,7 @@ static uint64_t clip_to_room(struct simdisk *disk, const struct simfile *file, u
                    needs = sim_round_up(offset + len, SIM_PAGE);
     const uint64_t free_bytes = simdisk_room(disk);
     if (needs <= has || needs - has <= free_bytes) return len;
+    disk->full_count++;
     const uint64_t end = has + free_bytes / SIM_PAGE * SIM_PAGE;
     return end > offset ? end - offset : 0;
 }

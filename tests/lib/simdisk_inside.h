@@ -76,6 +76,7 @@ struct simdisk {
     uint64_t calls, fail_at, cut_at; /* calls as counted by calls; 0: never */
     int fail_error;
     bool fail_forever, is_off, is_cutting, is_short;
+    uint64_t full_count; /* calls that found no room */
     uint64_t capacity, mono_ns, wall_ms, memory_bytes, process_id, device;
     enum sys_fs fs;
 };
