@@ -13,6 +13,7 @@
 #include "base/codec.h"
 #include "base/hash.h"
 #include "sstable/table_format.h"
+#include "sstable/table_salvage.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -122,6 +123,34 @@ static void walk(struct table *table, unsigned flags)
     iter_close(iter);
 }
 
+static loam_status count_entry(void *ctx, const struct entry *entry)
+{
+    uint64_t *count = ctx;
+    check(entry->key.len <= KEY_BYTES_MAX && entry->seq > 0 && entry->seq <= SEQ_MAX);
+    check(++*count <= INPUT_BYTES_MAX);
+    return LOAM_OK;
+}
+
+/* What repair does with the same bytes. */
+static void salvage(const struct table_meta *meta)
+{
+    struct object *object = NULL;
+    struct table_meta met;
+    struct table_found found;
+    uint64_t count = 0, end = meta->bytes;
+    check(object_open(lab.store, "00000001-00000001.sst", &object) == LOAM_OK);
+    const struct table_salvage salvage = {.object = object,
+                                          .bytes = meta->bytes,
+                                          .uid = meta->uid,
+                                          .each = count_entry,
+                                          .ctx = &count};
+    const loam_status rc = table_salvage_walk(&salvage, &found);
+    check(rc == LOAM_TOONEW || (rc == LOAM_OK && found.entry_count == count));
+    const loam_status looked = table_salvage_find(object, &end, &met);
+    check(looked != LOAM_OK || (end <= meta->bytes && met.offset + met.bytes == end));
+    object_close(object);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct table_meta meta;
@@ -144,6 +173,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(rc <= LOAM_OK);
         table_unref(table);
     }
+    salvage(&meta);
     free(bytes);
     return 0;
 }

@@ -578,6 +578,29 @@ static void without_its_root_nothing_is_lost(void **state)
     }
 }
 
+/* The manifest knows the table, and pages know themselves. */
+static void without_a_footer_nothing_of_a_table_is_lost(void **state)
+{
+    (void)state;
+    uint64_t count, seed = first_seed(&count), hurt_count = 0;
+    for (; count > 0; count--, seed++) {
+        struct image image;
+        struct past *past = past_new(seed, true, &image);
+        for (size_t i = 0; i < image.count; i++) {
+            struct file *file = &image.files[i];
+            if (!is_of_kind(file, ".sst")) continue;
+            file->bytes[file->len - 1 - rand_below(&past->rand, 184)] ^= 1;
+            hurt_count++;
+        }
+        struct outcome *outcome = repair(past, &image);
+        expect_all(past, outcome, LOAM_OK);
+        outcome_free(outcome);
+        image_free(&image);
+        past_free(past);
+    }
+    assert_true(hurt_count > 0);
+}
+
 static void of_any_damage_only_what_was_written_comes_out(void **state)
 {
     (void)state;
@@ -613,6 +636,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_store_without_damage_is_copied_exactly),
         cmocka_unit_test(without_its_root_nothing_is_lost),
+        cmocka_unit_test(without_a_footer_nothing_of_a_table_is_lost),
         cmocka_unit_test(of_any_damage_only_what_was_written_comes_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
