@@ -17,7 +17,6 @@ enum {
     SALVAGE_HEADER_BYTES = 128,
     SALVAGE_COPY_BYTES = 4096,
     SEGMENT_READ_MAX = 65 << 20, /* the largest has 64 MiB */
-    START_SEARCH_MAX = 64 << 20, /* how far a segment without a header may be from the one before */
     HOLE_TEXT_MAX = 160
 };
 
@@ -304,7 +303,8 @@ struct log_walk {
     bool has_ended;    /* at a torn tail */
     bool in_parts;
     loam_buf parts;
-    uint64_t parts_end; /* where the next part must stand */
+    uint64_t previous_bytes; /* of the segment before */
+    uint64_t parts_end;      /* where the next part must stand */
     struct wal_commit first;
 };
 
@@ -404,9 +404,12 @@ static bool find_start(const struct log_walk *walk, struct segment_view *view, u
 {
     struct record record;
     if (view->bytes.len < SEGMENT_HEADER_BYTES + RECORD_HEAD_BYTES) return false;
+    /* It begins within the one before, or, if that file is gone, within one of about this size. */
+    uint64_t most = walk->previous_bytes + view->bytes.len;
+    if (most > SEGMENT_READ_MAX) most = SEGMENT_READ_MAX;
     view->header.start = walk->position;
     if (next_record(view, walk->position, limit, &record) != UINT64_MAX) return true;
-    for (uint64_t passed = 8; passed < START_SEARCH_MAX; passed += 8) {
+    for (uint64_t passed = 8; passed <= most; passed += 8) {
         view->header.start = walk->position + passed;
         if (segment_record_at(view, view->header.start, NULL, &record) == LOAM_OK) return true;
     }
@@ -473,8 +476,10 @@ loam_status wal_salvage_walk(const struct wal_salvage *salvage,
         walk.position = salvage->clues.floor;
     else if (salvage->count > 0 && salvage->segments[0].has_header)
         walk.position = salvage->segments[0].header.start;
-    for (size_t i = 0; rc == LOAM_OK && i < salvage->count && !walk.has_ended; i++)
+    for (size_t i = 0; rc == LOAM_OK && i < salvage->count && !walk.has_ended; i++) {
         rc = walk_segment(&walk, &salvage->segments[i]);
+        walk.previous_bytes = salvage->segments[i].bytes;
+    }
     if (rc == LOAM_OK && !walk.has_ended && walk.position < salvage->durable)
         (void)pass_hole(&walk, NULL, salvage->durable);
     loam_buf_free(&walk.parts);
