@@ -255,7 +255,7 @@ static void live(struct rot_store *store)
             for (size_t k = 1; k < COLLS; k++)
                 change_collections(store);
         if (rand_below(&store->rand, 2) == 0) must(loam_snapshot_open(store->db, &snapshot));
-        const uint64_t count = 10 + rand_below(&store->rand, 60);
+        const uint64_t count = 8 + rand_below(&store->rand, store->moments_max);
         for (uint64_t k = 0; k < count; k++)
             live_a_moment(store);
         take_files(store, false);
@@ -446,12 +446,13 @@ static void look_at_end(struct rot_store *store)
     store->db = NULL;
 }
 
-struct rot_store *rot_store_new(uint64_t seed, enum rot_end how)
+struct rot_store *rot_store_new(uint64_t seed, enum rot_end how, unsigned moments_max)
 {
     struct rot_store *store = calloc(1, sizeof *store);
     check(store != NULL);
     store->seed = seed;
     store->how = how;
+    store->moments_max = moments_max;
     store->rand.state = seed;
     store->disk = simdisk_new(seed);
     store->model = model_new();

@@ -47,6 +47,7 @@ struct rot_record { /* of the last opening's log */
 struct rot_store {
     uint64_t seed;
     enum rot_end how;
+    unsigned moments_max; /* of one opening */
     struct rand rand;
     struct simdisk *disk;
     loam_options options;
@@ -65,7 +66,8 @@ struct rot_store {
     uint64_t attested, log_key; /* of the last opening's log, says the manifest; and the root */
 };
 
-struct rot_store *rot_store_new(uint64_t seed, enum rot_end how);
+/* moments_max: the fewer, the smaller it is. */
+struct rot_store *rot_store_new(uint64_t seed, enum rot_end how, unsigned moments_max);
 void rot_store_free(struct rot_store *store);
 
 /* The files on a fresh disk. */
