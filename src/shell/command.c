@@ -260,7 +260,9 @@ const struct command commands[] = {
      false,
      cmd_verify,
      "reads every byte and checks it",
-     "Prints ok, or each fault with its file and offset; then the exit status is 3."},
+     "Prints ok, or each fault with its file and offset; then the exit status is 3. Files that "
+     "nothing "
+     "refers to are mentioned; they are no fault."},
     {"repair",
      NULL,
      "[TARGET]",
