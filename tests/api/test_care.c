@@ -4,8 +4,10 @@
 #include "../lib/fixture.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 static loam_stats stats_of(loam_db *db)
@@ -289,6 +291,44 @@ static void a_damaged_table_is_never_answered_from(void **state)
     loam_buf_free(&value);
 }
 
+static void note_giving_up(void *ctx, loam_log_level level, const char *text)
+{
+    _Atomic unsigned *times = ctx;
+    if (level == LOAM_LOG_ERROR && strstr(text, "gives up") != NULL && strstr(text, ".sst") != NULL)
+        atomic_fetch_add(times, 1);
+}
+
+/* It neither tries again for ever nor stops the store: what is sound is read, and new writes are taken. */
+static void a_merge_that_meets_damage_gives_up_once_and_says_so(void **state)
+{
+    struct fixture *f = *state;
+    const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+    _Atomic unsigned times = 0;
+    loam_options options = fixture_options();
+    char path[512];
+    options.runs_per_level = 2;
+    options.log = note_giving_up;
+    options.log_ctx = &times;
+    fill(f, 0, 5000);
+    expect_ok(loam_flush(f->db, NULL));
+    fixture_close(f);
+    assert_true(fixture_find_file(f, ".sst", path));
+    fixture_flip_byte(path, 5000);
+    fixture_open(f, &options);
+    for (unsigned round = 1; round < 5; round++) {
+        fill(f, round * 10000, 5000);
+        expect_ok(loam_flush(f->db, NULL));
+    }
+    for (unsigned waits = 0; atomic_load(&times) == 0 && waits < 3000; waits++)
+        nanosleep(&pause, NULL);
+    assert_int_equal(atomic_load(&times), 1);
+    expect_failure(LOAM_CORRUPT, strrchr(path, '/') + 1, loam_compact(f->db, NULL, NULL));
+    assert_int_equal(stats_of(f->db).fenced, LOAM_OK);
+    put_text(f->db, NULL, "new", "value");
+    expect_text(f->db, NULL, "new", "value");
+    expect_text(f->db, NULL, "00024999", "a value that is neither long nor short");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +344,7 @@ int main(void)
         test_open(a_damaged_log_or_manifest_is_named),
         test_open(verifying_what_is_no_store_is_a_failure_and_creates_nothing),
         test_open(a_damaged_table_is_never_answered_from),
+        test_open(a_merge_that_meets_damage_gives_up_once_and_says_so),
     };
     return cmocka_run_group_tests_name("api/care", tests, NULL, NULL);
 }
