@@ -118,10 +118,15 @@ HAVE_FUZZ := $(if $(SAN),,$(if $(FUZZ_SRC),$(shell command -v clang)))
 PROVE = LOAM=$(abspath $(BUILD))/loam BUILD=$(BUILD) SLOWDOWN=$(or $(SLOWDOWN),1) \
   FUZZ_SECONDS=$(SECONDS) CMOCKA_MESSAGE_OUTPUT=TAP prove -j$(JOBS) --failures --comments -e scripts/run-test
 
+# The longest suites first and the fuzzers, each of the same length, last: no processor is idle at the end.
+LONG   := $(foreach suite,crash kill model machine rot cli scale fault, \
+  $(filter $(BUILD)/tests/$(suite)/% tests/$(suite)/%,$(SCRIPTS) $(TESTS)))
+RUNS    = $(LONG) $(filter-out $(LONG),$(SCRIPTS) $(TESTS)) $(if $(HAVE_FUZZ),$(FUZZ_SRC:%.c=build/fuzz/%))
+
 # SLOWDOWN tells tests with a budget of work how much slower than a plain build this variant is.
 test: all tests
 	$(if $(HAVE_FUZZ),+@$(MAKE) fuzzers $(FUZZ_FLAGS))
-	@$(PROVE) $(SCRIPTS) $(if $(HAVE_FUZZ),$(FUZZ_SRC:%.c=build/fuzz/%)) $(TESTS)
+	@$(PROVE) $(RUNS)
 tests: $(TESTS)
 fuzzers: $(FUZZERS)
 fuzz:
