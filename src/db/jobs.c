@@ -83,10 +83,12 @@ void jobs_claim(struct loam_coll *coll)
     loam_db *db = coll->db;
     struct jobs *jobs = &db->jobs;
     mutex_lock(&db->jobs.lock);
+    coll->compact_claims++; /* a worker with one merge after the other to do stands back */
     while (coll->compact_running) {
         check(jobs->running_count + jobs->claimed_count > 0); /* somebody who will end it */
         cond_wait(&jobs->done, &db->jobs.lock);
     }
+    coll->compact_claims--;
     jobs->claimed_count++;
     coll->compact_running = true;
     coll->compact_stuck = false; /* the caller will see for himself */
@@ -150,7 +152,7 @@ static void run_compact(loam_db *db, size_t at) REQUIRES(&db->jobs.lock)
     *link = coll->compact_next;
     jobs->queue_count--;
     coll->compact_queued = false;
-    if (coll->compact_running || atomic_load(&coll->dropped))
+    if (coll->compact_running || coll->compact_claims > 0 || atomic_load(&coll->dropped))
         return; /* its claimer will consider it */
     const enum compact_how how = coll->compact_idle ? COMPACT_IDLE : COMPACT_DUE;
     coll->compact_running = true;
