@@ -18,6 +18,7 @@
 
 #include "db/db.h"
 #include "lib/model.h"
+#include "lib/seeds.h"
 #include "lib/simdisk.h"
 
 enum {
@@ -523,18 +524,13 @@ static void hurt(struct image *image, struct rand *rand, char *what, size_t size
     }
 }
 
-static uint64_t number(const char *variable, uint64_t otherwise)
+/* The plain cases need few; SOAK is for those that are drawn. */
+static struct seeds some_seeds(void)
 {
-    const char *text = getenv(variable);
-    return text == NULL ? otherwise : strtoull(text, NULL, 10);
-}
-
-static uint64_t first_seed(uint64_t *count)
-{
-    const uint64_t slowdown = number("SLOWDOWN", 1);
-    *count = number("STORES", STORES / (slowdown > 0 ? slowdown : 1) + 1);
-    if (getenv("SEED") != NULL) *count = number("STORES", 1);
-    return number("SEED", 1000);
+    struct seeds seeds = seeds_begin("STORES", STORES);
+    seeds.ends_at_ms = 0;
+    if (seeds.end > seeds.next + STORES) seeds.end = seeds.next + STORES;
+    return seeds;
 }
 
 /* ---- tests --------------------------------------------------------------------------------------------- */
@@ -542,8 +538,8 @@ static uint64_t first_seed(uint64_t *count)
 static void a_store_without_damage_is_copied_exactly(void **state)
 {
     (void)state;
-    uint64_t count, seed = first_seed(&count);
-    for (; count > 0; count--, seed++) {
+    struct seeds seeds = some_seeds();
+    for (uint64_t seed; seeds_next(&seeds, &seed);) {
         struct image image;
         struct past *past = past_new(seed, seed % 2 == 0, &image);
         struct outcome *outcome = repair(past, &image);
@@ -558,8 +554,8 @@ static void a_store_without_damage_is_copied_exactly(void **state)
 static void without_its_root_nothing_is_lost(void **state)
 {
     (void)state;
-    uint64_t count, seed = first_seed(&count);
-    for (; count > 0; count--, seed++) {
+    struct seeds seeds = some_seeds();
+    for (uint64_t seed; seeds_next(&seeds, &seed);) {
         struct image image;
         struct past *past = past_new(seed, true, &image);
         for (size_t i = 0; i < image.count; i++) {
@@ -582,8 +578,9 @@ static void without_its_root_nothing_is_lost(void **state)
 static void without_a_footer_nothing_of_a_table_is_lost(void **state)
 {
     (void)state;
-    uint64_t count, seed = first_seed(&count), hurt_count = 0;
-    for (; count > 0; count--, seed++) {
+    uint64_t hurt_count = 0;
+    struct seeds seeds = some_seeds();
+    for (uint64_t seed; seeds_next(&seeds, &seed);) {
         struct image image;
         struct past *past = past_new(seed, true, &image);
         for (size_t i = 0; i < image.count; i++) {
@@ -604,8 +601,9 @@ static void without_a_footer_nothing_of_a_table_is_lost(void **state)
 static void of_any_damage_only_what_was_written_comes_out(void **state)
 {
     (void)state;
-    uint64_t count, seed = first_seed(&count), damaged = 0, kept = 0;
-    for (; count > 0; count--, seed++) {
+    uint64_t damaged = 0, kept = 0;
+    struct seeds seeds = seeds_begin("STORES", STORES);
+    for (uint64_t seed; seeds_next(&seeds, &seed);) {
         struct image image;
         struct past *past = past_new(seed, seed % 2 == 0, &image);
         for (unsigned i = 0; i < DAMAGES; i++) {
@@ -627,8 +625,8 @@ static void of_any_damage_only_what_was_written_comes_out(void **state)
         image_free(&image);
         past_free(past);
     }
-    print_message("# %llu damaged stores, of %llu something was left\n",
-                  (unsigned long long)damaged, (unsigned long long)kept);
+    figures_print(
+        (const struct figure[]){{"repaired_stores", damaged}, {"repaired_with_entries", kept}}, 2);
 }
 
 int main(void)
