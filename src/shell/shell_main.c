@@ -336,6 +336,13 @@ static bool is_word(const char *argument, const char *word)
     return strcasecmp(argument, word) == 0;
 }
 
+/* `loam repair DIR` instead of `loam DIR repair`: it would be taken for a store that is to be created. */
+static bool is_misplaced_command(const char *dir, const char *next)
+{
+    return command_find(loam_str(dir)) != NULL && access(dir, F_OK) != 0 &&
+           (next == NULL || command_find(loam_str(next)) == NULL);
+}
+
 static int run_program(struct session *session, int argc, char **argv)
 {
     const int taken = take_options(session, argc, argv);
@@ -348,6 +355,11 @@ static int run_program(struct session *session, int argc, char **argv)
     if (is_word(argv[optind], "help") || (is_word(argv[optind], "version") && left == 1))
         return run_arguments(session, argv + optind, left);
     session->dir = argv[optind];
+    if (is_misplaced_command(session->dir, argv[optind + 1])) {
+        complain("%s: the directory comes first, as in `loam DIR %s`; one of that name is ./%s",
+                 session->dir, session->dir, session->dir);
+        return CODE_USAGE;
+    }
     if (left > 1) {
         signals_init(false);
         return run_arguments(session, argv + optind + 1, left - 1);
