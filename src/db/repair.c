@@ -67,9 +67,9 @@ static void say_summary(struct repair *repair)
         return;
     }
     say_line(repair,
-             "lost: %" PRIu64 " pages with %" PRIu64 " entries of tables, %" PRIu64
-             " entries of the log, as far as is known; %" PRIu64 " bytes are damaged or missing",
-             stats->lost_page_count, stats->lost_entry_count, stats->lost_record_count,
+             "lost, as far as is known: of tables %" PRIu64 " entries (pages: %" PRIu64
+             "), of the log %" PRIu64 "; bytes damaged or missing: %" PRIu64,
+             stats->lost_entry_count, stats->lost_page_count, stats->lost_record_count,
              stats->lost_bytes);
 }
 
@@ -96,7 +96,7 @@ loam_status repair_take(struct repair *repair, size_t target, const struct entry
         return LOAM_OK;
     }
     repair->copied_count++;
-    if (into->coll == NULL) /* the survey_store found nothing in it */
+    if (into->coll == NULL) /* the survey found nothing in it */
         return failed(LOAM_IOERR, "%s: reads otherwise a second time", repair->dir);
     if (entry->kind == ENTRY_PUT)
         rc = loam_batch_put(repair->batch, into->coll, entry->key, entry->value);
@@ -237,25 +237,21 @@ static void count_collections(struct repair *repair)
 
 /* ---- root and manifest ---------------------------------------------------------------------------- */
 
-struct presence {
-    bool has_objects;
-};
-
 static void note_object(void *ctx, const char *name)
 {
-    struct presence *presence = ctx;
+    bool *has_objects = ctx;
     (void)name;
-    presence->has_objects = true;
+    *has_objects = true;
 }
 
 static loam_status read_root(struct repair *repair)
 {
     loam_buf bytes = {0};
-    struct presence presence = {false};
-    loam_status rc = store_list(repair->store, note_object, &presence);
+    bool has_objects = false;
+    loam_status rc = store_list(repair->store, note_object, &has_objects);
     if (rc < 0) return rc;
     rc = store_root_read(repair->store, &bytes);
-    if (rc == LOAM_NOTFOUND && !presence.has_objects)
+    if (rc == LOAM_NOTFOUND && !has_objects)
         return failed_errno(ENOENT, "%s: there is no store in it", repair->dir);
     if (rc == LOAM_NOTFOUND) rc = failed(LOAM_CORRUPT, "root: byte 0: is missing");
     if (rc == LOAM_OK) rc = root_decode(loam_bytes(bytes.data, bytes.len), "root", &repair->root);
