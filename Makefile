@@ -122,9 +122,11 @@ PROVE = LOAM=$(abspath $(BUILD))/loam BUILD=$(BUILD) SLOWDOWN=$(or $(SLOWDOWN),1
 LONG   := $(foreach suite,crash kill model machine rot cli scale fault, \
   $(filter $(BUILD)/tests/$(suite)/% tests/$(suite)/%,$(SCRIPTS) $(TESTS)))
 RUNS    = $(LONG) $(filter-out $(LONG),$(SCRIPTS) $(TESTS)) $(if $(HAVE_FUZZ),$(FUZZ_SRC:%.c=build/fuzz/%))
+SUITES  = $(filter-out lib mutants,$(notdir $(patsubst %/,%,$(wildcard tests/*/)))) fuzz
 
 # SLOWDOWN tells tests with a budget of work how much slower than a plain build this variant is.
 test: all tests
+	$(if $(strip $(RUNS)),,$(error no suite is called $(T); there are: $(SUITES)))
 	$(if $(HAVE_FUZZ),+@$(MAKE) fuzzers $(FUZZ_FLAGS))
 	@$(PROVE) $(RUNS)
 tests: $(TESTS)
