@@ -67,7 +67,8 @@ static void recover_in_every_way(struct history *h, const struct simdisk *dead, 
     const uint64_t calls = recover(h, dead, 0, 0);
     uint64_t nth = 1 + rand_below(rand, calls), last = nth;
     if (rand_below(rand, EVERY_CALL_OF_ONE_IN) == 0) nth = 1, last = calls;
-    if (only > 0) nth = 1, last = only; /* the losses before it are drawn as they were */
+    if (only > 0 && nth == last) nth = only; /* it had the first loss that is drawn */
+    if (only > 0) last = only;               /* else the losses before it are drawn as they were */
     for (; nth <= last; nth++)
         (void)recover(h, dead, nth, random_loss(rand));
 }
