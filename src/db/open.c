@@ -10,6 +10,7 @@
 #include "base/poison.h"
 
 #define MIB (UINT64_C(1) << 20)
+#define BUDGET_BYTES_MOST (UINT64_C(1) << 50) /* so that no bound that is a multiple of one wraps */
 
 enum {
     MEMTABLE_BYTES_LEAST = 16 << 10,
@@ -45,6 +46,7 @@ static loam_status resolve_options(struct sys_table sys, loam_options *options)
         options->memory_bytes = sys.calls->memory_bytes(sys.ctx) / 4;
         if (options->memory_bytes < 4 * MIB) options->memory_bytes = 4 * MIB;
     }
+    if (options->memory_bytes > BUDGET_BYTES_MOST) options->memory_bytes = BUDGET_BYTES_MOST;
     if (options->memory_bytes < 4 * MIB)
         return failed(LOAM_INVALID, "memory_bytes is %llu; at least 4 MiB are needed",
                       (unsigned long long)options->memory_bytes);
@@ -52,6 +54,7 @@ static loam_status resolve_options(struct sys_table sys, loam_options *options)
         const uint64_t quarter = options->memory_bytes / 4;
         options->memtable_bytes = quarter < 64 * MIB ? quarter : 64 * MIB;
     }
+    if (options->memtable_bytes > BUDGET_BYTES_MOST) options->memtable_bytes = BUDGET_BYTES_MOST;
     if (options->memtable_bytes < MEMTABLE_BYTES_LEAST)
         return failed(LOAM_INVALID, "memtable_bytes is %llu; at least 16 KiB are needed",
                       (unsigned long long)options->memtable_bytes);

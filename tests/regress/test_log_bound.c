@@ -60,11 +60,27 @@ static void writes_go_on_when_all_that_filled_the_log_is_dropped(void **state)
     free(bytes);
 }
 
+/* Four times memtable_bytes wrapped to 0, so that each write waited for a flush of the one before it. */
+static void a_boundless_memtable_is_not_flushed_at_each_write(void **state)
+{
+    struct fixture *f = *state;
+    loam_options options = fixture_options();
+    loam_stats stats = {.struct_size = sizeof stats};
+    options.memtable_bytes = UINT64_C(1) << 62;
+    options.durability = LOAM_DURABLE_PROCESS;
+    fixture_open(f, &options);
+    for (int i = 0; i < 50; i++)
+        put_text(f->db, NULL, "key", "value");
+    expect_ok(loam_stats_get(f->db, &stats));
+    assert_int_equal(stats.flush_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         test_closed(small_values_follow_a_large_one_under_a_small_memtable),
         test_closed(writes_go_on_when_all_that_filled_the_log_is_dropped),
+        test_closed(a_boundless_memtable_is_not_flushed_at_each_write),
     };
     return cmocka_run_group_tests_name("regress/log_bound", tests, NULL, NULL);
 }
