@@ -59,7 +59,8 @@ static void say_summary(struct repair *repair)
 {
     const loam_repair_stats *stats = &repair->stats;
     say_line(repair,
-             "intact: %" PRIu64 " entries with %" PRIu64 " bytes in %" PRIu64 " collection%s",
+             "intact: %" PRIu64 " entries, replaced and deleted ones included, with %" PRIu64
+             " bytes in %" PRIu64 " collection%s",
              stats->entry_count, stats->entry_bytes, stats->collection_count,
              stats->collection_count == 1 ? "" : "s");
     if (!repair->is_lossy) {
@@ -315,7 +316,7 @@ static loam_status check_target(const struct repair *repair)
     if (rc == LOAM_IOERR && loam_errno() == ENOENT) return LOAM_OK;
     if (rc < 0) return rc;
     store_close(store);
-    return failed_errno(EEXIST, "%s: there is a store already", repair->path);
+    return failed_errno(EEXIST, "%s: there is a store already; name another place", repair->path);
 }
 
 static void estimate_work(struct repair *repair)
