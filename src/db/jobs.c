@@ -232,8 +232,8 @@ bool jobs_run_one(loam_db *db)
     const bool flush = flush_is_due(db);
     const size_t compactions = compact_is_due(db) ? jobs->queue_count : 0;
     const size_t choices = compactions + flush;
-    const bool idle = choices == 0 && !jobs->look_wanted && idle_is_due(db);
-    if (jobs->look_wanted) {
+    const bool look = jobs->look_wanted, idle = choices == 0 && !look && idle_is_due(db);
+    if (look) {
         run_look(db, compact_consider);
     } else if (idle) {
         run_idle(db);
@@ -245,7 +245,7 @@ bool jobs_run_one(loam_db *db)
             run_flush(db);
     }
     mutex_unlock(&db->jobs.lock);
-    return choices > 0;
+    return look || idle || choices > 0; /* a look may have found something to do */
 }
 
 loam_status jobs_wait_for_flush(loam_db *db, uint64_t ended_count, const char *reason)

@@ -317,35 +317,51 @@ const char *store_path(const struct store *store)
     return store->path;
 }
 
-/* *same stays as it is where there is no such directory. */
-static loam_status is_this_directory(const struct store *store, const char *path, bool *same)
+/* *there is false where there is no such directory. */
+static loam_status identify_path(const struct store *store, const char *path,
+                                 struct sys_identity *identity, bool *there)
 {
     const struct sys *calls = store->sys.calls;
-    struct sys_identity identity;
     const int dir = calls->open_dir(store->sys.ctx, path);
-    if (dir == -ENOENT || dir == -ENOTDIR) return LOAM_OK;
+    *there = dir != -ENOENT && dir != -ENOTDIR;
+    if (!*there) return LOAM_OK;
     if (dir < 0) return failed_errno(-dir, "%s: opening the directory", path);
-    const int identified = calls->identify(store->sys.ctx, dir, &identity);
+    const int identified = calls->identify(store->sys.ctx, dir, identity);
     (void)calls->close(store->sys.ctx, dir);
-    if (identified < 0) return failed_errno(-identified, "%s: identifying it", path);
-    *same |= identity.device == store->identity.device && identity.inode == store->identity.inode;
-    return LOAM_OK;
+    return identified < 0 ? failed_errno(-identified, "%s: identifying it", path) : LOAM_OK;
 }
 
+static bool is_same_directory(struct sys_identity a, struct sys_identity b)
+{
+    return a.device == b.device && a.inode == b.inode;
+}
+
+/* Goes up from path, or from where it would be made, until a directory is its own parent. */
 loam_status store_holds(const struct store *store, const char *path, bool *holds)
 {
+    struct sys_identity here = {0}, below = {0};
+    loam_buf at = {0};
+    bool there = false;
     size_t len = strlen(path);
-    while (len > 1 && path[len - 1] == '/')
-        len--;
-    while (len > 0 && path[len - 1] != '/')
-        len--;
-    char *above = mem_copy(len > 0 ? path : "./", len > 0 ? len + 1 : 3);
-    if (above == NULL) return LOAM_NOMEM;
-    if (len > 0) above[len] = '\0';
     *holds = false;
-    loam_status rc = is_this_directory(store, path, holds);
-    if (rc == LOAM_OK) rc = is_this_directory(store, above, holds);
-    mem_free(above);
+    loam_status rc = identify_path(store, path, &here, &there);
+    if (rc == LOAM_OK && !there) {
+        while (len > 1 && path[len - 1] == '/')
+            len--;
+        while (len > 0 && path[len - 1] != '/')
+            len--;
+    }
+    if (rc == LOAM_OK) rc = len > 0 ? buf_set(&at, path, len) : buf_set(&at, ".", 1);
+    if (rc == LOAM_OK) rc = buf_append(&at, "", 1);
+    if (rc == LOAM_OK && !there) rc = identify_path(store, at.data, &here, &there);
+    while (rc == LOAM_OK && there && !*holds && !is_same_directory(here, below)) {
+        *holds = is_same_directory(here, store->identity);
+        below = here;
+        at.len--; /* the zero at its end */
+        rc = buf_append(&at, "/..", 4);
+        if (rc == LOAM_OK) rc = identify_path(store, at.data, &here, &there);
+    }
+    loam_buf_free(&at);
     return rc;
 }
 

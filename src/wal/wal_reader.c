@@ -272,8 +272,8 @@ static loam_status read_current(struct reading *reading, uint32_t number, bool *
         rc = keep_extent(reading->tail, &view, reading->position);
     if (rc < 0) goto out;
     *more = has_next && reading->position == next.start;
-    if (!*more) rc = check_length(reading, &view);
-    if (rc == LOAM_OK && !*more) rc = look_beyond(reading, &view, number, has_next);
+    if (!*more) rc = look_beyond(reading, &view, number, has_next);
+    if (rc == LOAM_OK && !*more && !reading->past->sealed) rc = check_length(reading, &view);
 out:
     segment_view_deinit(&view);
     return rc;
