@@ -80,7 +80,7 @@ struct loam_coll {
     struct loam_coll *all_next;     /* every handle there ever was, to be freed at close */
     _Atomic uint32_t delay_ns;      /* back-pressure: what a commit of 1 KiB waits */
     struct loam_coll *compact_next; /* jobs lock */
-    bool compact_idle; /* it is queued only because there is nothing else to do; jobs lock */
+    bool compact_idle;       /* it is queued only because there is nothing else to do; jobs lock */
     uint32_t compact_claims; /* callers who wait for their turn; jobs lock */
     bool compact_queued, compact_running,
         compact_stuck; /* jobs lock; stuck: its input is corrupt */

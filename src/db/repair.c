@@ -27,7 +27,7 @@ static void say_line(struct repair *repair, const char *format, ...)
     va_list args;
     if (repair->options.line == NULL) return;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     repair->options.line(repair->options.ctx, text);
 }
@@ -38,7 +38,7 @@ void repair_say(struct repair *repair, const char *format, ...)
     va_list args;
     repair->stats.fault_count++;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     say_line(repair, "%s", text);
 }
@@ -167,7 +167,7 @@ static loam_status set_recovered_name(struct repair *repair, struct repair_targe
 {
     char name[32];
     do
-        snprintf(name, sizeof name, "recovered-%u", ++repair->recovered_count);
+        (void)snprintf(name, sizeof name, "recovered-%u", ++repair->recovered_count);
     while (target_by_name(repair, name) != NULL);
     target->is_needed = true;
     target->name = mem_copy(name, strlen(name) + 1);

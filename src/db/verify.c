@@ -72,8 +72,9 @@ static void note_leftover(void *ctx, const char *name)
     if (kind == OBJECT_SEGMENT && id.epoch == bounds.epoch &&
         id.number >= bounds.floor_segment.number)
         return; /* of the log, or made ready for it */
-    snprintf(text, sizeof text,
-             "%s: no fault: nothing refers to it; the next opening that writes deletes it", name);
+    (void)snprintf(text, sizeof text,
+                   "%s: no fault: nothing refers to it; the next opening that writes deletes it",
+                   name);
     if (report->line != NULL) report->line(report->ctx, text);
 }
 
@@ -82,7 +83,7 @@ static void note_foreign(void *ctx, const char *name)
     const struct leftovers *leftovers = ctx;
     const struct report *report = leftovers->report;
     char text[STATUS_TEXT_MAX];
-    snprintf(text, sizeof text, "%.255s: no fault: it is no part of the store", name);
+    (void)snprintf(text, sizeof text, "%.255s: no fault: it is no part of the store", name);
     if (report->line != NULL) report->line(report->ctx, text);
 }
 

@@ -32,7 +32,7 @@ struct store_options {
     bool read_only; /* shared lock; nothing is created or written */
     bool must_exist, must_not_exist;
     uint64_t log_bytes_least; /* 0: 256 KiB; tests take less, to cross more boundaries sooner */
-    bool salvage; /* with read_only: whatever stands there, also without a root */
+    bool salvage;             /* with read_only: whatever stands there, also without a root */
 };
 
 /* Opens or creates dir and locks it. Creation makes the directory where it is missing (its last

@@ -27,7 +27,7 @@ struct shown shown_text(const char *text)
 
 struct sentence shown_sentence(const char *text)
 {
-    struct sentence shown;
+    struct sentence shown = {""};
     if (text_plain_prefix(loam_str(text), false) < strlen(text))
         (void)text_escape(shown.text, sizeof shown.text, loam_str(text));
     else

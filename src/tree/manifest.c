@@ -138,13 +138,13 @@ loam_status manifest_verify(struct store *store, const struct root *root,
     const loam_status rc = segment_load(store, OBJECT_MANIFEST, root->manifest, &view);
     if (rc != LOAM_OK) return rc;
     if (segment_header_is_spoilt(&view, &at)) {
-        snprintf(text, sizeof text, "%s: byte %" PRIu64 ": a copy of the header is damaged",
-                 view.name, at);
+        (void)snprintf(text, sizeof text, "%s: byte %" PRIu64 ": a copy of the header is damaged",
+                       view.name, at);
         fault(ctx, text);
     }
     if (root->sealed && segment_rest_is_spoilt(&view, root->manifest_end, &at)) {
-        snprintf(text, sizeof text, "%s: byte %" PRIu64 ": behind the end something was written",
-                 view.name, at);
+        (void)snprintf(text, sizeof text,
+                       "%s: byte %" PRIu64 ": behind the end something was written", view.name, at);
         fault(ctx, text);
     }
     segment_view_deinit(&view);

@@ -59,7 +59,7 @@ struct salvage_coll *salvage_coll_find(const struct salvage_facts *facts, uint32
 loam_status salvage_coll_take(struct salvage_facts *facts, uint32_t id, struct salvage_coll **out)
 {
     const size_t at = coll_place(facts, id);
-    if (at == facts->coll_count || facts->colls[at].id != id) {
+    if (at >= facts->coll_count || facts->colls[at].id != id) {
         if (facts->coll_count == facts->coll_cap) {
             const size_t cap = facts->coll_cap == 0 ? 16 : facts->coll_cap * 2;
             struct salvage_coll *grown = mem_realloc(facts->colls, cap * sizeof *grown);
@@ -271,7 +271,7 @@ static void say_edits(struct facts_reading *reading, uint64_t at, uint64_t lost_
                       const char *what)
 {
     char text[LINE_BYTES];
-    snprintf(text, sizeof text, "%s: byte %" PRIu64 ": %s", reading->view.name, at, what);
+    (void)snprintf(text, sizeof text, "%s: byte %" PRIu64 ": %s", reading->view.name, at, what);
     reading->line(reading->ctx, text, lost_bytes);
 }
 

@@ -389,7 +389,7 @@ static bool is_fresh(const struct verifying *verifying, struct object_id id)
 static void say_spoilt(struct verifying *verifying, const char *name, uint64_t at, const char *what)
 {
     char text[OBJECT_NAME_BYTES + 120];
-    snprintf(text, sizeof text, "%s: byte %" PRIu64 ": %s", name, at, what);
+    (void)snprintf(text, sizeof text, "%s: byte %" PRIu64 ": %s", name, at, what);
     verifying->fault(verifying->ctx, text);
 }
 

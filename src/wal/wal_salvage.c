@@ -124,9 +124,9 @@ static loam_status look_at_segment(const struct wal_salvage *salvage, struct fou
     if (rc == LOAM_OK) *keep = segment->has_header || !is_blank_header(bytes.data, bytes.len);
     loam_buf_free(&bytes);
     if (rc < 0 || !segment->has_header) return rc;
-    segment->is_foreign =
-        (clues->store_id != NULL && memcmp(header->store_id, clues->store_id, STORE_ID_BYTES)) ||
-        (header->id.epoch == clues->epoch && header->log_key != clues->log_key);
+    segment->is_foreign = (clues->store_id != NULL &&
+                           memcmp(header->store_id, clues->store_id, STORE_ID_BYTES) != 0) ||
+                          (header->id.epoch == clues->epoch && header->log_key != clues->log_key);
     return LOAM_OK;
 }
 
@@ -314,10 +314,11 @@ static void say_log_hole(struct log_walk *walk, const char *name, uint64_t at, u
     char text[HOLE_TEXT_MAX];
     if (walk->hole == NULL) return;
     if (bytes > 0)
-        snprintf(text, sizeof text, "%s: byte %" PRIu64 ": %" PRIu64 " bytes of the log are %s",
-                 name, at, bytes, what);
+        (void)snprintf(text, sizeof text,
+                       "%s: byte %" PRIu64 ": %" PRIu64 " bytes of the log are %s", name, at, bytes,
+                       what);
     else
-        snprintf(text, sizeof text, "%s: byte %" PRIu64 ": %s", name, at, what);
+        (void)snprintf(text, sizeof text, "%s: byte %" PRIu64 ": %s", name, at, what);
     walk->hole(walk->ctx, text, bytes);
 }
 
