@@ -101,6 +101,14 @@ static loam_status take_entry(struct run_writer *writer, const struct entry *ent
     return rc;
 }
 
+static uint64_t entries_written(const struct run_writer *writer)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < writer->meta_count; i++)
+        count += writer->metas[i].entry_count;
+    return count;
+}
+
 loam_status run_writer_drain(struct run_writer *writer, struct iter *iter,
                              struct survival *survival, bool (*go_on)(void *), void *go_on_ctx)
 {
@@ -115,8 +123,10 @@ loam_status run_writer_drain(struct run_writer *writer, struct iter *iter,
             return LOAM_CONFLICT;
         rc = iter->ops->next(iter);
     }
-    if (rc < 0) return rc;
-    return writer->table != NULL ? end_table(writer) : LOAM_OK;
+    if (rc == LOAM_NOTFOUND) rc = writer->table != NULL ? end_table(writer) : LOAM_OK;
+    if (rc == LOAM_OK)
+        check(entries_written(writer) + survival->dropped_count == survival->seen_count);
+    return rc;
 }
 
 loam_status run_writer_finish(struct run_writer *writer, struct edit *edit, uint64_t *written_bytes)
