@@ -18,7 +18,8 @@
 
 enum { COLLS = HISTORY_COLLS, KEYS = 40, BATCH_MAX = 12, HISTORY_SECONDS_MAX = 20 };
 
-#define SYNC_INTERVAL_NS UINT64_C(100000000) /* the default */
+#define SYNC_INTERVAL_NS UINT64_C(100000000) /* the default, of PERIODIC commits */
+#define SYNC_ANYWAY_NS UINT64_C(1000000000)  /* whatever the commits asked for */
 
 static const char *const NAMES[COLLS] = {"default", "one", "two", "three"};
 
@@ -114,10 +115,10 @@ static loam_status committed(struct history *h, size_t from, loam_status rc, loa
     if (rc != LOAM_OK || simdisk_is_off(h->disk)) return rc;
     h->acknowledged = h->step_count;
     if (how == LOAM_DURABLE_COMMIT) h->promised = h->step_count;
-    if (how == LOAM_DURABLE_PERIODIC) {
-        h->periodic[h->periodic_count].at_ns = now_ns(h);
-        h->periodic[h->periodic_count++].step_count = h->step_count;
-    }
+    if (how == LOAM_DURABLE_COMMIT) return rc;
+    h->awaited[h->awaited_count].durable_ns =
+        now_ns(h) + (how == LOAM_DURABLE_PERIODIC ? SYNC_INTERVAL_NS : SYNC_ANYWAY_NS);
+    h->awaited[h->awaited_count++].step_count = h->step_count;
     return rc;
 }
 
@@ -230,19 +231,20 @@ static loam_status sync_all(struct history *h)
     return rc;
 }
 
-/* Time passes, and the tender wakes: what was acknowledged an interval ago must survive from now on. */
+/* Time passes, and the tender wakes: what was acknowledged its interval ago must survive from now on. */
 static loam_status tend(struct history *h)
 {
     const struct sys_table sys = h->world.sys;
-    sys.calls->sleep_ns(sys.ctx, rand_below(&h->rand, 3 * SYNC_INTERVAL_NS));
+    sys.calls->sleep_ns(sys.ctx,
+                        rand_below(&h->rand, rand_below(&h->rand, 4) == 0 ? 2 * SYNC_ANYWAY_NS
+                                                                          : 3 * SYNC_INTERVAL_NS));
     const uint64_t now = now_ns(h);
     jobs_tend_once(h->db);
     const loam_status rc = db_writable(h->db);
     if (rc < 0 || simdisk_is_off(h->disk)) return rc;
-    for (size_t i = 0; i < h->periodic_count; i++)
-        if (h->periodic[i].at_ns + SYNC_INTERVAL_NS <= now &&
-            h->periodic[i].step_count > h->promised)
-            h->promised = h->periodic[i].step_count;
+    for (size_t i = 0; i < h->awaited_count; i++)
+        if (h->awaited[i].durable_ns <= now && h->awaited[i].step_count > h->promised)
+            h->promised = h->awaited[i].step_count;
     return LOAM_OK;
 }
 

@@ -34,10 +34,10 @@ struct history {
     struct db_world world;
     struct step steps[HISTORY_STEPS_MAX]; /* of all commits that may be there, in order */
     struct {
-        uint64_t at_ns;
+        uint64_t durable_ns; /* when the tender must have synced it */
         size_t step_count;
-    } periodic[HISTORY_OPS]; /* when PERIODIC commits were acknowledged */
-    size_t periodic_count;
+    } awaited[HISTORY_OPS]; /* commits that were acknowledged before they were durable */
+    size_t awaited_count;
     size_t step_count, acknowledged,
         promised;    /* steps that must survive a death, a loss of power */
     bool power_lost; /* since the run; else it is the acknowledged that must be there */
