@@ -9,7 +9,7 @@
 
 #include "base/status.h"
 
-enum { LINE_BYTES = 64 };
+enum { MEM_LINE_BYTES = 64 };
 
 /* Counting every allocation would put two shared atomics on hot paths of all threads, so it is
    switched on by the first mem_fail_at() and otherwise costs one relaxed load. */
@@ -50,9 +50,9 @@ void *mem_zalloc(size_t size)
 void *mem_zalloc_lines(size_t size)
 {
     size_t bytes;
-    if (__builtin_add_overflow(size, (size_t)(LINE_BYTES - 1), &bytes)) return counted(NULL, size);
-    bytes -= bytes % LINE_BYTES;
-    void *block = must_fail() ? NULL : aligned_alloc(LINE_BYTES, bytes > 0 ? bytes : LINE_BYTES);
+    if (__builtin_add_overflow(size, (size_t)(MEM_LINE_BYTES - 1), &bytes)) return counted(NULL, size);
+    bytes -= bytes % MEM_LINE_BYTES;
+    void *block = must_fail() ? NULL : aligned_alloc(MEM_LINE_BYTES, bytes > 0 ? bytes : MEM_LINE_BYTES);
     if (block != NULL) memset(block, 0, bytes);
     return counted(block, size);
 }
