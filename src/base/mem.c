@@ -50,9 +50,11 @@ void *mem_zalloc(size_t size)
 void *mem_zalloc_lines(size_t size)
 {
     size_t bytes;
-    if (__builtin_add_overflow(size, (size_t)(MEM_LINE_BYTES - 1), &bytes)) return counted(NULL, size);
+    if (__builtin_add_overflow(size, (size_t)(MEM_LINE_BYTES - 1), &bytes))
+        return counted(NULL, size);
     bytes -= bytes % MEM_LINE_BYTES;
-    void *block = must_fail() ? NULL : aligned_alloc(MEM_LINE_BYTES, bytes > 0 ? bytes : MEM_LINE_BYTES);
+    void *block =
+        must_fail() ? NULL : aligned_alloc(MEM_LINE_BYTES, bytes > 0 ? bytes : MEM_LINE_BYTES);
     if (block != NULL) memset(block, 0, bytes);
     return counted(block, size);
 }
