@@ -142,7 +142,7 @@ soak:
 	@BUILD=$(BUILD) JOBS=$(JOBS) scripts/soak $(SECONDS)
 
 asan:
-	+@$(MAKE) test BUILD=build/asan SLOWDOWN=8 CFLAGS="-O1 -g" \
+	+@$(MAKE) test BUILD=build/asan SLOWDOWN=16 CFLAGS="-O1 -g" \
 	  SAN="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 tsan:
 	+@$(MAKE) test BUILD=build/tsan SLOWDOWN=16 SAN="-fsanitize=thread"

@@ -492,14 +492,18 @@ uint64_t simdisk_call_count(const struct simdisk *disk)
 
 void simdisk_fail_at(struct simdisk *disk, uint64_t nth, int error, bool forever)
 {
+    pthread_mutex_lock(&disk->lock);
     disk->fail_at = nth == 0 ? 0 : disk->calls + nth;
     disk->fail_error = error;
     disk->fail_forever = forever;
+    pthread_mutex_unlock(&disk->lock);
 }
 
 void simdisk_cut_at(struct simdisk *disk, uint64_t nth)
 {
+    pthread_mutex_lock(&disk->lock);
     disk->cut_at = nth == 0 ? 0 : disk->calls + nth;
+    pthread_mutex_unlock(&disk->lock);
 }
 
 bool simdisk_is_off(const struct simdisk *disk)
@@ -548,12 +552,16 @@ uint8_t *simdisk_bytes(struct simdisk *disk, const char *dir, const char *name, 
 
 void simdisk_full(struct simdisk *disk, uint64_t bytes)
 {
+    pthread_mutex_lock(&disk->lock);
     disk->capacity = bytes;
+    pthread_mutex_unlock(&disk->lock);
 }
 
 void simdisk_set_wall_ms(struct simdisk *disk, uint64_t wall_ms)
 {
+    pthread_mutex_lock(&disk->lock);
     disk->wall_ms = wall_ms - disk->mono_ns / 1000000;
+    pthread_mutex_unlock(&disk->lock);
 }
 
 void simdisk_set_fs(struct simdisk *disk, enum sys_fs kind)

