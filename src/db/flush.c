@@ -292,10 +292,11 @@ static loam_status install(struct flush *flush)
     if (rc == LOAM_OK) {
         delete_passed(db, passed, passed_count);
         rc = wal_release(db->wal, floor);
-        if (rc < 0) { /* the flush stands; a segment that cannot be recycled is only disk space */
+        if (rc == LOAM_FULL ||
+            rc == LOAM_NOMEM) { /* a segment that is not recycled is only disk space */
             db_log(db, LOAM_LOG_WARNING, "%s", loam_errmsg());
             rc = LOAM_OK;
-        }
+        } /* else the log's files or their directory fail, and that is for good */
     }
     mem_free(passed);
     edit_deinit(&edit);

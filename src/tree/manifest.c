@@ -439,13 +439,17 @@ static loam_status make_edit_room(struct manifest *manifest, uint64_t edit_bytes
     return may_wait ? LOAM_OK : rc;
 }
 
-/* So that a full disk can be cleaned up: the next file is allocated before it is needed. As good
-   as it goes. */
-static void keep_reserve(struct manifest *manifest)
+/* So that a full disk can be cleaned up: the next file is allocated before it is needed, where there
+   is room for it. */
+static loam_status keep_reserve(struct manifest *manifest)
 {
-    if (manifest->reserve.log != NULL || manifest->file.segment.end < manifest->reserve_at) return;
-    if (allocate_file(manifest, log_capacity(manifest->file.log), &manifest->reserve) < 0)
-        manifest->reserve_at = patient_end(manifest);
+    if (manifest->reserve.log != NULL || manifest->file.segment.end < manifest->reserve_at)
+        return LOAM_OK;
+    const loam_status rc =
+        allocate_file(manifest, log_capacity(manifest->file.log), &manifest->reserve);
+    if (rc != LOAM_FULL && rc != LOAM_NOMEM) return rc;
+    manifest->reserve_at = patient_end(manifest);
+    return LOAM_OK;
 }
 
 /* The edit may or may not be in the file. A new file without it settles that: it will never be
@@ -479,9 +483,8 @@ loam_status manifest_reserve(struct manifest *manifest, uint64_t edit_bytes)
     loam_status rc = check_whole(manifest);
     if (rc == LOAM_OK && edit_bytes > RECORD_BODY_BYTES_MAX)
         rc = failed(LOAM_TOOBIG, "an edit of %" PRIu64 " bytes", edit_bytes);
-    if (rc != LOAM_OK) return rc;
-    keep_reserve(manifest);
-    return make_edit_room(manifest, edit_bytes);
+    if (rc == LOAM_OK) rc = keep_reserve(manifest);
+    return rc == LOAM_OK ? make_edit_room(manifest, edit_bytes) : rc;
 }
 
 loam_status manifest_append(struct manifest *manifest, const struct edit *edit,
