@@ -115,6 +115,11 @@ uint64_t db_log_bound(const loam_db *db)
     return LOG_MEMTABLES_MAX * (unit > least ? unit : least);
 }
 
+bool db_log_is_long(const loam_db *db)
+{
+    return wal_needed_bytes(db->wal) > db_log_bound(db);
+}
+
 uint64_t db_next_run(loam_db *db)
 {
     mutex_lock(&db->manifest_lock);

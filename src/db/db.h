@@ -218,6 +218,7 @@ uint64_t db_now_ns(const loam_db *db); /* monotonic */
 LOAM_MUST loam_status db_random_u64(const loam_db *db, uint64_t *out);
 struct object_id db_new_object(loam_db *db);
 uint64_t db_log_bound(const loam_db *db); /* bytes that the log may hold */
+bool db_log_is_long(const loam_db *db);   /* it is needed for more than that */
 
 /* Makes the database read-only for the calling thread's latest failure; answers rc. */
 loam_status db_fence(loam_db *db, loam_status rc);

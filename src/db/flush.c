@@ -34,16 +34,11 @@ struct flush {
 
 /* ---- what is to be flushed ------------------------------------------------------------------ */
 
-static bool log_is_long(loam_db *db)
-{
-    return wal_needed_bytes(db->wal) > db_log_bound(db);
-}
-
 /* Freezes what pins the older half of a log that is too long. Lane held. */
 static loam_status freeze_pinning(loam_db *db)
 {
     const uint64_t end = wal_end(db->wal), keep = db_log_bound(db) / 2;
-    if (!log_is_long(db)) return LOAM_OK;
+    if (!db_log_is_long(db)) return LOAM_OK;
     loam_status rc = LOAM_OK;
     for (struct loam_coll *coll = db->dirty; rc == LOAM_OK && coll != NULL;
          coll = coll->dirty_next) {
@@ -292,11 +287,11 @@ static loam_status install(struct flush *flush)
     if (rc == LOAM_OK) {
         delete_passed(db, passed, passed_count);
         rc = wal_release(db->wal, floor);
-        if (rc == LOAM_FULL ||
-            rc == LOAM_NOMEM) { /* a segment that is not recycled is only disk space */
+        /* A segment that is not recycled is only disk space; else the log's files or their directory fail, for good. */
+        if (rc == LOAM_FULL || rc == LOAM_NOMEM) {
             db_log(db, LOAM_LOG_WARNING, "%s", loam_errmsg());
             rc = LOAM_OK;
-        } /* else the log's files or their directory fail, and that is for good */
+        }
     }
     mem_free(passed);
     edit_deinit(&edit);
@@ -360,7 +355,7 @@ loam_status flush_run(loam_db *db)
         if (rc == LOAM_OK) atomic_fetch_add(&db->flush_count, 1);
         for (size_t i = 0; rc == LOAM_OK && db->manifest != NULL && i < flush.part_count; i++)
             if (!atomic_load(&flush.parts[i].coll->dropped)) compact_consider(flush.parts[i].coll);
-    } else if (rc == LOAM_OK && db->manifest != NULL && log_is_long(db)) {
+    } else if (rc == LOAM_OK && db->manifest != NULL && db_log_is_long(db)) {
         rc = install(&flush); /* what pinned it was dropped: the floor alone moves */
     }
     end_flush(&flush);

@@ -18,29 +18,34 @@ enum { COPY_ENTRIES_MAX = 4096, COPY_BYTES_MAX = 1 << 20, TICKS_A_WORD = 1024 };
 
 /* ---- what is said ------------------------------------------------------------------------------ */
 
+static void say_text(struct repair *repair, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 static void say_line(struct repair *repair, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-static void say_line(struct repair *repair, const char *format, ...)
+static void say_text(struct repair *repair, const char *format, va_list args)
 {
     char text[REPAIR_LINE_BYTES];
-    va_list args;
     if (repair->options.line == NULL) return;
-    va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
-    va_end(args);
     repair->options.line(repair->options.ctx, text);
+}
+
+static void say_line(struct repair *repair, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say_text(repair, format, args);
+    va_end(args);
 }
 
 void repair_say(struct repair *repair, const char *format, ...)
 {
-    char text[REPAIR_LINE_BYTES];
     va_list args;
     repair->stats.fault_count++;
     va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
+    say_text(repair, format, args);
     va_end(args);
-    say_line(repair, "%s", text);
 }
 
 loam_status repair_tick(struct repair *repair, uint64_t done_bytes)

@@ -82,11 +82,6 @@ static bool memory_is_full(loam_db *db)
            db->options.memory_bytes / 2;
 }
 
-static bool log_is_full(const loam_db *db)
-{
-    return wal_needed_bytes(db->wal) > db_log_bound(db);
-}
-
 /* Makes the collection's active memtable one with room. *wait is set to the reason for which the caller must let the lane go
    and wait. Lane held. */
 static loam_status memtable_room(loam_db *db, loam_coll *coll, uint32_t entry_count,
@@ -116,7 +111,7 @@ static loam_status relieve(loam_db *db, const char **wait)
         const loam_status rc = freeze_large(db);
         if (rc < 0) return rc;
         *wait = "memtables take half of memory_bytes";
-    } else if (log_is_full(db)) {
+    } else if (db_log_is_long(db)) {
         *wait = "the log is as long as it may be"; /* the flush freezes those that pin it */
     }
     return LOAM_OK;
@@ -134,7 +129,7 @@ static loam_status room_for(loam_db *db, const struct commit *commit, const char
 {
     loam_status rc = LOAM_OK;
     *wait = NULL;
-    if (memory_is_full(db) || log_is_full(db)) rc = relieve(db, wait);
+    if (memory_is_full(db) || db_log_is_long(db)) rc = relieve(db, wait);
     if (rc == LOAM_OK && *wait == NULL) rc = room_for_entries(db, commit, wait);
     if (rc == LOAM_OK && *wait == NULL) rc = wal_reserve(db->wal, commit->body_bytes);
     return rc;

@@ -35,6 +35,21 @@ static loam_status damaged(const char *name, const struct segment_header *header
 
 /* ---- commits from records ------------------------------------------------------------------ */
 
+struct wal_commit wal_commit_from(const struct segment_view *view, const struct record *record)
+{
+    return (struct wal_commit){
+        .kind = record->kind,
+        .flags = record->flags,
+        .seq = record->seq,
+        .time_ms = record->time_ms,
+        .position = record->position,
+        .end = record->end,
+        .body = record->body,
+        .name = view->name,
+        .offset = SEGMENT_HEADER_BYTES + (record->position - view->header.start),
+    };
+}
+
 static loam_status hand_over(struct reading *reading, const struct wal_commit *commit,
                              const struct record *last)
 {
@@ -49,17 +64,7 @@ static loam_status take_record(struct reading *reading, const struct segment_vie
                                const struct record *record)
 {
     const bool first = record->flags & RECORD_FIRST, last = record->flags & RECORD_LAST;
-    struct wal_commit commit = {
-        .kind = record->kind,
-        .flags = record->flags,
-        .seq = record->seq,
-        .time_ms = record->time_ms,
-        .position = record->position,
-        .end = record->end,
-        .body = record->body,
-        .name = view->name,
-        .offset = SEGMENT_HEADER_BYTES + (record->position - view->header.start),
-    };
+    struct wal_commit commit = wal_commit_from(view, record);
     if (first) reading->begun = true;
     if (!reading->begun) {
         reading->tail->end = record->end;

@@ -46,6 +46,9 @@ struct wal_commit {      /* valid during the call */
     uint64_t offset;
 };
 
+/* What a record carries; borrows view. The one of a part has that part's body. */
+struct wal_commit wal_commit_from(const struct segment_view *view, const struct record *record);
+
 struct wal_tail {
     uint64_t end, running;      /* the cut, at a commit's end */
     uint64_t attested;          /* durable below */

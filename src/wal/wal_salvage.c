@@ -358,17 +358,7 @@ static loam_status take_log_record(struct log_walk *walk, const struct segment_v
                                    const struct record *record)
 {
     const bool first = record->flags & RECORD_FIRST, last = record->flags & RECORD_LAST;
-    struct wal_commit commit = {
-        .kind = record->kind,
-        .flags = record->flags,
-        .seq = record->seq,
-        .time_ms = record->time_ms,
-        .position = record->position,
-        .end = record->end,
-        .body = record->body,
-        .name = view->name,
-        .offset = SEGMENT_HEADER_BYTES + (record->position - view->header.start),
-    };
+    struct wal_commit commit = wal_commit_from(view, record);
     if (record->kind != RECORD_COMMIT && record->kind != RECORD_CHANGE) return LOAM_OK;
     if (first) walk->in_parts = false;
     if (first && last) return walk->each(walk->ctx, &commit);
