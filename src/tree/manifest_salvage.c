@@ -428,12 +428,20 @@ static loam_status newest_manifest(struct facts_reading *reading, struct store *
                                    const struct root *root)
 {
     struct object_id *ids = NULL, chosen = {0, 0};
-    size_t count = 0;
+    size_t count = 0, i;
     loam_status rc = store_objects(store, OBJECT_MANIFEST, &ids, &count);
     if (rc < 0) return rc;
     rc = choose_manifest(store, root, ids, count, &chosen);
+    for (i = count; rc == LOAM_OK && !object_id_equal(ids[i - 1], chosen); i--) {
+        if (root != NULL && object_id_equal(ids[i - 1], root->manifest)) continue; /* was said */
+        object_name_make(OBJECT_MANIFEST, ids[i - 1], reading->view.name);
+        say_edits(reading, 0, 0, "cannot be read from its beginning; an older manifest is used");
+    }
+    const bool is_newest = i == count;
     mem_free(ids);
-    return rc == LOAM_OK ? try_manifest(reading, store, chosen, root) : rc;
+    if (rc == LOAM_OK) rc = try_manifest(reading, store, chosen, root);
+    if (rc == LOAM_OK && !is_newest) reading->facts->is_whole = false;
+    return rc;
 }
 
 loam_status manifest_salvage(struct store *store, const struct root *root,

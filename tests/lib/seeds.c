@@ -21,14 +21,21 @@ static uint64_t now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-struct seeds seeds_begin(const char *variable, uint64_t count)
+struct seeds seeds_few(const char *variable, uint64_t count)
 {
-    const uint64_t only = environment_number("SEED", 0), soak = environment_number("SOAK", 0);
+    const uint64_t only = environment_number("SEED", 0);
     const uint64_t first = environment_number("FIRST_SEED", 1);
     const uint64_t slowed = count / environment_number("SLOWDOWN", 1);
     if (only > 0) return (struct seeds){only, only + 1, 0};
-    if (soak > 0) return (struct seeds){first, UINT64_MAX, now_ms() + soak * 1000};
     return (struct seeds){first, first + environment_number(variable, slowed > 0 ? slowed : 1), 0};
+}
+
+struct seeds seeds_begin(const char *variable, uint64_t count)
+{
+    const uint64_t soak = environment_number("SOAK", 0);
+    struct seeds seeds = seeds_few(variable, count);
+    if (soak == 0 || environment_number("SEED", 0) > 0) return seeds;
+    return (struct seeds){seeds.next, UINT64_MAX, now_ms() + soak * 1000};
 }
 
 bool seeds_next(struct seeds *seeds, uint64_t *seed)

@@ -22,6 +22,8 @@ struct seeds {
 
 /* `variable` of the environment says how many there are; else count / SLOWDOWN, at least one. */
 struct seeds seeds_begin(const char *variable, uint64_t count);
+/* For plain cases, of which few are enough: SOAK does not make them more. */
+struct seeds seeds_few(const char *variable, uint64_t count);
 bool seeds_next(struct seeds *seeds, uint64_t *seed);
 
 /* For suites whose budget is not a number of seeds: true until the budget, or the time, is used up. */

@@ -524,21 +524,12 @@ static void hurt(struct image *image, struct rand *rand, char *what, size_t size
     }
 }
 
-/* The plain cases need few; SOAK is for those that are drawn. */
-static struct seeds some_seeds(void)
-{
-    struct seeds seeds = seeds_begin("STORES", STORES);
-    seeds.ends_at_ms = 0;
-    if (seeds.end > seeds.next + STORES) seeds.end = seeds.next + STORES;
-    return seeds;
-}
-
 /* ---- tests --------------------------------------------------------------------------------------------- */
 
 static void a_store_without_damage_is_copied_exactly(void **state)
 {
     (void)state;
-    struct seeds seeds = some_seeds();
+    struct seeds seeds = seeds_few("STORES", STORES);
     for (uint64_t seed; seeds_next(&seeds, &seed);) {
         struct image image;
         struct past *past = past_new(seed, seed % 2 == 0, &image);
@@ -554,7 +545,7 @@ static void a_store_without_damage_is_copied_exactly(void **state)
 static void without_its_root_nothing_is_lost(void **state)
 {
     (void)state;
-    struct seeds seeds = some_seeds();
+    struct seeds seeds = seeds_few("STORES", STORES);
     for (uint64_t seed; seeds_next(&seeds, &seed);) {
         struct image image;
         struct past *past = past_new(seed, true, &image);
@@ -574,12 +565,35 @@ static void without_its_root_nothing_is_lost(void **state)
     }
 }
 
+/* Nobody can tell whether the one that cannot be read held more. */
+static void a_manifest_that_is_passed_over_for_an_older_one_is_named(void **state)
+{
+    (void)state;
+    struct seeds seeds = seeds_few("STORES", STORES);
+    for (uint64_t seed; seeds_next(&seeds, &seed);) {
+        struct image image;
+        struct past *past = past_new(seed, true, &image);
+        for (size_t i = image.count; i-- > 0;)
+            if (strcmp(image.files[i].name, "root") == 0) remove_file(&image, i);
+        image.files[image.count++] =
+            (struct file){"00ffffff-00000001.manifest", calloc(1, 300), 300};
+        struct outcome *outcome = repair(past, &image);
+        expect_all(past, outcome, LOAM_CORRUPT);
+        assert_int_equal(outcome->stats.fault_count, 2);
+        if (strstr(outcome->said.text[1], "00ffffff-00000001.manifest") == NULL)
+            give_up(past, outcome, "the manifest is not named");
+        outcome_free(outcome);
+        image_free(&image);
+        past_free(past);
+    }
+}
+
 /* The manifest knows the table, and pages know themselves. */
 static void without_a_footer_nothing_of_a_table_is_lost(void **state)
 {
     (void)state;
     uint64_t hurt_count = 0;
-    struct seeds seeds = some_seeds();
+    struct seeds seeds = seeds_few("STORES", STORES);
     for (uint64_t seed; seeds_next(&seeds, &seed);) {
         struct image image;
         struct past *past = past_new(seed, true, &image);
@@ -634,6 +648,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_store_without_damage_is_copied_exactly),
         cmocka_unit_test(without_its_root_nothing_is_lost),
+        cmocka_unit_test(a_manifest_that_is_passed_over_for_an_older_one_is_named),
         cmocka_unit_test(without_a_footer_nothing_of_a_table_is_lost),
         cmocka_unit_test(of_any_damage_only_what_was_written_comes_out),
     };
