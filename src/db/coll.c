@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/sized.h"
 #include "base/status.h"
 #include "db/db.h"
 
@@ -224,38 +225,31 @@ static loam_status create_locked(loam_db *db, const char *name, loam_compression
     return rc;
 }
 
-static loam_status check_coll_options(const loam_coll_options *options)
+static loam_status read_coll_options(const loam_coll_options *given, loam_coll_options *options)
 {
-    const loam_coll_options known = {0};
-    if (options == NULL) return LOAM_OK;
-    if (options->struct_size == 0)
-        return failed(LOAM_INVALID, "struct_size is 0; begin with loam_coll_options_default()");
-    for (size_t i = sizeof known; i < options->struct_size; i++)
-        if (((const uint8_t *)options)[i] != 0)
-            return failed(LOAM_INVALID, "the options hold a field that this library does not know");
-    if (options->struct_size >= sizeof known && (unsigned)options->compression > LOAM_UNCOMPRESSED)
+    const loam_status rc = sized_take(options, sizeof *options, given, "loam_coll_options_default");
+    if (rc == LOAM_OK && (unsigned)options->compression > LOAM_UNCOMPRESSED)
         return failed(LOAM_INVALID, "compression %d is none", (int)options->compression);
-    return LOAM_OK;
+    return rc;
 }
 
 loam_status loam_create(loam_db *db, const char *name, const loam_coll_options *opts,
                         loam_coll **out)
 {
+    loam_coll_options options = loam_coll_options_default();
     loam_coll *ignored;
     if (out == NULL) out = &ignored;
     *out = NULL;
     loam_status rc = db_check(db);
     if (rc == LOAM_OK) rc = check_name(name);
-    if (rc == LOAM_OK) rc = check_coll_options(opts);
+    if (rc == LOAM_OK) rc = read_coll_options(opts, &options);
     if (rc == LOAM_OK) rc = db_writable(db);
     if (rc < 0) return rc;
-    const bool has = opts != NULL && opts->struct_size >= sizeof *opts;
     mutex_lock(&db->changes);
     mutex_lock(&db->names);
     *out = coll_by_name(db, name);
     mutex_unlock(&db->names);
-    rc = *out != NULL ? LOAM_EXISTS
-                      : create_locked(db, name, has ? opts->compression : LOAM_LZ4, out);
+    rc = *out != NULL ? LOAM_EXISTS : create_locked(db, name, options.compression, out);
     mutex_unlock(&db->changes);
     return rc;
 }

@@ -1,9 +1,8 @@
 /*
  * open.c - opening and closing, options, and how a database becomes read-only; see db.h.
  */
-#include <string.h>
-
 #include "base/mem.h"
+#include "base/sized.h"
 #include "base/status.h"
 #include "db/db.h"
 
@@ -20,21 +19,6 @@ enum {
 };
 
 /* ---- options --------------------------------------------------------------------------------- */
-
-static loam_status read_options(const loam_options *given, loam_options *options)
-{
-    *options = loam_options_default();
-    if (given == NULL) return LOAM_OK;
-    const size_t size = given->struct_size;
-    if (size == 0)
-        return failed(LOAM_INVALID, "struct_size is 0; begin with loam_options_default()");
-    for (size_t i = sizeof *options; i < size; i++)
-        if (((const uint8_t *)given)[i] != 0)
-            return failed(LOAM_INVALID, "the options hold a field that this library does not know");
-    memcpy(options, given, size < sizeof *options ? size : sizeof *options);
-    options->struct_size = sizeof *options;
-    return LOAM_OK;
-}
 
 static loam_status resolve_options(struct sys_table sys, loam_options *options)
 {
@@ -157,7 +141,8 @@ loam_status db_open_in(const struct db_world *world, const char *dir, const loam
     db->page_bytes = world->page_bytes;
     db->change_position = UINT64_MAX;
     init_locks(db);
-    loam_status rc = read_options(options, &db->options);
+    db->options = loam_options_default();
+    loam_status rc = sized_take(&db->options, sizeof db->options, options, "loam_options_default");
     if (rc == LOAM_OK) rc = resolve_options(world->sys, &db->options);
     if (rc == LOAM_OK) {
         const struct store_options store_options = {.read_only = db->options.read_only,

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/sized.h"
 #include "base/status.h"
 
 #include "base/poison.h"
@@ -367,21 +368,6 @@ static void free_repair(struct repair *repair)
     store_close(repair->store);
 }
 
-static loam_status read_repair_options(const loam_repair_options *given,
-                                       loam_repair_options *options)
-{
-    *options = loam_repair_options_default();
-    if (given == NULL) return LOAM_OK;
-    const size_t size = given->struct_size;
-    if (size == 0)
-        return failed(LOAM_INVALID, "struct_size is 0; begin with loam_repair_options_default()");
-    for (size_t i = sizeof *options; i < size; i++)
-        if (((const uint8_t *)given)[i] != 0)
-            return failed(LOAM_INVALID, "the options hold a field that this library does not know");
-    memcpy(options, given, size < sizeof *options ? size : sizeof *options);
-    return LOAM_OK;
-}
-
 static loam_status run_repair(struct repair *repair)
 {
     loam_status rc = survey_store(repair);
@@ -396,21 +382,19 @@ static loam_status run_repair(struct repair *repair)
 loam_status db_repair_in(const struct db_world *world, const char *dir, const char *target,
                          const loam_repair_options *options, loam_repair_stats *out)
 {
-    struct repair repair = {.world = world, .dir = dir, .path = target};
+    struct repair repair = {
+        .world = world, .dir = dir, .path = target, .options = loam_repair_options_default()};
     struct failure why;
     if (dir == NULL || dir[0] == 0 || (target != NULL && target[0] == 0))
         return failed(LOAM_INVALID, "the directory's name is empty");
-    if (out != NULL && out->struct_size < sizeof(size_t))
-        return failed(LOAM_INVALID, "struct_size is not set; it is sizeof the struct you pass");
-    loam_status rc = read_repair_options(options, &repair.options);
+    loam_status rc = out == NULL ? LOAM_OK : sized_check(out);
+    if (rc == LOAM_OK)
+        rc = sized_take(&repair.options, sizeof repair.options, options,
+                        "loam_repair_options_default");
     if (rc < 0) return rc;
     rc = run_repair(&repair);
     failure_save(&why);
-    if (out != NULL) {
-        const size_t given = out->struct_size;
-        memcpy(out, &repair.stats, given < sizeof repair.stats ? given : sizeof repair.stats);
-        out->struct_size = given;
-    }
+    if (out != NULL) sized_give(out, &repair.stats, sizeof repair.stats);
     free_repair(&repair);
     if (rc != LOAM_OK) failure_restore(&why);
     return rc;

@@ -3,21 +3,10 @@
  */
 #include <string.h>
 
-#include "base/status.h"
+#include "base/sized.h"
 #include "db/db.h"
 
 #include "base/poison.h"
-
-/* Copies at most *size bytes of a filled struct, whose first member is its size. */
-static loam_status hand_out(void *out, size_t *size, const void *filled, size_t filled_size)
-{
-    const size_t given = *size;
-    if (given < sizeof(size_t))
-        return failed(LOAM_INVALID, "struct_size is not set; it is sizeof the struct you pass");
-    memcpy(out, filled, given < filled_size ? given : filled_size);
-    *size = given;
-    return LOAM_OK;
-}
 
 static uint64_t total_debt(loam_db *db)
 {
@@ -44,9 +33,9 @@ static uint64_t old_log_bytes(loam_db *db)
 
 loam_status loam_stats_get(loam_db *db, loam_stats *out)
 {
-    const loam_status rc = db_check(db);
+    loam_status rc = db_check(db);
+    if (rc == LOAM_OK) rc = sized_check(out);
     if (rc < 0) return rc;
-    if (out == NULL) return failed(LOAM_INVALID, "out is NULL");
     const struct page_cache_stats cache = page_cache_stats(db->cache);
     const uint64_t log_bytes = db->wal == NULL ? 0 : wal_live_bytes(db->wal);
     loam_stats stats = {
@@ -77,14 +66,15 @@ loam_status loam_stats_get(loam_db *db, loam_stats *out)
     if (db->snapshot_oldest != NULL)
         stats.snapshot_oldest_ms = db_now_ns(db) / 1000000 - db->snapshot_oldest->opened_ms;
     mutex_unlock(&db->snapshots);
-    return hand_out(out, &out->struct_size, &stats, sizeof stats);
+    sized_give(out, &stats, sizeof stats);
+    return LOAM_OK;
 }
 
 loam_status loam_coll_stats_get(loam_db *db, loam_coll *coll, loam_coll_stats *out)
 {
-    const loam_status rc = db_check_coll(db, &coll);
+    loam_status rc = db_check_coll(db, &coll);
+    if (rc == LOAM_OK) rc = sized_check(out);
     if (rc < 0) return rc;
-    if (out == NULL) return failed(LOAM_INVALID, "out is NULL");
     loam_coll_stats stats = {0};
     struct view *view = view_acquire(coll);
     for (uint32_t i = 0; i < view->memrun_count; i++) {
@@ -103,5 +93,6 @@ loam_status loam_coll_stats_get(loam_db *db, loam_coll *coll, loam_coll_stats *o
         }
     }
     view_unref(view);
-    return hand_out(out, &out->struct_size, &stats, sizeof stats);
+    sized_give(out, &stats, sizeof stats);
+    return LOAM_OK;
 }
