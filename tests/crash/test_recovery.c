@@ -46,6 +46,13 @@ static void expect(const struct lab *lab, loam_status expected, loam_status rc, 
                  loam_status_name(rc), loam_status_name(expected), loam_errmsg());
 }
 
+static void for_each_seed(void (*show)(uint64_t seed))
+{
+    struct seeds seeds = seeds_begin("SEEDS", SEEDS);
+    for (uint64_t seed; seeds_next(&seeds, &seed);)
+        show(seed);
+}
+
 static loam_status lab_open(struct lab *lab)
 {
     const struct db_world world = {.sys = simdisk_table(lab->disk),
@@ -136,9 +143,7 @@ static void a_record_behind_the_hole_stays_away(uint64_t seed)
 static void what_stood_behind_a_hole_does_not_come_back(void **state)
 {
     (void)state;
-    struct seeds seeds = seeds_begin("SEEDS", SEEDS);
-    for (uint64_t seed; seeds_next(&seeds, &seed);)
-        a_record_behind_the_hole_stays_away(seed);
+    for_each_seed(a_record_behind_the_hole_stays_away);
 }
 
 /* ---- another's segment ---------------------------------------------------------------------------- */
@@ -166,6 +171,15 @@ static void take_file(struct lab *to, struct lab *from, const char *name)
     simdisk_settle(to->disk);
 }
 
+/* With a file of the other's, the store does not open. Frees both. */
+static void refuses_file_of(struct lab *lab, struct lab *other, const char *name)
+{
+    take_file(lab, other, name);
+    expect(lab, LOAM_CORRUPT, lab_open(lab), "opening with another's segment");
+    simdisk_free(other->disk);
+    lab_free(lab);
+}
+
 static void a_log_of_a_copy_is_refused(uint64_t seed)
 {
     struct lab original = lab_new(seed), copy = {.seed = seed};
@@ -177,18 +191,13 @@ static void a_log_of_a_copy_is_refused(uint64_t seed)
     assert_int_equal(sys.calls->random(sys.ctx, &drawn, 1), 0);
     write_log(&original, 'a', 20);
     write_log(&copy, 'b', 20);
-    take_file(&original, &copy, "00000002-00000001.wal");
-    expect(&original, LOAM_CORRUPT, lab_open(&original), "opening with the log of a copy");
-    simdisk_free(copy.disk);
-    lab_free(&original);
+    refuses_file_of(&original, &copy, "00000002-00000001.wal");
 }
 
 static void the_log_of_a_copy_that_lived_on_is_refused(void **state)
 {
     (void)state;
-    struct seeds seeds = seeds_begin("SEEDS", SEEDS);
-    for (uint64_t seed; seeds_next(&seeds, &seed);)
-        a_log_of_a_copy_is_refused(seed);
+    for_each_seed(a_log_of_a_copy_is_refused);
 }
 
 /* The first segment is the twin's: the same key, the same places, valid records; but the second knows what stood there. */
@@ -197,18 +206,13 @@ static void a_segment_of_a_twin_is_refused(uint64_t seed)
     struct lab lab = lab_new(seed), twin = {.seed = seed, .disk = simdisk_new(seed)};
     write_log(&lab, 'a', 100);
     write_log(&twin, 'b', 100);
-    take_file(&lab, &twin, "00000001-00000001.wal");
-    expect(&lab, LOAM_CORRUPT, lab_open(&lab), "opening with a segment of a twin");
-    simdisk_free(twin.disk);
-    lab_free(&lab);
+    refuses_file_of(&lab, &twin, "00000001-00000001.wal");
 }
 
 static void a_segment_that_the_next_one_does_not_know_is_refused(void **state)
 {
     (void)state;
-    struct seeds seeds = seeds_begin("SEEDS", SEEDS);
-    for (uint64_t seed; seeds_next(&seeds, &seed);)
-        a_segment_of_a_twin_is_refused(seed);
+    for_each_seed(a_segment_of_a_twin_is_refused);
 }
 
 int main(void)
