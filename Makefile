@@ -6,7 +6,7 @@
 #   make test       the tests without the set-up      make install    DESTDIR= PREFIX=
 #   make lint       format, layers, analyzers         make format     rewrites
 #   make asan tsan  the tests under sanitizers        make fuzz       SECONDS= for each target
-#   make bench      loam beside LevelDB: N= ROUNDS= ENGINES=
+#   make bench      loam beside other engines: N= ROUNDS= ENGINES= BENCH="--workloads ycsb-*"
 #   make amalgam    build/loam.c + loam.h, the library as one file
 #   make coverage   lines that the tests reach        make mutants    M= break rules, and see who notices
 #   make soak       SECONDS= of fresh seeds of it all  make clean
@@ -23,7 +23,8 @@ T         ?= *
 SECONDS   ?= 10
 N         ?= 1000000
 ROUNDS    ?= 3
-ENGINES   ?= loam,leveldb
+ENGINES   ?= loam,rocksdb,leveldb,lmdb,wiredtiger,sqlite,bare
+BENCH_OUT ?= $(BUILD)/bench/results
 JOBS      := $(shell nproc 2>/dev/null || echo 2)
 ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(JOBS) --no-print-directory
@@ -36,10 +37,10 @@ override CPPFLAGS += -Iinclude -Isrc -Itests -D_GNU_SOURCE -MMD -MP
 override CFLAGS   += -std=c11 -pthread -fPIC -fvisibility=hidden -fno-strict-aliasing $(WARN) $(SAN)
 override LDFLAGS  += -pthread -Wl,--as-needed $(SAN)
 LIBS      := -llz4 -lzstd -lxxhash
-PROG_LIBS := -ledit -ljansson
+PROG_LIBS := -ledit -ljansson -lm
 
 LIB_SRC  := $(wildcard $(patsubst %,src/%/*.c,base os record wal memtable sstable tree db))
-PROG_SRC := $(wildcard src/shell/*.c)
+PROG_SRC := $(wildcard src/shell/*.c src/bench/*.c)
 HELP_SRC := $(wildcard tests/lib/*.c)
 TEST_SRC := $(wildcard tests/$(T)/test_*.c)
 FUZZ_SRC := $(if $(filter * fuzz,$(T)),$(wildcard fuzz/fuzz_*.c))
@@ -95,8 +96,19 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/helpers.a $(BUILD)/parts.a
 	$(call say,LINK)$(CC) $(LDFLAGS) $^ -lcmocka $(if $(PROGRAM),$(PROG_LIBS)) $(LIBS) -o $@
 $(BUILD)/fuzz/%: $(BUILD)/fuzz/%.o $(BUILD)/helpers.a $(BUILD)/parts.a
 	$(call say,LINK)$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ -lcmocka $(if $(PROGRAM),$(PROG_LIBS)) $(LIBS) -o $@
-$(BUILD)/bench/loam_bench: $(call obj,$(wildcard bench/*.c)) $(BUILD)/libloam.a
-	$(call say,LINK)$(CC) $(LDFLAGS) $^ -lleveldb $(LIBS) -lm -o $@
+
+# The benchmark: an adapter is built where its engine's header is.
+HEADERS  := rocksdb:rocksdb/c.h leveldb:leveldb/c.h lmdb:lmdb.h wiredtiger:wiredtiger.h sqlite:sqlite3.h
+has       = $(shell echo '\#include <$(lastword $(subst :, ,$(1)))>' | $(CC) -E -x c - >/dev/null 2>&1 && echo $(firstword $(subst :, ,$(1))))
+PEERS    := $(if $(filter bench% %loam_bench,$(MAKECMDGOALS)),$(foreach header,$(HEADERS),$(call has,$(header))))
+BENCH_SRC = $(filter-out bench/engine_%,$(wildcard bench/*.c)) $(patsubst %,bench/engine_%.c,bare $(PEERS))
+$(BUILD)/bench/peers: FORCE
+	$(call remember,$(PEERS))
+$(BUILD)/bench/engines.o: $(BUILD)/bench/peers
+$(BUILD)/bench/%.o: override CPPFLAGS += $(PEERS:%=-DWITH_%) \
+  -DROCKSDB_VERSION='"$(or $(shell pkg-config --modversion rocksdb 2>/dev/null),unknown)"'
+$(BUILD)/bench/loam_bench: $(call obj,$(BENCH_SRC) $(wildcard src/bench/*.c)) $(BUILD)/libloam.a $(BUILD)/bench/peers
+	$(call say,LINK)$(CC) $(LDFLAGS) $(filter-out %/peers,$^) $(patsubst %,-l%,$(PEERS:sqlite=sqlite3)) -ljansson $(LIBS) -lm -o $@
 
 # ---- run, check, test ----------------------------------------------------------------------------
 
@@ -180,9 +192,12 @@ amalgam:
 
 bench:
 	@scripts/setup run bench </dev/null >&2
-	+@$(MAKE) $(BUILD)/bench/loam_bench </dev/null >&2
-	@BENCH_COMMIT=$$(git describe --always --dirty 2>/dev/null) \
-	  $(BUILD)/bench/loam_bench -n $(N) -r $(ROUNDS) -e $(ENGINES) -d $(BUILD)/bench/data
+	+@$(MAKE) bench-built
+bench-built: $(BUILD)/bench/loam_bench
+	@mkdir -p $(dir $(BENCH_OUT))
+	@BENCH_COMMIT=$$(git describe --always --dirty 2>/dev/null) $(BUILD)/bench/loam_bench --entries $(N) \
+	  --rounds $(ROUNDS) --engines $(ENGINES) --dir $(BUILD)/bench/data --json $(BENCH_OUT).json $(BENCH)
+	@bench/plot $(BENCH_OUT).json > $(BENCH_OUT).svg && echo "wrote $(BENCH_OUT).json and .svg"
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig \

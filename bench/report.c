@@ -1,126 +1,344 @@
-/*
- * report.c - medians, ratios, and the machine they were taken on; see report.h.
- */
+/* report.c - see report.h. */
 #include "report.h"
 
-#include "dataset.h"
-
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
-#include <sys/vfs.h>
-#include <unistd.h>
 
-static void print_cpu(void)
+#include "engines.h"
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+struct row {
+    const char *name, *workload;
+    const char *unit;
+    measure_of *measure;
+    double asked;         /* ratio to the best peer; 0: nothing was asked */
+    double asked_at_most; /* or a figure */
+    bool less_is_better, against_device;
+};
+
+static double measure_disk(const struct measures *measures)
 {
-    char line[256];
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    while (file && fgets(line, sizeof line, file)) {
-        const char *name = strchr(line, ':');
-        if (strncmp(line, "model name", 10) != 0 || !name) continue;
-        line[strcspn(line, "\n")] = '\0';
-        printf("%s, ", name + 2);
-        break;
+    return measures->disk_bytes / (1 << 20);
+}
+
+static double measure_disk_closed(const struct measures *measures)
+{
+    return measures->disk_closed_bytes / (1 << 20);
+}
+
+static double measure_written(const struct measures *measures)
+{
+    return measures->written_bytes / (1 << 20);
+}
+
+static const struct row special_rows[] = {
+    {"openkilled", "openkilled", "s", measure_seconds, .asked_at_most = 0.6,
+     .less_is_better = true},
+    {"disk", "fillrandom", "MiB", measure_disk, .asked = 1, .less_is_better = true},
+    {"disk, closed", "fillrandom", "MiB", measure_disk_closed, .less_is_better = true},
+    {"disk, overwritten", "overwrite", "MiB", measure_disk, .less_is_better = true},
+    {"written by overwrite", "overwrite", "MiB", measure_written, .less_is_better = true},
+};
+enum { SPECIAL_ROWS_COUNT = sizeof special_rows / sizeof *special_rows };
+
+static const struct {
+    const char *workload;
+    double asked;
+} goals[] = {
+    {"fillseq", 2},       {"fillrandom", 3}, {"overwrite", 3},   {"deleterandom", 5},
+    {"fillbatch", 4},     {"readrandom", 2}, {"readmissing", 2}, {"readseq", 1.5},
+    {"readreverse", 1.5}, {"seek10", 1.5},   {"seek100", 1.5},   {"readwhilewriting", 2},
+    {"ycsb-a", 2},        {"ycsb-b", 2},     {"ycsb-c", 2},      {"ycsb-d", 1.5},
+    {"ycsb-e", 1.5},      {"ycsb-f", 1.5},   {"sync1", 1},       {"sync8", 2.5},
+};
+
+static struct row row_of(const struct workload *workload)
+{
+    struct row row = {workload->name, workload->name, "/s", measure_rate, .asked = 0};
+    for (size_t i = 0; i < sizeof goals / sizeof *goals; i++) {
+        if (strcmp(goals[i].workload, workload->name) == 0) row.asked = goals[i].asked;
     }
-    if (file) fclose(file);
-    const double gib = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / (1 << 30);
-    printf("%ld cores, %.0f GiB", sysconf(_SC_NPROCESSORS_ONLN), gib);
+    row.against_device = strcmp(workload->name, "sync1") == 0;
+    return row;
 }
 
-void report_machine(const struct report *report, const struct engine_budget *budget,
-                    const char *dir)
+/* All rows, in the order of the table. False: there are no more. */
+static bool row_at(size_t index, struct row *row)
 {
-    struct utsname system;
-    struct statfs fs;
-    const char *commit = getenv("BENCH_COMMIT");
-    printf("machine   ");
-    print_cpu();
-    if (uname(&system) == 0) printf(", %s %s", system.sysname, system.release);
-    if (statfs(dir, &fs) == 0) printf(", file system 0x%lx", (unsigned long)fs.f_type);
-    printf("\nengines   ");
-    for (int e = 0; e < report->engines_count; e++) {
-        char version[64] = "";
-        report->engines[e]->version(version, sizeof version);
-        printf("%s%s %s", e ? ", " : "", report->engines[e]->name, version);
+    if (index < workloads_count) {
+        *row = row_of(&workloads[index]);
+        if (workloads[index].kind == WORKLOAD_OPEN_KILLED) *row = special_rows[0];
+        return true;
     }
-    printf("\ncommit    %s\n", commit && *commit ? commit : "unknown");
-    printf("data      %" PRIu32 " x (%d + %d) bytes, %d round%s, every value verified\n",
-           report->entries, KEY_BYTES, VALUE_BYTES, report->rounds_count,
-           report->rounds_count == 1 ? "" : "s");
-    printf("options   write buffer %" PRIu64 " MiB, cache %" PRIu64
-           " MiB, filter %d bits a key, compression on, no sync per commit\n\n",
-           budget->write_buffer_bytes >> 20, budget->cache_bytes >> 20,
-           budget->filter_bits_per_key);
+    index -= workloads_count - 1;
+    if (index >= SPECIAL_ROWS_COUNT) return false;
+    *row = special_rows[index];
+    return true;
 }
 
-static int compare_doubles(const void *a, const void *b)
+static bool is_device(const char *engine)
 {
-    double x, y;
-    memcpy(&x, a, sizeof x);
-    memcpy(&y, b, sizeof y);
-    return (x > y) - (x < y);
+    return strcmp(engine, engine_bare.name) == 0;
 }
 
-/* The median over the rounds of the double that stands at an offset in struct measures. */
-static double median_of(const struct report *report, int engine, size_t offset)
+/* The best of the others. False: there is none. */
+static bool find_rival(const struct results *results, const struct row *row, const char **rival,
+                       double *best)
 {
-    double values[ROUNDS_MAX];
-    const size_t count = (size_t)report->rounds_count;
-    for (size_t r = 0; r < count; r++)
-        memcpy(&values[r], (const char *)&report->rounds[r][engine] + offset, sizeof values[r]);
-    qsort(values, count, sizeof values[0], compare_doubles);
-    return (values[(count - 1) / 2] + values[count / 2]) / 2;
-}
-
-static void print_ratio(double own, double best, bool more_is_better)
-{
-    if (own > 0 && best > 0) printf("%10.2f x", more_is_better ? own / best : best / own);
-    printf("\n");
-}
-
-static void print_rates(const struct report *report, size_t w)
-{
-    double own = 0, best = 0;
-    printf("%-24s", workloads[w].name);
-    for (int e = 0; e < report->engines_count; e++) {
-        const size_t offset = offsetof(struct measures, seconds) + w * sizeof(double);
-        const double rate = report->entries / median_of(report, e, offset);
-        printf("%14.0f", rate);
-        if (e == 0)
-            own = rate;
-        else if (rate > best)
-            best = rate;
+    struct spread spread;
+    *rival = NULL;
+    for (size_t i = 1; i < engine_choices_count; i++) {
+        const char *name = engine_choices[i].name;
+        if (is_device(name) != row->against_device) continue;
+        if (!results_spread(results, row->workload, name, row->measure, &spread)) continue;
+        const bool better = row->less_is_better ? spread.median < *best : spread.median > *best;
+        if (*rival != NULL && !better) continue;
+        *rival = name;
+        *best = spread.median;
     }
-    print_ratio(own, best, true);
+    return *rival != NULL;
 }
 
-static void print_costs(const struct report *report, const char *name, size_t offset)
+const char *report_rival(const struct results *results, const char *workload)
 {
-    double own = 0, best = 0;
-    printf("%-24s", name);
-    for (int e = 0; e < report->engines_count; e++) {
-        const double cost = median_of(report, e, offset);
-        printf("%14.1f", cost);
-        if (e == 0)
-            own = cost;
-        else if (best <= 0 || cost < best)
-            best = cost;
+    const char *rival = NULL;
+    double best = 0;
+    struct row row;
+    for (size_t i = 0; row_at(i, &row); i++) {
+        if (strcmp(row.workload, workload) == 0 && find_rival(results, &row, &rival, &best)) break;
     }
-    print_ratio(own, best, false);
+    return rival;
 }
 
-void report_table(const struct report *report)
+static double ratio_of(const struct row *row, double own, double best)
 {
-    printf("%-24s", "operations/s, median");
-    for (int e = 0; e < report->engines_count; e++)
-        printf("%14s", report->engines[e]->name);
-    if (report->engines_count > 1) printf("  %s is better by", report->engines[0]->name);
-    printf("\n");
-    for (size_t w = 0; w < WORKLOADS_COUNT; w++)
-        print_rates(report, w);
-    print_costs(report, "MiB on disk, settled", offsetof(struct measures, disk_mib));
-    print_costs(report, "CPU seconds, in all", offsetof(struct measures, cpu_seconds));
-    print_costs(report, "peak memory, MiB", offsetof(struct measures, peak_mib));
+    if (own <= 0 || best <= 0) return 0;
+    return row->less_is_better ? best / own : own / best;
+}
+
+/* ---- as JSON --------------------------------------------------------------------------------- */
+
+static json_t *json_of_row(const struct results *results, const struct row *row)
+{
+    const char *rival = NULL;
+    double best = 0, own = 0;
+    json_t *engines = json_object();
+    for (size_t i = 0; i < engine_choices_count; i++) {
+        const char *name = engine_choices[i].name;
+        struct spread spread;
+        if (!results_spread(results, row->workload, name, row->measure, &spread)) continue;
+        json_object_set_new(engines, name,
+                            json_pack("{s:f,s:f,s:f}", "median", spread.median, "least",
+                                      spread.least, "most", spread.most));
+        if (i == 0) own = spread.median;
+    }
+    if (json_object_size(engines) == 0) {
+        json_decref(engines);
+        return NULL;
+    }
+    json_t *object = json_pack("{s:s,s:s,s:b,s:o}", "row", row->name, "unit", row->unit,
+                               "less_is_better", (int)row->less_is_better, "engines", engines);
+    if (row->asked > 0) json_object_set_new(object, "asked", json_real(row->asked));
+    if (row->asked_at_most > 0)
+        json_object_set_new(object, "asked_at_most", json_real(row->asked_at_most));
+    if (!find_rival(results, row, &rival, &best)) return object;
+    json_object_set_new(object, "rival", json_string(rival));
+    const double ratio = ratio_of(row, own, best);
+    if (ratio > 0) json_object_set_new(object, "ratio", json_real(ratio));
+    return object;
+}
+
+json_t *report_rows(const struct results *results)
+{
+    json_t *rows = json_array();
+    struct row row;
+    for (size_t i = 0; row_at(i, &row); i++) {
+        json_t *object = json_of_row(results, &row);
+        if (object != NULL) json_array_append_new(rows, object);
+    }
+    return rows;
+}
+
+/* ---- as text --------------------------------------------------------------------------------- */
+
+enum { NAME_WIDTH = 22, FIGURE_WIDTH = 11 };
+
+static void print_figure(FILE *out, double figure)
+{
+    if (figure <= 0)
+        fprintf(out, "%*s", FIGURE_WIDTH, "-");
+    else if (figure >= 1e7)
+        fprintf(out, "%*.1fM", FIGURE_WIDTH - 1, figure / 1e6);
+    else if (figure >= 1e6)
+        fprintf(out, "%*.2fM", FIGURE_WIDTH - 1, figure / 1e6);
+    else if (figure >= 1e4)
+        fprintf(out, "%*.0fk", FIGURE_WIDTH - 1, figure / 1e3);
+    else if (figure >= 1e3)
+        fprintf(out, "%*.2fk", FIGURE_WIDTH - 1, figure / 1e3);
+    else
+        fprintf(out, figure >= 100 ? "%*.0f" : "%*.2f", FIGURE_WIDTH, figure);
+}
+
+static bool has_engine(const struct results *results, const char *name)
+{
+    return json_object_get(results->engines, name) != NULL;
+}
+
+static void print_asked(FILE *out, const struct row *row, double own, double ratio)
+{
+    if (row->asked > 0)
+        fprintf(out, " %5.1f %s", row->asked, ratio >= row->asked ? "yes" : "no");
+    else if (row->asked_at_most > 0)
+        fprintf(out, " <%.1f%s %s", row->asked_at_most, row->unit,
+                own <= row->asked_at_most ? "yes" : "no");
+}
+
+/* How far the rounds lie apart, of the median, in percent. */
+static double width_of(const struct spread *spread)
+{
+    return spread->median > 0 ? 100 * (spread->most - spread->least) / spread->median : 0;
+}
+
+static void print_row(const struct results *results, const struct row *row, FILE *out)
+{
+    const char *rival = NULL;
+    double best = 0, own = 0, widest = 0;
+    json_t *object = json_of_row(results, row);
+    if (object == NULL) return;
+    json_decref(object);
+    fprintf(out, "%-*s", NAME_WIDTH, row->name);
+    for (size_t i = 0; i < engine_choices_count; i++) {
+        struct spread spread;
+        if (!has_engine(results, engine_choices[i].name)) continue;
+        if (!results_spread(results, row->workload, engine_choices[i].name, row->measure,
+                            &spread)) {
+            fprintf(out, "%*s", FIGURE_WIDTH, "-");
+            continue;
+        }
+        print_figure(out, spread.median);
+        if (i == 0) own = spread.median;
+        if (width_of(&spread) > widest) widest = width_of(&spread);
+    }
+    fprintf(out, " %-4s%5.0f%%", row->unit, widest);
+    if (find_rival(results, row, &rival, &best)) {
+        const double ratio = ratio_of(row, own, best);
+        fprintf(out, "  %-10s%7.2f", rival, ratio);
+        print_asked(out, row, own, ratio);
+    }
+    fprintf(out, "\n");
+}
+
+static void print_rows(const struct results *results, FILE *out)
+{
+    struct row row;
+    fprintf(out, "%-*s", NAME_WIDTH, "medians");
+    for (size_t i = 0; i < engine_choices_count; i++) {
+        if (has_engine(results, engine_choices[i].name))
+            fprintf(out, "%*s", FIGURE_WIDTH, engine_choices[i].name);
+    }
+    fprintf(out, " unit spread  %-10s  ratio  asked\n", "best peer");
+    for (size_t i = 0; row_at(i, &row); i++)
+        print_row(results, &row, out);
+}
+
+/* ---- what trials cost ------------------------------------------------------------------------ */
+
+static double measure_p50(const struct measures *m)
+{
+    return m->p50_us;
+}
+static double measure_p99(const struct measures *m)
+{
+    return m->p99_us;
+}
+static double measure_p999(const struct measures *m)
+{
+    return m->p999_us;
+}
+static double measure_max(const struct measures *m)
+{
+    return m->max_us;
+}
+static double measure_cpu(const struct measures *m)
+{
+    return m->cpu_seconds;
+}
+static double measure_memory(const struct measures *m)
+{
+    return m->memory_bytes / (1 << 20);
+}
+static double measure_beside(const struct measures *m)
+{
+    return m->beside_per_second;
+}
+
+static const struct {
+    const char *title;
+    measure_of *measure;
+} costs[] = {
+    {"p50 us", measure_p50},        {"p99 us", measure_p99},    {"p99.9 us", measure_p999},
+    {"max us", measure_max},        {"CPU s", measure_cpu},     {"written MiB", measure_written},
+    {"memory MiB", measure_memory}, {"disk MiB", measure_disk}, {"closed MiB", measure_disk_closed},
+    {"beside /s", measure_beside},
+};
+enum { COSTS_COUNT = sizeof costs / sizeof *costs };
+
+static void print_costs(const struct results *results, FILE *out)
+{
+    fprintf(out, "\n%-*s%-*s", NAME_WIDTH, "what it cost, medians", FIGURE_WIDTH, "");
+    for (size_t c = 0; c < COSTS_COUNT; c++)
+        fprintf(out, "%*s", FIGURE_WIDTH + 1, costs[c].title);
+    fprintf(out, "\n");
+    for (size_t w = 0; w < workloads_count; w++) {
+        for (size_t e = 0; e < engine_choices_count; e++) {
+            const char *workload = workloads[w].name, *engine = engine_choices[e].name;
+            struct spread spread;
+            if (!results_spread(results, workload, engine, measure_cpu, &spread)) continue;
+            fprintf(out, "%-*s%-*s", NAME_WIDTH, workload, FIGURE_WIDTH, engine);
+            for (size_t c = 0; c < COSTS_COUNT; c++) {
+                (void)results_spread(results, workload, engine, costs[c].measure, &spread);
+                fputc(' ', out);
+                print_figure(out, spread.median);
+            }
+            fprintf(out, "\n");
+        }
+    }
+}
+
+static void print_object(FILE *out, json_t *object)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(object, name, value)
+    {
+        if (json_is_string(value))
+            fprintf(out, "%-12s%s\n", name, json_string_value(value));
+        else
+            fprintf(out, "%-12s%s; %s\n", name,
+                    json_string_value(json_object_get(value, "version")),
+                    json_string_value(json_object_get(value, "settings")));
+    }
+}
+
+void report_print(const struct results *results, FILE *out)
+{
+    const struct parameters *parameters = &results->parameters;
+    print_object(out, results->machine);
+    fprintf(out,
+            "%-12s%" PRIu32 " x (%" PRIu32 " + %" PRIu32 ") bytes, %" PRIu32 " round%s, %" PRIu32
+            " thread%s\n",
+            "data", parameters->set.entries, parameters->set.key_bytes, parameters->set.value_bytes,
+            parameters->rounds, parameters->rounds == 1 ? "" : "s", parameters->threads,
+            parameters->threads == 1 ? "" : "s");
+    fprintf(
+        out,
+        "%-12swrite buffer %" PRIu64 " MiB, cache %" PRIu64 " MiB, filters %" PRIu32
+        " bits a key; no sync per commit but in the sync rows; every value read was verified\n\n",
+        "rules", parameters->options.write_buffer_bytes >> 20,
+        parameters->options.cache_bytes >> 20, parameters->options.filter_bits_per_key);
+    print_object(out, results->engines);
+    fprintf(out, "\n");
+    print_rows(results, out);
+    print_costs(results, out);
 }

@@ -1,33 +1,23 @@
 /*
- * report.h - from measured seconds to the table that is printed.
+ * report.h - what the results say: the table, and the same rows for bench/plot.
  *
- * Role: keeps what each engine measured in each round; prints the machine, and
- *   medians with the ratio of the first engine to the best of the others.
- * In the picture: filled by bench_main.c from its child processes.
+ * Role: of each row the median of each engine, the best peer, the ratio, and the ratio
+ *   that is asked for; then what each trial cost.
+ * Invariants: a ratio above 1 is good for loam, whatever the unit of the row.
+ * In the picture: the benchmark's own folder; reads results, used by bench_main.
  */
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
 
-#include "engine.h"
-#include "workload.h"
+#include <stdio.h>
 
-enum { ROUNDS_MAX = 99, ENGINES_MAX = 16 };
+#include "results.h"
 
-struct measures { /* of one engine in one round */
-    double seconds[WORKLOADS_COUNT];
-    double disk_mib; /* when settled after the last fill */
-    double cpu_seconds, peak_mib;
-};
+void report_print(const struct results *results, FILE *out);
+json_t *report_rows(const struct results *results);
 
-struct report {
-    uint32_t entries;
-    int engines_count, rounds_count;
-    const struct engine *engines[ENGINES_MAX];
-    struct measures (*rounds)[ENGINES_MAX]; /* rounds_count rows */
-};
-
-void report_machine(const struct report *report, const struct engine_budget *budget,
-                    const char *dir);
-void report_table(const struct report *report);
+/* The engine beside which loam stands in this workload, by these results: of the peers the best
+   or, where the device is the measure, that. NULL: nobody else did it. */
+const char *report_rival(const struct results *results, const char *workload);
 
 #endif

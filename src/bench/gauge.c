@@ -1,0 +1,128 @@
+/* gauge.c - see gauge.h. */
+#include "bench/gauge.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench/engine.h"
+
+double gauge_seconds(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+double gauge_cpu_seconds(void)
+{
+    struct timespec used;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+}
+
+/* The number behind `name` in a file of /proc, or 0. */
+static uint64_t proc_number(const char *path, const char *name)
+{
+    char line[256];
+    uint64_t number = 0;
+    FILE *file = fopen(path, "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, name, strlen(name)) != 0) continue;
+        if (sscanf(line + strlen(name), "%" SCNu64, &number) != 1) number = 0;
+        break;
+    }
+    if (file != NULL) (void)fclose(file);
+    return number;
+}
+
+uint64_t gauge_written_bytes(void)
+{
+    return proc_number("/proc/self/io", "write_bytes:");
+}
+
+uint64_t gauge_memory_bytes(void)
+{
+    return proc_number("/proc/self/status", "VmRSS:") * 1024;
+}
+
+uint64_t gauge_memory_peak_bytes(void)
+{
+    return proc_number("/proc/self/status", "VmHWM:") * 1024;
+}
+
+/* Where this is not allowed the peak is that of the whole process: too high, never too low. */
+void gauge_memory_reset_peak(void)
+{
+    FILE *file = fopen("/proc/self/clear_refs", "w");
+    if (file == NULL) return;
+    (void)fputs("5\n", file);
+    (void)fclose(file);
+}
+
+/* ---- directories ----------------------------------------------------------------------------- */
+
+static uint64_t tree_bytes;
+
+static int add_one(const char *path, const struct stat *info, int kind, struct FTW *where)
+{
+    (void)path, (void)where;
+    if (kind == FTW_F) tree_bytes += (uint64_t)info->st_blocks * 512;
+    return 0;
+}
+
+uint64_t gauge_disk_bytes(const char *dir)
+{
+    tree_bytes = 0;
+    (void)nftw(dir, add_one, 16, FTW_PHYS);
+    return tree_bytes;
+}
+
+void gauge_settle(const char *dir)
+{
+    const struct timespec half_second = {.tv_nsec = 500000000};
+    for (int i = 0; i < 240; i++) {
+        const double before = gauge_cpu_seconds();
+        (void)nanosleep(&half_second, NULL);
+        if (gauge_cpu_seconds() - before < 0.025) break;
+    }
+    const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || syncfs(fd) != 0) bench_die("%s: cannot be synced: %s", dir, strerror(errno));
+    (void)close(fd);
+}
+
+static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *where)
+{
+    (void)info, (void)kind, (void)where;
+    return remove(path);
+}
+
+void gauge_remove_tree(const char *dir)
+{
+    if (nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0 && access(dir, F_OK) == 0)
+        bench_die("%s: cannot be removed: %s", dir, strerror(errno));
+}
+
+/* cp knows best: clones where the file system can, and holes of a sparse file stay holes. */
+void gauge_copy_tree(const char *source, const char *target)
+{
+    int status = 0;
+    const pid_t child = fork();
+    if (child == 0) {
+        (void)execlp("cp", "cp", "-R", "--sparse=always", "--reflink=auto", "--", source, target,
+                     (char *)NULL);
+        bench_die("cp: %s", strerror(errno));
+    }
+    if (child < 0) bench_die("no process for cp");
+    while (waitpid(child, &status, 0) != child && errno == EINTR) {
+    }
+    if (status != 0) bench_die("%s: cannot be copied to %s", source, target);
+}

@@ -1,0 +1,34 @@
+/*
+ * gauge.h - what a process and a directory have used so far.
+ *
+ * Role: clocks, processor time, bytes written, memory at its peak, bytes on disk; and
+ *   waiting until a store is at rest.
+ * In the picture: bench layer; used by trial.
+ */
+#ifndef LOAM_BENCH_GAUGE_H
+#define LOAM_BENCH_GAUGE_H
+
+#include <stdint.h>
+
+double gauge_seconds(void);     /* of the monotonic clock */
+double gauge_cpu_seconds(void); /* of this process, its threads included */
+
+/* Bytes that this process made the system write: a page of a file counts once for each time
+   that it becomes dirty, also in a mapping. 0 where the system does not say. */
+uint64_t gauge_written_bytes(void);
+
+uint64_t gauge_memory_bytes(void);      /* resident now */
+uint64_t gauge_memory_peak_bytes(void); /* resident at most since the last reset */
+void gauge_memory_reset_peak(void);
+
+uint64_t gauge_disk_bytes(const char *dir); /* of blocks in files below dir; 0: not there */
+
+/* Background threads used less than a twentieth of a core for half a second, or two minutes are
+   over; then what was written is on the disk. */
+void gauge_settle(const char *dir);
+
+/* These die if they cannot. */
+void gauge_remove_tree(const char *dir);
+void gauge_copy_tree(const char *source, const char *target); /* holes stay holes */
+
+#endif

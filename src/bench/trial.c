@@ -1,0 +1,287 @@
+/* trial.c - see trial.h. */
+#include "bench/trial.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench/gauge.h"
+#include "bench/runner.h"
+
+enum { PATH_BYTES = 4096 };
+
+struct path {
+    char text[PATH_BYTES];
+};
+
+static struct path path_of(const struct trial *trial, const char *what)
+{
+    const struct dataset set = workload_dataset(trial->workload, &trial->asked);
+    struct path path;
+    const int len =
+        snprintf(path.text, sizeof path.text, "%s/%s-%u-%u-%u.%s", trial->dir, trial->engine->name,
+                 set.entries, set.key_bytes, set.value_bytes, what);
+    if (len < 0 || (size_t)len >= sizeof path.text) bench_die("%s: too long", trial->dir);
+    return path;
+}
+
+/* ---- in the child ---------------------------------------------------------------------------- */
+
+struct store {
+    struct dataset set;
+    struct oracle oracle;
+    struct crew crew;
+    const char *path;
+    struct engine_options options;
+};
+
+static void store_describe(struct store *store, const struct trial *trial,
+                           const struct workload *workload, const char *path)
+{
+    *store = (struct store){.set = workload_dataset(trial->workload, &trial->asked),
+                            .path = path,
+                            .options = trial->options};
+    const uint64_t row_bytes = store->set.key_bytes + store->set.value_bytes;
+    store->options.data_bytes = 2 * row_bytes * store->set.entries;
+    store->options.sync = workload->sync;
+    if (trial->workload->kind == WORKLOAD_OPEN_KILLED)
+        store->options.write_buffer_bytes = UINT64_C(256) << 20;
+    uint32_t threads = workload->threads > 0 ? workload->threads : trial->threads;
+    if (threads > store->set.entries) threads = store->set.entries;
+    oracle_init(&store->oracle, &store->set, workload->from != FROM_EMPTY,
+                workload_writes(workload));
+    store->oracle.concurrent =
+        workload_writes(workload) && (threads > 1 || workload->beside_writer);
+    store->crew = (struct crew){.engine = trial->engine,
+                                .workload = workload,
+                                .oracle = &store->oracle,
+                                .threads = threads};
+    crew_prepare(&store->crew);
+}
+
+static void store_open(struct store *store)
+{
+    store->crew.db = store->crew.engine->open(store->path, &store->options);
+}
+
+static void store_close(struct store *store)
+{
+    store->crew.engine->close(store->crew.db);
+}
+
+static void store_forget(struct store *store)
+{
+    crew_release(&store->crew);
+    oracle_deinit(&store->oracle);
+}
+
+static void take_result(struct measures *out, const struct crew_result *result)
+{
+    out->operations = (double)result->operations;
+    out->seconds = result->seconds;
+    out->p50_us = latency_percentile(&result->latency, 50) / 1e3;
+    out->p99_us = latency_percentile(&result->latency, 99) / 1e3;
+    out->p999_us = latency_percentile(&result->latency, 99.9) / 1e3;
+    out->max_us = (double)result->latency.max_ns / 1e3;
+    if (result->seconds > 0)
+        out->beside_per_second = (double)result->beside_operations / result->seconds;
+}
+
+/* Alone again: what was noted is what must be there. */
+static void check_contents(struct store *store)
+{
+    if (store->crew.engine->is_device || !workload_writes(store->crew.workload)) return;
+    store->oracle.concurrent = false;
+    (void)crew_scan_all(&store->crew, false);
+}
+
+static void run_steps(const struct trial *trial, const char *path, struct measures *out)
+{
+    struct store store;
+    struct crew_result result;
+    store_describe(&store, trial, trial->workload, path);
+    const double memory_before = (double)gauge_memory_bytes();
+    store_open(&store);
+    if (trial->workload->from != FROM_EMPTY) crew_warm(&store.crew);
+    gauge_settle(path);
+    gauge_memory_reset_peak();
+    const double cpu_before = gauge_cpu_seconds();
+    const double written_before = (double)gauge_written_bytes();
+    crew_run(&store.crew, &result);
+    take_result(out, &result);
+    gauge_settle(path);
+    out->cpu_seconds = gauge_cpu_seconds() - cpu_before;
+    out->written_bytes = (double)gauge_written_bytes() - written_before;
+    out->memory_bytes = (double)gauge_memory_peak_bytes() - memory_before;
+    out->disk_bytes = (double)gauge_disk_bytes(path);
+    check_contents(&store);
+    store_close(&store);
+    out->disk_closed_bytes = (double)gauge_disk_bytes(path);
+    store_forget(&store);
+}
+
+/* As the workload fillrandom does on one thread; whatever this trial is about comes later. */
+static void describe_fill(struct store *store, const struct trial *trial, const char *path)
+{
+    struct trial alone = *trial;
+    alone.threads = 1;
+    store_describe(store, &alone, workload_find("fillrandom", strlen("fillrandom")), path);
+}
+
+static void fill_base(const struct trial *trial, const char *path, struct measures *out)
+{
+    struct store store;
+    struct crew_result result;
+    (void)out;
+    describe_fill(&store, trial, path);
+    store_open(&store);
+    crew_run(&store.crew, &result);
+    gauge_settle(path);
+    check_contents(&store);
+    store_close(&store);
+    store_forget(&store);
+}
+
+/* Puts everything, and is killed before anything could be closed. */
+static void fill_and_die(const struct trial *trial, const char *path, struct measures *out)
+{
+    struct store store;
+    struct crew_result result;
+    (void)out;
+    describe_fill(&store, trial, path);
+    store_open(&store);
+    crew_run(&store.crew, &result);
+    (void)kill(getpid(), SIGKILL);
+}
+
+static void open_killed(const struct trial *trial, const char *path, struct measures *out)
+{
+    struct store store;
+    store_describe(&store, trial, trial->workload, path);
+    const double memory_before = (double)gauge_memory_bytes();
+    const double written_before = (double)gauge_written_bytes();
+    for (uint32_t i = 0; i < store.set.entries; i++)
+        oracle_note(&store.oracle, 2 * i, 1);
+    gauge_memory_reset_peak();
+    const double cpu_before = gauge_cpu_seconds();
+    const double start = gauge_seconds();
+    store_open(&store);
+    out->seconds = gauge_seconds() - start;
+    out->operations = 1;
+    gauge_settle(path);
+    out->cpu_seconds = gauge_cpu_seconds() - cpu_before;
+    out->written_bytes = (double)gauge_written_bytes() - written_before;
+    out->memory_bytes = (double)gauge_memory_peak_bytes() - memory_before;
+    out->disk_bytes = (double)gauge_disk_bytes(path);
+    check_contents(&store);
+    store_close(&store);
+    out->disk_closed_bytes = (double)gauge_disk_bytes(path);
+    store_forget(&store);
+}
+
+/* ---- its parent ------------------------------------------------------------------------------ */
+
+typedef void child_part(const struct trial *trial, const char *path, struct measures *out);
+
+enum child_end { CHILD_DONE, CHILD_KILLED, CHILD_FAILED };
+
+static enum child_end wait_for(const struct trial *trial, pid_t child)
+{
+    const struct timespec moment = {.tv_nsec = 10000000};
+    int status = 0;
+    bool ended = false;
+    pid_t got = 0;
+    for (; got == 0; got = waitpid(child, &status, WNOHANG)) {
+        (void)nanosleep(&moment, NULL);
+        if (ended || trial->stop == NULL || !trial->stop()) continue;
+        (void)kill(child, SIGTERM);
+        ended = true;
+    }
+    if (got != child) return CHILD_FAILED;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return CHILD_DONE;
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) return CHILD_KILLED;
+    if (WIFSIGNALED(status) && !ended)
+        (void)fprintf(stderr, "bench: %s, %s: died of signal %d\n", trial->engine->name,
+                      trial->workload->name, WTERMSIG(status));
+    return CHILD_FAILED;
+}
+
+/* The child dies with its parent, and of the signals that its parent may have chosen to handle. */
+static enum child_end in_child(const struct trial *trial, const char *path, child_part *part,
+                               struct measures *out)
+{
+    const pid_t parent = getpid();
+    (void)fflush(NULL);
+    const pid_t child = fork();
+    if (child < 0) bench_die("no process for %s", trial->engine->name);
+    if (child > 0) return wait_for(trial, child);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(1);
+    (void)signal(SIGINT, SIG_DFL);
+    (void)signal(SIGTERM, SIG_DFL);
+    if (trial->begin != NULL) trial->begin();
+    part(trial, path, out);
+    _exit(0);
+}
+
+/* The store that FROM_SHARED and FROM_COPY begin with: made once, under its name when complete. */
+static bool base_ensure(const struct trial *trial, const char *base)
+{
+    if (access(base, F_OK) == 0) return true;
+    const struct path part = path_of(trial, "part");
+    gauge_remove_tree(part.text);
+    if (in_child(trial, part.text, fill_base, NULL) != CHILD_DONE) return false;
+    if (rename(part.text, base) != 0) bench_die("%s: %s", base, strerror(errno));
+    return true;
+}
+
+bool trial_is_possible(const struct engine *engine, const struct workload *workload)
+{
+    return !engine->is_device || (workload->kind == WORKLOAD_STEPS && workload->from == FROM_EMPTY);
+}
+
+static bool prepare_and_run(const struct trial *trial, const char *work, struct measures *out)
+{
+    const struct path base = path_of(trial, "base");
+    const bool killed = trial->workload->kind == WORKLOAD_OPEN_KILLED;
+    if (trial->workload->from != FROM_EMPTY && !base_ensure(trial, base.text)) return false;
+    if (trial->workload->from == FROM_SHARED)
+        return in_child(trial, base.text, run_steps, out) == CHILD_DONE;
+    if (trial->workload->from == FROM_COPY) gauge_copy_tree(base.text, work);
+    if (killed && in_child(trial, work, fill_and_die, NULL) != CHILD_KILLED) return false;
+    return in_child(trial, work, killed ? open_killed : run_steps, out) == CHILD_DONE;
+}
+
+bool trial_run(const struct trial *trial, struct measures *measures)
+{
+    const struct path work = path_of(trial, "work");
+    struct measures *shared =
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) bench_die("out of memory");
+    if (mkdir(trial->dir, 0777) != 0 && errno != EEXIST)
+        bench_die("%s: %s", trial->dir, strerror(errno));
+    gauge_remove_tree(work.text);
+    const bool done = prepare_and_run(trial, work.text, shared);
+    gauge_remove_tree(work.text);
+    if (done) *measures = *shared;
+    (void)munmap(shared, sizeof *shared);
+    return done;
+}
+
+void trial_forget(const struct trial *trial)
+{
+    for (size_t i = 0; i < workloads_count; i++) {
+        struct trial other = *trial;
+        other.workload = &workloads[i];
+        gauge_remove_tree(path_of(&other, "base").text);
+        gauge_remove_tree(path_of(&other, "part").text);
+        gauge_remove_tree(path_of(&other, "work").text);
+    }
+}
