@@ -3,7 +3,7 @@
 LOAM names the program (build/loam if unset); SLOWDOWN how much slower than a plain build it is.
 Every fact is a function that runs in an empty directory of its own.
 """
-import base64, json, os, pathlib, re, subprocess, sys, tempfile
+import base64, fcntl, json, os, pathlib, re, subprocess, sys, tempfile, termios, time
 
 LOAM = os.path.abspath(os.environ.get("LOAM", "build/loam"))
 SLOWDOWN = int(os.environ.get("SLOWDOWN", "1"))
@@ -34,6 +34,17 @@ def loam(*args, stdin=b"", **more):
     done = subprocess.run([os.fsencode(LOAM), *args], input=stdin, capture_output=True,
                           timeout=120 * SLOWDOWN, **more)
     return Result(done.returncode, done.stdout, done.stderr)
+
+
+def wait_until_asleep(process):
+    """Until the program has read all that was written into its pipe, if there is one, and waits for something."""
+    until, calm = time.monotonic() + 60 * SLOWDOWN, 0
+    while calm < 5:
+        assert process.poll() is None and time.monotonic() < until, "the program does not come to wait"
+        unread = process.stdin and any(fcntl.ioctl(process.stdin, termios.FIONREAD, bytes(4)))
+        state = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        calm = calm + 1 if state == "S" and not unread else 0
+        time.sleep(0.01)
 
 
 def expect(result, code=0, out=None, err=None):

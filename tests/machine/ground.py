@@ -7,7 +7,7 @@ import contextlib, ctypes, os, pathlib, pty, re, resource, select, shutil, signa
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "cli"))
-from facts import LOAM, SLOWDOWN, Skip, expect, fact, loam, run_facts, script
+from facts import LOAM, SLOWDOWN, Skip, expect, fact, loam, run_facts, script, wait_until_asleep
 
 MEMORY = ("--memory", "4MiB")  # memtables of 1 MiB: flushes come early
 NO_ROOM = r"No space left|make room on the disk"
