@@ -46,6 +46,11 @@ bool seeds_next(struct seeds *seeds, uint64_t *seed)
     return true;
 }
 
+uint64_t seeds_stride(uint64_t slow)
+{
+    return environment_number("SLOWDOWN", 1) > 1 ? slow : 1;
+}
+
 bool seeds_go_on(const struct seeds *seeds, uint64_t done, uint64_t budget)
 {
     return seeds->ends_at_ms > 0 ? now_ms() < seeds->ends_at_ms : done < budget;

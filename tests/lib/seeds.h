@@ -26,6 +26,9 @@ struct seeds seeds_begin(const char *variable, uint64_t count);
 struct seeds seeds_few(const char *variable, uint64_t count);
 bool seeds_next(struct seeds *seeds, uint64_t *seed);
 
+/* The step of a walk that meets everything in a plain build, and every nth thing in a slower one. */
+uint64_t seeds_stride(uint64_t slow);
+
 /* For suites whose budget is not a number of seeds: true until the budget, or the time, is used up. */
 bool seeds_go_on(const struct seeds *seeds, uint64_t done, uint64_t budget);
 

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "../lib/seeds.h"
 #include "../lib/simdisk.h"
 #include "db/db.h"
 
@@ -39,7 +40,7 @@ static void a_refused_write_names_file_and_reason(void **state)
 {
     (void)state;
     int waits = 0;
-    for (uint64_t room = 1 << 20; room < 12 << 20; room += 1 << 18) {
+    for (uint64_t room = 1 << 20; room < 12 << 20; room += seeds_stride(4) << 18) {
         struct simdisk *disk = simdisk_new(room);
         const struct db_world world = {
             .sys = simdisk_table(disk), .mapped_log = true, .seed = room};
