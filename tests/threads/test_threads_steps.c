@@ -140,7 +140,8 @@ static void halt_everywhere(struct stage *stage, const char *name,
 {
     call(stage); /* what happens at the first time only, like binding of symbols, is over */
     only_step = 0;
-    stride = crew_number("STRIDE", crew_number("SLOWDOWN", 1));
+    const uint64_t slowdown = crew_number("SLOWDOWN", 1);
+    stride = crew_number("STRIDE", slowdown > 1 ? 4 * slowdown : 1);
     halt_call(stage, call, act);
     print_message("# %s: halted %llu times, %llu of them too short for the other\n", name,
                   (unsigned long long)stops, (unsigned long long)late);
