@@ -1,17 +1,19 @@
 /*
- * test_collections_many.c - ten thousand collections: what they cost and what they do not.
+ * test_collections_many.c - ten thousand collections (a thousand in a slow build): what they cost and what they do not.
  */
 #include "../lib/fixture.h"
+#include "../lib/seeds.h"
 
 #include <stdio.h>
 #include <time.h>
 
 enum { MANY = 10000 };
 
-static double now_s(void)
+/* Of the processor: what others do on this machine does not count. */
+static double used_s(void)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
@@ -43,24 +45,25 @@ static uint64_t memory_of(loam_db *db)
 static void ten_thousand_open_at_once_and_cost_nothing_untouched(void **state)
 {
     struct fixture *f = *state;
+    const int many = MANY / (int)seeds_stride(10);
     struct seen seen = {0};
     char name[32];
     loam_coll *coll;
-    for (int i = 0; i < MANY; i++) {
+    for (int i = 0; i < many; i++) {
         name_of(i, name);
         expect_ok(loam_create(f->db, name, NULL, &coll));
         if (i % 100 == 0) put_text(f->db, coll, "k", name);
     }
     fixture_close(f);
-    const double before = now_s();
+    const double before = used_s();
     fixture_open(f, NULL);
-    const double passed = now_s() - before;
+    const double passed = used_s() - before;
     print_message("reopened in %.3f s\n", passed);
     assert_true(passed < 5.0);
     assert_true(memory_of(f->db) < 8 << 20);
     expect_ok(loam_collections(f->db, count_in_order, &seen));
-    assert_int_equal(seen.count, MANY + 1);
-    for (int i = 0; i < MANY; i += 50) {
+    assert_int_equal(seen.count, many + 1);
+    for (int i = 0; i < many; i += 50) {
         name_of(i, name);
         expect_ok(loam_collection(f->db, name, &coll));
         expect_text(f->db, coll, "k", i % 100 == 0 ? name : NULL);
