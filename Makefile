@@ -50,7 +50,7 @@ SO       := libloam.so.$(VERSION)
 LIBRARY  := $(BUILD)/libloam.a $(BUILD)/$(SO)
 PROGRAM  := $(if $(wildcard src/shell/shell_main.c),$(BUILD)/loam)
 TESTS    := $(TEST_SRC:%.c=$(BUILD)/%)
-SCRIPTS  := $(shell find /dev/null $(filter-out tests/lib $(if $(SAN),tests/build) $(if $(findstring thread,$(SAN)),tests/cli tests/kill tests/machine),$(wildcard tests/$(T))) -maxdepth 1 -type f -perm -u+x | sort)
+SCRIPTS  := $(shell find /dev/null $(filter-out tests/lib $(if $(SAN),tests/build tests/bench) $(if $(findstring thread,$(SAN)),tests/cli tests/kill tests/machine),$(wildcard tests/$(T))) -maxdepth 1 -type f -perm -u+x | sort)
 FUZZERS  := $(FUZZ_SRC:%.c=$(BUILD)/%)
 obj       = $(patsubst %.c,$(BUILD)/%.o,$(1))
 silent   := $(findstring s,$(filter-out -%,$(firstword $(MAKEFLAGS))))
@@ -97,18 +97,18 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/helpers.a $(BUILD)/parts.a
 $(BUILD)/fuzz/%: $(BUILD)/fuzz/%.o $(BUILD)/helpers.a $(BUILD)/parts.a
 	$(call say,LINK)$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ -lcmocka $(if $(PROGRAM),$(PROG_LIBS)) $(LIBS) -o $@
 
-# The benchmark: an adapter is built where its engine's header is.
-HEADERS  := rocksdb:rocksdb/c.h leveldb:leveldb/c.h lmdb:lmdb.h wiredtiger:wiredtiger.h sqlite:sqlite3.h
-has       = $(shell echo '\#include <$(lastword $(subst :, ,$(1)))>' | $(CC) -E -x c - >/dev/null 2>&1 && echo $(firstword $(subst :, ,$(1))))
-PEERS    := $(if $(filter bench% %loam_bench,$(MAKECMDGOALS)),$(foreach header,$(HEADERS),$(call has,$(header))))
-BENCH_SRC = $(filter-out bench/engine_%,$(wildcard bench/*.c)) $(patsubst %,bench/engine_%.c,bare $(PEERS))
+# The benchmark. An adapter whose engine is not there is empty; here is what those that are there link with.
+HEADERS  := rocksdb/c.h:rocksdb leveldb/c.h:leveldb lmdb.h:lmdb wiredtiger.h:wiredtiger sqlite3.h:sqlite3
+has       = echo '\#include <$(firstword $(subst :, ,$(1)))>' | $(CC) -E -x c - >/dev/null 2>&1
+PEERS     = $(foreach peer,$(HEADERS),$(shell $(call has,$(peer)) && echo -l$(lastword $(subst :, ,$(peer)))))
+BENCH_OBJ = $(call obj,$(wildcard bench/*.c))
 $(BUILD)/bench/peers: FORCE
 	$(call remember,$(PEERS))
-$(BUILD)/bench/engines.o: $(BUILD)/bench/peers
-$(BUILD)/bench/%.o: override CPPFLAGS += $(PEERS:%=-DWITH_%) \
+$(BENCH_OBJ): $(BUILD)/bench/peers
+$(BUILD)/bench/engine_rocksdb.o: override CPPFLAGS += \
   -DROCKSDB_VERSION='"$(or $(shell pkg-config --modversion rocksdb 2>/dev/null),unknown)"'
-$(BUILD)/bench/loam_bench: $(call obj,$(BENCH_SRC) $(wildcard src/bench/*.c)) $(BUILD)/libloam.a $(BUILD)/bench/peers
-	$(call say,LINK)$(CC) $(LDFLAGS) $(filter-out %/peers,$^) $(patsubst %,-l%,$(PEERS:sqlite=sqlite3)) -ljansson $(LIBS) -lm -o $@
+$(BUILD)/bench/loam_bench: $(BENCH_OBJ) $(call obj,$(wildcard src/bench/*.c)) $(BUILD)/libloam.a
+	$(call say,LINK)$(CC) $(LDFLAGS) $^ $$(cat $(BUILD)/bench/peers) -ljansson $(LIBS) -lm -o $@
 
 # ---- run, check, test ----------------------------------------------------------------------------
 
@@ -131,7 +131,7 @@ PROVE = LOAM=$(abspath $(BUILD))/loam BUILD=$(BUILD) SLOWDOWN=$(or $(SLOWDOWN),1
   FUZZ_SECONDS=$(SECONDS) CMOCKA_MESSAGE_OUTPUT=TAP prove -j$(JOBS) --failures --comments -e scripts/run-test
 
 # The longest suites first and the fuzzers, each of the same length, last: no processor is idle at the end.
-LONG   := $(foreach suite,crash kill model machine rot cli scale fault, \
+LONG   := $(foreach suite,crash bench kill model machine rot cli scale fault, \
   $(filter $(BUILD)/tests/$(suite)/% tests/$(suite)/%,$(SCRIPTS) $(TESTS)))
 RUNS    = $(LONG) $(filter-out $(LONG),$(SCRIPTS) $(TESTS)) $(if $(HAVE_FUZZ),$(FUZZ_SRC:%.c=build/fuzz/%))
 SUITES  = $(filter-out lib mutants,$(notdir $(patsubst %/,%,$(wildcard tests/*/)))) fuzz
@@ -141,7 +141,7 @@ test: all tests
 	$(if $(strip $(RUNS)),,$(error no suite is called $(T); there are: $(SUITES)))
 	$(if $(HAVE_FUZZ),+@$(MAKE) fuzzers $(FUZZ_FLAGS))
 	@$(PROVE) $(RUNS)
-tests: $(TESTS)
+tests: $(TESTS) $(if $(filter tests/bench/%,$(SCRIPTS)),$(BUILD)/bench/loam_bench)
 fuzzers: $(FUZZERS)
 fuzz:
 	+@$(MAKE) fuzzers $(FUZZ_FLAGS)

@@ -33,7 +33,7 @@ struct plan_of_run {
     bool resume;
     const struct workload *workload[WORKLOADS_MAX];
     const struct engine *engine[ENGINES_MAX];
-    uint32_t workloads, engines;
+    uint32_t workloads, engines, rest_ms;
     struct results best; /* of best_of */
 };
 
@@ -57,6 +57,7 @@ static const char usage[] =
     "  --best-of FILE       loam and, for each workload, the best peer by these results\n"
     "  --json FILE          writes the results there, after each trial\n"
     "  --resume             goes on with that file\n"
+    "  --rest MS            500; for so long a store is idle that is at rest\n"
     "  --dir DIR            build/bench/data; must be on the disk that is to be measured\n"
     "  --list               engines and workloads, and nothing else\n"
     "  --report FILE        the table of these results, and nothing else\n";
@@ -103,6 +104,7 @@ enum option_id {
     OPTION_BEST,
     OPTION_JSON,
     OPTION_RESUME,
+    OPTION_REST,
     OPTION_DIR,
     OPTION_LIST,
     OPTION_REPORT,
@@ -125,6 +127,7 @@ static const struct option options[] = {
     {"best-of", required_argument, NULL, OPTION_BEST},
     {"json", required_argument, NULL, OPTION_JSON},
     {"resume", no_argument, NULL, OPTION_RESUME},
+    {"rest", required_argument, NULL, OPTION_REST},
     {"dir", required_argument, NULL, OPTION_DIR},
     {"list", no_argument, NULL, OPTION_LIST},
     {"report", required_argument, NULL, OPTION_REPORT},
@@ -191,6 +194,8 @@ static void take_option(struct plan_of_run *run, int option, const char *name)
         run->json = optarg;
     else if (option == OPTION_RESUME)
         run->resume = true;
+    else if (option == OPTION_REST)
+        run->rest_ms = (uint32_t)number_within(name, optarg, 1, 60000);
     else if (option == OPTION_DIR)
         run->dir = optarg;
     else if (option == OPTION_LIST)
@@ -218,39 +223,28 @@ static void take_options(struct plan_of_run *run, int argc, char **argv)
 
 /* ---- what is to be run ----------------------------------------------------------------------- */
 
-/* Whether a name is in a list with commas, in which a * ends a name that goes on. */
-static bool is_listed(const char *list, const char *name)
+static void complain_of_unknown(const struct plan_of_run *run)
 {
-    for (const char *at = list; at != NULL && *at != '\0';) {
-        const size_t len = strcspn(at, ",");
-        if (len > 0 && at[len - 1] == '*' && strncmp(at, name, len - 1) == 0) return true;
-        if (strlen(name) == len && strncmp(at, name, len) == 0) return true;
-        at += len + (at[len] == ',');
-    }
-    return list == NULL;
-}
-
-static void complain_of_unknown(const char *list)
-{
-    for (const char *at = list; at != NULL && *at != '\0';) {
-        const size_t len = strcspn(at, ",");
-        bool known = len > 0 && at[len - 1] == '*';
-        for (size_t i = 0; i < engine_choices_count && !known; i++)
-            known =
-                strlen(engine_choices[i].name) == len && !strncmp(engine_choices[i].name, at, len);
-        if (!known && workload_find(at, len) == NULL)
-            bench_die("%.*s: no such engine or workload; --list has them", (int)len, at);
+    size_t len = 0;
+    const char *unknown = workload_find_unknown(run->workload_names, &len);
+    if (unknown != NULL) bench_die("%.*s: no such workload; --list has them", (int)len, unknown);
+    for (const char *at = run->engine_names; at != NULL && *at != '\0';) {
+        bool known = false;
+        len = strcspn(at, ",");
+        for (size_t i = 0; i < engine_choices_count; i++)
+            known |= strlen(engine_choices[i].name) == len &&
+                     strncmp(engine_choices[i].name, at, len) == 0;
+        if (!known) bench_die("%.*s: no such engine; --list has them", (int)len, at);
         at += len + (at[len] == ',');
     }
 }
 
 static void choose(struct plan_of_run *run)
 {
-    complain_of_unknown(run->engine_names);
-    complain_of_unknown(run->workload_names);
+    complain_of_unknown(run);
     for (size_t i = 0; i < engine_choices_count; i++) {
         const struct engine_choice *choice = &engine_choices[i];
-        if (!is_listed(run->engine_names, choice->name)) continue;
+        if (!workload_is_listed(run->engine_names, choice->name)) continue;
         if (choice->engine == NULL)
             fprintf(stderr, "bench: %s is left out: it was not there when this was built\n",
                     choice->name);
@@ -258,7 +252,7 @@ static void choose(struct plan_of_run *run)
             run->engine[run->engines++] = choice->engine;
     }
     for (size_t i = 0; i < workloads_count && run->workloads < WORKLOADS_MAX; i++) {
-        if (is_listed(run->workload_names, workloads[i].name))
+        if (workload_is_listed(run->workload_names, workloads[i].name))
             run->workload[run->workloads++] = &workloads[i];
     }
     if (run->engines == 0 || run->workloads == 0) bench_die("nothing is left to be run");
@@ -388,6 +382,7 @@ static bool run_one(const struct plan_of_run *run, struct results *results, uint
                                 .asked = run->parameters.set,
                                 .options = run->parameters.options,
                                 .threads = run->parameters.threads,
+                                .rest_ms = run->rest_ms,
                                 .dir = run->dir,
                                 .begin = limit_enter};
     struct result result = {.workload = workload->name, .engine = engine->name, .round = round};
@@ -453,6 +448,7 @@ int main(int argc, char **argv)
                                    .filter_bits_per_key = 10},
                        .threads = 1,
                        .rounds = 3},
+        .rest_ms = TRIAL_REST_MS,
         .dir = "build/bench/data"};
     struct results results;
     bool good = true;

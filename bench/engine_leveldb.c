@@ -1,9 +1,10 @@
 /* engine_leveldb.c - LevelDB, by its C interface, as a benchmark engine; see bench/engine.h. */
+#include "engines.h"
+
+#ifdef HAVE_LEVELDB
 #include <leveldb/c.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "engines.h"
 
 struct leveldb_handle {
     leveldb_t *db;
@@ -185,3 +186,4 @@ const struct engine engine_leveldb = {
     .scan_move = move_leveldb,
     .scan_close = close_leveldb_scan,
 };
+#endif

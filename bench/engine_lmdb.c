@@ -1,11 +1,12 @@
 /* engine_lmdb.c - LMDB as a benchmark engine; see bench/engine.h. */
+#include "engines.h"
+
+#ifdef HAVE_LMDB
 #include <errno.h>
 #include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-
-#include "engines.h"
 
 enum { READERS_MAX = 512 };
 
@@ -196,3 +197,4 @@ const struct engine engine_lmdb = {
     .scan_move = move_lmdb,
     .scan_close = close_lmdb_scan,
 };
+#endif

@@ -1,9 +1,10 @@
 /* engine_rocksdb.c - RocksDB, by its C interface, as a benchmark engine; see bench/engine.h. */
+#include "engines.h"
+
+#ifdef HAVE_ROCKSDB
 #include <rocksdb/c.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "engines.h"
 
 enum { BACKGROUND_JOBS = 2 };
 
@@ -199,3 +200,4 @@ const struct engine engine_rocksdb = {
     .scan_move = move_rocksdb,
     .scan_close = close_rocksdb_scan,
 };
+#endif

@@ -1,12 +1,13 @@
 /* engine_sqlite.c - SQLite, a table of blobs, as a benchmark engine; see bench/engine.h. */
+#include "engines.h"
+
+#ifdef HAVE_SQLITE
 #include <errno.h>
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-
-#include "engines.h"
 
 enum { PATH_BYTES = 4200 };
 
@@ -238,3 +239,4 @@ const struct engine engine_sqlite = {
     .scan_move = move_sqlite,
     .scan_close = close_sqlite_scan,
 };
+#endif

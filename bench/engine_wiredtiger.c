@@ -1,4 +1,7 @@
 /* engine_wiredtiger.c - WiredTiger as a benchmark engine; see bench/engine.h. */
+#include "engines.h"
+
+#ifdef HAVE_WIREDTIGER
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -6,8 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <wiredtiger.h>
-
-#include "engines.h"
 
 #define TABLE "table:kv"
 
@@ -196,3 +197,4 @@ const struct engine engine_wiredtiger = {
     .scan_move = move_wiredtiger,
     .scan_close = close_wiredtiger_scan,
 };
+#endif

@@ -1,27 +1,27 @@
-/* engines.c - the Makefile defines WITH_name for each package that is there; see engines.h. */
+/* engines.c - see engines.h. */
 #include "engines.h"
 
-#ifdef WITH_rocksdb
+#ifdef HAVE_ROCKSDB
 #define ROCKSDB &engine_rocksdb
 #else
 #define ROCKSDB NULL
 #endif
-#ifdef WITH_leveldb
+#ifdef HAVE_LEVELDB
 #define LEVELDB &engine_leveldb
 #else
 #define LEVELDB NULL
 #endif
-#ifdef WITH_lmdb
+#ifdef HAVE_LMDB
 #define LMDB &engine_lmdb
 #else
 #define LMDB NULL
 #endif
-#ifdef WITH_wiredtiger
+#ifdef HAVE_WIREDTIGER
 #define WIREDTIGER &engine_wiredtiger
 #else
 #define WIREDTIGER NULL
 #endif
-#ifdef WITH_sqlite
+#ifdef HAVE_SQLITE
 #define SQLITE &engine_sqlite
 #else
 #define SQLITE NULL

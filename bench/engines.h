@@ -10,6 +10,22 @@
 
 #include "bench/engine.h"
 
+#if __has_include(<rocksdb/c.h>)
+#define HAVE_ROCKSDB
+#endif
+#if __has_include(<leveldb/c.h>)
+#define HAVE_LEVELDB
+#endif
+#if __has_include(<lmdb.h>)
+#define HAVE_LMDB
+#endif
+#if __has_include(<wiredtiger.h>)
+#define HAVE_WIREDTIGER
+#endif
+#if __has_include(<sqlite3.h>)
+#define HAVE_SQLITE
+#endif
+
 extern const struct engine engine_rocksdb, engine_leveldb, engine_lmdb, engine_wiredtiger,
     engine_sqlite, engine_bare;
 

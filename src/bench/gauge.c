@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "bench/engine.h"
+
+enum { SETTLE_SECONDS_MAX = 120 };
 
 double gauge_seconds(void)
 {
@@ -37,7 +39,7 @@ static uint64_t proc_number(const char *path, const char *name)
     FILE *file = fopen(path, "r");
     while (file != NULL && fgets(line, sizeof line, file) != NULL) {
         if (strncmp(line, name, strlen(name)) != 0) continue;
-        if (sscanf(line + strlen(name), "%" SCNu64, &number) != 1) number = 0;
+        number = strtoull(line + strlen(name), NULL, 10);
         break;
     }
     if (file != NULL) (void)fclose(file);
@@ -86,14 +88,15 @@ uint64_t gauge_disk_bytes(const char *dir)
     return tree_bytes;
 }
 
-void gauge_settle(const char *dir)
+void gauge_settle(const char *dir, uint32_t rest_ms)
 {
-    const struct timespec half_second = {.tv_nsec = 500000000};
-    for (int i = 0; i < 240; i++) {
-        const double before = gauge_cpu_seconds();
-        (void)nanosleep(&half_second, NULL);
-        if (gauge_cpu_seconds() - before < 0.025) break;
-    }
+    const struct timespec rest = {.tv_sec = rest_ms / 1000, .tv_nsec = rest_ms % 1000 * 1000000L};
+    const double start = gauge_seconds(), idle = 0.05 * rest_ms / 1000;
+    double before = 0;
+    do {
+        before = gauge_cpu_seconds();
+        (void)nanosleep(&rest, NULL);
+    } while (gauge_cpu_seconds() - before >= idle && gauge_seconds() - start < SETTLE_SECONDS_MAX);
     const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || syncfs(fd) != 0) bench_die("%s: cannot be synced: %s", dir, strerror(errno));
     (void)close(fd);
@@ -105,14 +108,15 @@ static int remove_one(const char *path, const struct stat *info, int kind, struc
     return remove(path);
 }
 
-void gauge_remove_tree(const char *dir)
+bool gauge_remove_tree(const char *dir)
 {
-    if (nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0 && access(dir, F_OK) == 0)
-        bench_die("%s: cannot be removed: %s", dir, strerror(errno));
+    if (nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0 || access(dir, F_OK) != 0) return true;
+    (void)fprintf(stderr, "bench: %s: cannot be removed: %s\n", dir, strerror(errno));
+    return false;
 }
 
 /* cp knows best: clones where the file system can, and holes of a sparse file stay holes. */
-void gauge_copy_tree(const char *source, const char *target)
+bool gauge_copy_tree(const char *source, const char *target)
 {
     int status = 0;
     const pid_t child = fork();
@@ -121,8 +125,9 @@ void gauge_copy_tree(const char *source, const char *target)
                      (char *)NULL);
         bench_die("cp: %s", strerror(errno));
     }
-    if (child < 0) bench_die("no process for cp");
+    if (child < 0) (void)fprintf(stderr, "bench: no process for cp: %s\n", strerror(errno));
+    if (child < 0) return false;
     while (waitpid(child, &status, 0) != child && errno == EINTR) {
     }
-    if (status != 0) bench_die("%s: cannot be copied to %s", source, target);
+    return status == 0; /* cp has said why not */
 }

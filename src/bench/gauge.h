@@ -8,6 +8,7 @@
 #ifndef LOAM_BENCH_GAUGE_H
 #define LOAM_BENCH_GAUGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 double gauge_seconds(void);     /* of the monotonic clock */
@@ -23,12 +24,12 @@ void gauge_memory_reset_peak(void);
 
 uint64_t gauge_disk_bytes(const char *dir); /* of blocks in files below dir; 0: not there */
 
-/* Background threads used less than a twentieth of a core for half a second, or two minutes are
-   over; then what was written is on the disk. */
-void gauge_settle(const char *dir);
+/* Background threads used less than a twentieth of a core for rest_ms, or two minutes are over; then
+   what was written is on the disk. */
+void gauge_settle(const char *dir, uint32_t rest_ms);
 
-/* These die if they cannot. */
-void gauge_remove_tree(const char *dir);
-void gauge_copy_tree(const char *source, const char *target); /* holes stay holes */
+/* False, and why was said on standard error, if they cannot. Removing what is not there is fine. */
+bool gauge_remove_tree(const char *dir);
+bool gauge_copy_tree(const char *source, const char *target); /* holes stay holes */
 
 #endif

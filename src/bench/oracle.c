@@ -28,10 +28,9 @@ void oracle_deinit(struct oracle *oracle)
 
 static bool is_within(struct oracle_window window, uint16_t version)
 {
-    /* Versions go round, and leave out 0. */
-    const uint32_t wraps = window.high < window.low;
-    const uint32_t span = (uint16_t)(window.high - window.low) + 1u + wraps;
-    return (uint16_t)(version - window.low) <= span;
+    /* Versions go round. */
+    const uint16_t span = (uint16_t)(oracle_version_after(window.high) - window.low);
+    return version != 0 && (uint16_t)(version - window.low) <= span;
 }
 
 const char *oracle_judge_get(const struct oracle *oracle, uint32_t slot,

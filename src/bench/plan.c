@@ -155,6 +155,7 @@ static uint64_t order_seed(const struct workload *workload)
 struct plan plan_make(const struct workload *workload, const struct dataset *set, uint32_t thread,
                       uint32_t threads)
 {
+    if (set->entries == 0 || threads == 0) bench_die("a plan without entries");
     uint32_t total = set->entries / (workload->fewer > 0 ? workload->fewer : 1);
     if (total == 0) total = 1;
     const uint32_t count = total / threads + (thread < total % threads);

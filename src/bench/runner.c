@@ -9,7 +9,7 @@
 enum { READS_PER_TIMING = 8 };
 
 struct worker {
-    const struct crew *crew;
+    const struct team *team;
     const struct plan *plan;
     void *session;
     char *value; /* one, or those of a batch */
@@ -27,66 +27,66 @@ static uint64_t clock_ns(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static _Noreturn void complain_about(const struct crew *crew, uint32_t slot, const char *wrong)
+static _Noreturn void complain_about(const struct team *team, uint32_t slot, const char *wrong)
 {
-    bench_die("%s, %s: key %" PRIu32 " %s", crew->engine->name, crew->workload->name, slot, wrong);
+    bench_die("%s, %s: key %" PRIu32 " %s", team->engine->name, team->workload->name, slot, wrong);
 }
 
 /* ---- single steps ---------------------------------------------------------------------------- */
 
-static struct bytes_view make_key(const struct crew *crew, char *key, uint32_t slot)
+static struct bytes_view make_key(const struct team *team, char *key, uint32_t slot)
 {
-    dataset_key(crew->oracle->set, key, slot);
-    return (struct bytes_view){key, crew->oracle->set->key_bytes};
+    dataset_key(team->oracle->set, key, slot);
+    return (struct bytes_view){key, team->oracle->set->key_bytes};
 }
 
 static void step_read(struct worker *worker, uint32_t slot)
 {
-    const struct crew *crew = worker->crew;
+    const struct team *team = worker->team;
     char key[DATASET_KEY_BYTES_MAX];
     struct bytes_view value = {NULL, 0};
-    const struct bytes_view wanted = make_key(crew, key, slot);
+    const struct bytes_view wanted = make_key(team, key, slot);
     struct oracle_window window;
-    window.low = oracle_version(crew->oracle, slot);
-    const bool found = crew->engine->get(worker->session, wanted, &value);
-    window.high = crew->oracle->concurrent ? oracle_version(crew->oracle, slot) : window.low;
-    const char *wrong = oracle_judge_get(crew->oracle, slot, window, found, value);
-    if (wrong != NULL) complain_about(crew, slot, wrong);
+    window.low = oracle_version(team->oracle, slot);
+    const bool found = team->engine->get(worker->session, wanted, &value);
+    window.high = team->oracle->concurrent ? oracle_version(team->oracle, slot) : window.low;
+    const char *wrong = oracle_judge_get(team->oracle, slot, window, found, value);
+    if (wrong != NULL) complain_about(team, slot, wrong);
 }
 
 static void step_put(struct worker *worker, uint32_t slot)
 {
-    const struct crew *crew = worker->crew;
-    const struct dataset *set = crew->oracle->set;
+    const struct team *team = worker->team;
+    const struct dataset *set = team->oracle->set;
     const uint16_t version =
-        crew->oracle->slots == NULL ? 1 : oracle_version_after(oracle_version(crew->oracle, slot));
+        team->oracle->slots == NULL ? 1 : oracle_version_after(oracle_version(team->oracle, slot));
     char key[DATASET_KEY_BYTES_MAX];
     dataset_value(set, worker->value, slot, version);
-    crew->engine->put(worker->session, make_key(crew, key, slot),
+    team->engine->put(worker->session, make_key(team, key, slot),
                       (struct bytes_view){worker->value, set->value_bytes});
-    oracle_note(crew->oracle, slot, version);
+    oracle_note(team->oracle, slot, version);
 }
 
 static void step_remove(struct worker *worker, uint32_t slot)
 {
     char key[DATASET_KEY_BYTES_MAX];
-    worker->crew->engine->remove(worker->session, make_key(worker->crew, key, slot));
-    oracle_note(worker->crew->oracle, slot, 0);
+    worker->team->engine->remove(worker->session, make_key(worker->team, key, slot));
+    oracle_note(worker->team->oracle, slot, 0);
 }
 
 static void step_scan(struct worker *worker, uint32_t slot, uint32_t rows)
 {
-    const struct crew *crew = worker->crew;
-    const struct engine *engine = crew->engine;
+    const struct team *team = worker->team;
+    const struct engine *engine = team->engine;
     struct oracle_scan expected;
     struct bytes_view row[2];
     char key[DATASET_KEY_BYTES_MAX];
-    oracle_scan_begin(crew->oracle, &expected, slot, false);
+    oracle_scan_begin(team->oracle, &expected, slot, false);
     void *scan = engine->scan_open(worker->session);
-    bool got = engine->scan_seek(scan, make_key(crew, key, slot), row);
+    bool got = engine->scan_seek(scan, make_key(team, key, slot), row);
     for (uint32_t i = 0;; i++) {
-        const char *wrong = oracle_judge_row(crew->oracle, &expected, got, row);
-        if (wrong != NULL) complain_about(crew, slot, wrong);
+        const char *wrong = oracle_judge_row(team->oracle, &expected, got, row);
+        if (wrong != NULL) complain_about(team, slot, wrong);
         if (!got || i == rows) break;
         got = engine->scan_move(scan, MOVE_NEXT, row);
     }
@@ -151,45 +151,45 @@ static void do_writes_beside(struct worker *worker)
 
 static void do_batches(struct worker *worker)
 {
-    const struct crew *crew = worker->crew;
-    const struct dataset *set = crew->oracle->set;
-    const uint32_t batch = crew->workload->batch;
+    const struct team *team = worker->team;
+    const struct dataset *set = team->oracle->set;
+    const size_t batch = team->workload->batch;
     struct bytes_view *keys = bench_alloc(2 * batch * sizeof *keys);
     struct bytes_view *values = keys + batch;
-    char *key_text = bench_alloc((size_t)batch * set->key_bytes);
+    char *key_text = bench_alloc(batch * set->key_bytes);
     for (uint32_t i = 0; i < worker->plan->count;) {
         const uint64_t before = clock_ns();
-        uint32_t n = 0;
+        size_t n = 0;
         for (; n < batch && i < worker->plan->count; n++, i++) {
             const uint32_t slot = worker->plan->step[i].slot;
-            char *value = worker->value + (size_t)n * set->value_bytes;
+            char *value = worker->value + n * set->value_bytes;
             dataset_value(set, value, slot, 1);
-            keys[n] = make_key(crew, key_text + (size_t)n * set->key_bytes, slot);
+            keys[n] = make_key(team, key_text + n * set->key_bytes, slot);
             values[n] = (struct bytes_view){value, set->value_bytes};
         }
-        crew->engine->put_batch(worker->session, keys, values, n);
+        team->engine->put_batch(worker->session, keys, values, n);
         latency_add(&worker->latency, clock_ns() - before);
     }
     for (uint32_t i = 0; i < worker->plan->count; i++)
-        oracle_note(crew->oracle, worker->plan->step[i].slot, 1);
+        oracle_note(team->oracle, worker->plan->step[i].slot, 1);
     worker->operations = worker->plan->count;
     free(key_text);
     free(keys);
 }
 
-static uint64_t scan_in_session(const struct crew *crew, void *session, bool backward)
+static uint64_t scan_in_session(const struct team *team, void *session, bool backward)
 {
-    const struct engine *engine = crew->engine;
-    const uint32_t slots = 2 * crew->oracle->set->entries;
+    const struct engine *engine = team->engine;
+    const uint32_t slots = 2 * team->oracle->set->entries;
     struct oracle_scan expected;
     struct bytes_view row[2];
     uint64_t rows = 0;
-    oracle_scan_begin(crew->oracle, &expected, backward ? slots - 1 : 0, backward);
+    oracle_scan_begin(team->oracle, &expected, backward ? slots - 1 : 0, backward);
     void *scan = engine->scan_open(session);
     bool got = engine->scan_move(scan, backward ? MOVE_LAST : MOVE_FIRST, row);
     for (;; rows++) {
-        const char *wrong = oracle_judge_row(crew->oracle, &expected, got, row);
-        if (wrong != NULL) complain_about(crew, expected.slot, wrong);
+        const char *wrong = oracle_judge_row(team->oracle, &expected, got, row);
+        if (wrong != NULL) complain_about(team, expected.slot, wrong);
         if (!got) break;
         got = engine->scan_move(scan, backward ? MOVE_PREV : MOVE_NEXT, row);
     }
@@ -200,13 +200,13 @@ static uint64_t scan_in_session(const struct crew *crew, void *session, bool bac
 static void *run_worker(void *argument)
 {
     struct worker *worker = argument;
-    const struct workload *workload = worker->crew->workload;
+    const struct workload *workload = worker->team->workload;
     (void)pthread_barrier_wait(worker->start);
     worker->started_ns = clock_ns();
     if (worker->stop != NULL)
         do_writes_beside(worker);
     else if (workload->kind != WORKLOAD_STEPS)
-        worker->operations = scan_in_session(worker->crew, worker->session,
+        worker->operations = scan_in_session(worker->team, worker->session,
                                              workload->kind == WORKLOAD_SCAN_BACKWARD);
     else if (workload->batch > 0)
         do_batches(worker);
@@ -220,38 +220,38 @@ static void *run_worker(void *argument)
 
 /* ---- all of them ----------------------------------------------------------------------------- */
 
-void crew_prepare(struct crew *crew)
+void team_prepare(struct team *team)
 {
-    const struct dataset *set = crew->oracle->set;
-    crew->plans = bench_alloc((crew->threads + 1) * sizeof *crew->plans);
-    for (uint32_t t = 0; t < crew->threads; t++)
-        crew->plans[t] = plan_make(crew->workload, set, t, crew->threads);
-    if (crew->workload->beside_writer) crew->plans[crew->threads] = plan_make_overwrites(set);
+    const struct dataset *set = team->oracle->set;
+    team->plans = bench_alloc((team->threads + 1) * sizeof *team->plans);
+    for (uint32_t t = 0; t < team->threads; t++)
+        team->plans[t] = plan_make(team->workload, set, t, team->threads);
+    if (team->workload->beside_writer) team->plans[team->threads] = plan_make_overwrites(set);
 }
 
-void crew_release(struct crew *crew)
+void team_release(struct team *team)
 {
-    for (uint32_t t = 0; t <= crew->threads; t++)
-        free(crew->plans[t].step);
-    free(crew->plans);
+    for (uint32_t t = 0; t <= team->threads; t++)
+        free(team->plans[t].step);
+    free(team->plans);
 }
 
-static void hire(struct worker *worker, const struct crew *crew, uint32_t index)
+static void hire(struct worker *worker, const struct team *team, uint32_t index)
 {
-    const size_t values = crew->workload->batch > 0 ? crew->workload->batch : 1;
-    worker->crew = crew;
-    worker->plan = &crew->plans[index];
-    worker->value = bench_alloc(values * crew->oracle->set->value_bytes);
-    worker->session = crew->engine->session_open(crew->db);
+    const size_t values = team->workload->batch > 0 ? team->workload->batch : 1;
+    worker->team = team;
+    worker->plan = &team->plans[index];
+    worker->value = bench_alloc(values * team->oracle->set->value_bytes);
+    worker->session = team->engine->session_open(team->db);
 }
 
 static void let_go(struct worker *worker)
 {
-    worker->crew->engine->session_close(worker->session);
+    worker->team->engine->session_close(worker->session);
     free(worker->value);
 }
 
-static void add_up(struct crew_result *result, const struct worker *worker, uint32_t count)
+static void add_up(struct team_result *result, const struct worker *worker, uint32_t count)
 {
     uint64_t first = UINT64_MAX, last = 0;
     for (uint32_t t = 0; t < count; t++) {
@@ -263,50 +263,50 @@ static void add_up(struct crew_result *result, const struct worker *worker, uint
     result->seconds = (double)(last - first) / 1e9;
 }
 
-void crew_run(const struct crew *crew, struct crew_result *result)
+void team_run(const struct team *team, struct team_result *result)
 {
-    const uint32_t all = crew->threads + crew->workload->beside_writer;
+    const uint32_t all = team->threads + team->workload->beside_writer;
     struct worker *worker = bench_alloc(all * sizeof *worker);
     atomic_bool stop = false;
     pthread_barrier_t start;
     (void)pthread_barrier_init(&start, NULL, all);
     for (uint32_t t = 0; t < all; t++) {
-        hire(&worker[t], crew, t);
+        hire(&worker[t], team, t);
         worker[t].start = &start;
-        if (t == crew->threads) worker[t].stop = &stop;
+        if (t == team->threads) worker[t].stop = &stop;
     }
     for (uint32_t t = 0; t < all; t++) {
         if (pthread_create(&worker[t].thread, NULL, run_worker, &worker[t]) != 0)
             bench_die("no thread");
     }
     for (uint32_t t = 0; t < all; t++) {
-        if (t == crew->threads) atomic_store_explicit(&stop, true, memory_order_relaxed);
+        if (t == team->threads) atomic_store_explicit(&stop, true, memory_order_relaxed);
         (void)pthread_join(worker[t].thread, NULL);
     }
-    *result = (struct crew_result){0};
-    add_up(result, worker, crew->threads);
-    if (all > crew->threads) result->beside_operations = worker[crew->threads].operations;
+    *result = (struct team_result){0};
+    add_up(result, worker, team->threads);
+    if (all > team->threads) result->beside_operations = worker[team->threads].operations;
     for (uint32_t t = 0; t < all; t++)
         let_go(&worker[t]);
     (void)pthread_barrier_destroy(&start);
     free(worker);
 }
 
-void crew_warm(const struct crew *crew)
+void team_warm(const struct team *team)
 {
-    struct plan plan = plan_make_warming(crew->oracle->set);
-    struct worker worker = {.crew = crew, .plan = &plan};
-    worker.session = crew->engine->session_open(crew->db);
+    struct plan plan = plan_make_warming(team->oracle->set);
+    struct worker worker = {.team = team, .plan = &plan};
+    worker.session = team->engine->session_open(team->db);
     for (uint32_t i = 0; i < plan.count; i++)
         step_read(&worker, plan.step[i].slot);
-    crew->engine->session_close(worker.session);
+    team->engine->session_close(worker.session);
     free(plan.step);
 }
 
-uint64_t crew_scan_all(const struct crew *crew, bool backward)
+uint64_t team_scan_all(const struct team *team, bool backward)
 {
-    void *session = crew->engine->session_open(crew->db);
-    const uint64_t rows = scan_in_session(crew, session, backward);
-    crew->engine->session_close(session);
+    void *session = team->engine->session_open(team->db);
+    const uint64_t rows = scan_in_session(team, session, backward);
+    team->engine->session_close(session);
     return rows;
 }

@@ -15,7 +15,7 @@
 #include "bench/oracle.h"
 #include "bench/plan.h"
 
-struct crew {
+struct team {
     const struct engine *engine;
     void *db;
     const struct workload *workload;
@@ -24,7 +24,7 @@ struct crew {
     struct plan *plans; /* one per thread, then that of the writer beside them, if there is one */
 };
 
-struct crew_result {
+struct team_result {
     double seconds;
     uint64_t operations;        /* steps, rows or entries */
     uint64_t beside_operations; /* of the writer beside the workload */
@@ -32,14 +32,14 @@ struct crew_result {
 };
 
 /* Draws the plans, and frees them. */
-void crew_prepare(struct crew *crew);
-void crew_release(struct crew *crew);
+void team_prepare(struct team *team);
+void team_release(struct team *team);
 
-void crew_run(const struct crew *crew, struct crew_result *result);
+void team_run(const struct team *team, struct team_result *result);
 
 /* Gets of a quarter of the entries, on this thread. */
-void crew_warm(const struct crew *crew);
+void team_warm(const struct team *team);
 /* Reads every row and judges it. Returns how many there are. */
-uint64_t crew_scan_all(const struct crew *crew, bool backward);
+uint64_t team_scan_all(const struct team *team, bool backward);
 
 #endif

@@ -37,7 +37,7 @@ static struct path path_of(const struct trial *trial, const char *what)
 struct store {
     struct dataset set;
     struct oracle oracle;
-    struct crew crew;
+    struct team team;
     const char *path;
     struct engine_options options;
 };
@@ -59,30 +59,30 @@ static void store_describe(struct store *store, const struct trial *trial,
                 workload_writes(workload));
     store->oracle.concurrent =
         workload_writes(workload) && (threads > 1 || workload->beside_writer);
-    store->crew = (struct crew){.engine = trial->engine,
+    store->team = (struct team){.engine = trial->engine,
                                 .workload = workload,
                                 .oracle = &store->oracle,
                                 .threads = threads};
-    crew_prepare(&store->crew);
+    team_prepare(&store->team);
 }
 
 static void store_open(struct store *store)
 {
-    store->crew.db = store->crew.engine->open(store->path, &store->options);
+    store->team.db = store->team.engine->open(store->path, &store->options);
 }
 
 static void store_close(struct store *store)
 {
-    store->crew.engine->close(store->crew.db);
+    store->team.engine->close(store->team.db);
 }
 
 static void store_forget(struct store *store)
 {
-    crew_release(&store->crew);
+    team_release(&store->team);
     oracle_deinit(&store->oracle);
 }
 
-static void take_result(struct measures *out, const struct crew_result *result)
+static void take_result(struct measures *out, const struct team_result *result)
 {
     out->operations = (double)result->operations;
     out->seconds = result->seconds;
@@ -97,26 +97,26 @@ static void take_result(struct measures *out, const struct crew_result *result)
 /* Alone again: what was noted is what must be there. */
 static void check_contents(struct store *store)
 {
-    if (store->crew.engine->is_device || !workload_writes(store->crew.workload)) return;
+    if (store->team.engine->is_device || !workload_writes(store->team.workload)) return;
     store->oracle.concurrent = false;
-    (void)crew_scan_all(&store->crew, false);
+    (void)team_scan_all(&store->team, false);
 }
 
 static void run_steps(const struct trial *trial, const char *path, struct measures *out)
 {
     struct store store;
-    struct crew_result result;
+    struct team_result result;
     store_describe(&store, trial, trial->workload, path);
     const double memory_before = (double)gauge_memory_bytes();
     store_open(&store);
-    if (trial->workload->from != FROM_EMPTY) crew_warm(&store.crew);
-    gauge_settle(path);
+    if (trial->workload->from != FROM_EMPTY) team_warm(&store.team);
+    gauge_settle(path, trial->rest_ms);
     gauge_memory_reset_peak();
     const double cpu_before = gauge_cpu_seconds();
     const double written_before = (double)gauge_written_bytes();
-    crew_run(&store.crew, &result);
+    team_run(&store.team, &result);
     take_result(out, &result);
-    gauge_settle(path);
+    gauge_settle(path, trial->rest_ms);
     out->cpu_seconds = gauge_cpu_seconds() - cpu_before;
     out->written_bytes = (double)gauge_written_bytes() - written_before;
     out->memory_bytes = (double)gauge_memory_peak_bytes() - memory_before;
@@ -138,12 +138,12 @@ static void describe_fill(struct store *store, const struct trial *trial, const 
 static void fill_base(const struct trial *trial, const char *path, struct measures *out)
 {
     struct store store;
-    struct crew_result result;
+    struct team_result result;
     (void)out;
     describe_fill(&store, trial, path);
     store_open(&store);
-    crew_run(&store.crew, &result);
-    gauge_settle(path);
+    team_run(&store.team, &result);
+    gauge_settle(path, trial->rest_ms);
     check_contents(&store);
     store_close(&store);
     store_forget(&store);
@@ -153,11 +153,11 @@ static void fill_base(const struct trial *trial, const char *path, struct measur
 static void fill_and_die(const struct trial *trial, const char *path, struct measures *out)
 {
     struct store store;
-    struct crew_result result;
+    struct team_result result;
     (void)out;
     describe_fill(&store, trial, path);
     store_open(&store);
-    crew_run(&store.crew, &result);
+    team_run(&store.team, &result);
     (void)kill(getpid(), SIGKILL);
 }
 
@@ -175,7 +175,8 @@ static void open_killed(const struct trial *trial, const char *path, struct meas
     store_open(&store);
     out->seconds = gauge_seconds() - start;
     out->operations = 1;
-    gauge_settle(path);
+    out->p50_us = out->p99_us = out->p999_us = out->max_us = 1e6 * out->seconds;
+    gauge_settle(path, trial->rest_ms);
     out->cpu_seconds = gauge_cpu_seconds() - cpu_before;
     out->written_bytes = (double)gauge_written_bytes() - written_before;
     out->memory_bytes = (double)gauge_memory_peak_bytes() - memory_before;
@@ -187,6 +188,13 @@ static void open_killed(const struct trial *trial, const char *path, struct meas
 }
 
 /* ---- its parent ------------------------------------------------------------------------------ */
+
+/* False, always. This may be a program that has more to do: it does not die. */
+static bool is_refused(const char *what)
+{
+    (void)fprintf(stderr, "bench: %s: %s\n", what, strerror(errno));
+    return false;
+}
 
 typedef void child_part(const struct trial *trial, const char *path, struct measures *out);
 
@@ -220,7 +228,8 @@ static enum child_end in_child(const struct trial *trial, const char *path, chil
     const pid_t parent = getpid();
     (void)fflush(NULL);
     const pid_t child = fork();
-    if (child < 0) bench_die("no process for %s", trial->engine->name);
+    if (child < 0) (void)is_refused("no process");
+    if (child < 0) return CHILD_FAILED;
     if (child > 0) return wait_for(trial, child);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(1);
@@ -236,10 +245,9 @@ static bool base_ensure(const struct trial *trial, const char *base)
 {
     if (access(base, F_OK) == 0) return true;
     const struct path part = path_of(trial, "part");
-    gauge_remove_tree(part.text);
+    if (!gauge_remove_tree(part.text)) return false;
     if (in_child(trial, part.text, fill_base, NULL) != CHILD_DONE) return false;
-    if (rename(part.text, base) != 0) bench_die("%s: %s", base, strerror(errno));
-    return true;
+    return rename(part.text, base) == 0 || is_refused(base);
 }
 
 bool trial_is_possible(const struct engine *engine, const struct workload *workload)
@@ -254,7 +262,7 @@ static bool prepare_and_run(const struct trial *trial, const char *work, struct 
     if (trial->workload->from != FROM_EMPTY && !base_ensure(trial, base.text)) return false;
     if (trial->workload->from == FROM_SHARED)
         return in_child(trial, base.text, run_steps, out) == CHILD_DONE;
-    if (trial->workload->from == FROM_COPY) gauge_copy_tree(base.text, work);
+    if (trial->workload->from == FROM_COPY && !gauge_copy_tree(base.text, work)) return false;
     if (killed && in_child(trial, work, fill_and_die, NULL) != CHILD_KILLED) return false;
     return in_child(trial, work, killed ? open_killed : run_steps, out) == CHILD_DONE;
 }
@@ -264,12 +272,10 @@ bool trial_run(const struct trial *trial, struct measures *measures)
     const struct path work = path_of(trial, "work");
     struct measures *shared =
         mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED) bench_die("out of memory");
-    if (mkdir(trial->dir, 0777) != 0 && errno != EEXIST)
-        bench_die("%s: %s", trial->dir, strerror(errno));
-    gauge_remove_tree(work.text);
-    const bool done = prepare_and_run(trial, work.text, shared);
-    gauge_remove_tree(work.text);
+    if (shared == MAP_FAILED) return is_refused("memory");
+    bool done = mkdir(trial->dir, 0777) == 0 || errno == EEXIST || is_refused(trial->dir);
+    done = done && gauge_remove_tree(work.text) && prepare_and_run(trial, work.text, shared);
+    (void)gauge_remove_tree(work.text);
     if (done) *measures = *shared;
     (void)munmap(shared, sizeof *shared);
     return done;
@@ -280,8 +286,8 @@ void trial_forget(const struct trial *trial)
     for (size_t i = 0; i < workloads_count; i++) {
         struct trial other = *trial;
         other.workload = &workloads[i];
-        gauge_remove_tree(path_of(&other, "base").text);
-        gauge_remove_tree(path_of(&other, "part").text);
-        gauge_remove_tree(path_of(&other, "work").text);
+        (void)gauge_remove_tree(path_of(&other, "base").text);
+        (void)gauge_remove_tree(path_of(&other, "part").text);
+        (void)gauge_remove_tree(path_of(&other, "work").text);
     }
 }

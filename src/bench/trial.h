@@ -15,7 +15,7 @@
 
 #include "bench/workload.h"
 
-enum { TRIAL_THREADS_MAX = 256 };
+enum { TRIAL_THREADS_MAX = 256, TRIAL_REST_MS = 500 };
 
 struct trial {
     const struct engine *engine;
@@ -23,6 +23,7 @@ struct trial {
     struct dataset asked;
     struct engine_options options; /* data_bytes and sync are set by the workload */
     uint32_t threads;              /* where the workload leaves them open */
+    uint32_t rest_ms;              /* for how long a store is idle that is at rest */
     const char *dir;               /* its stores live below, under names of their own */
     bool (*stop)(void);            /* NULL, or asked now and then: true ends the child */
     void (*begin)(void);           /* NULL, or called first in each child */

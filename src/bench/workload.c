@@ -83,6 +83,34 @@ const struct workload *workload_find(const char *name, size_t name_len)
     return NULL;
 }
 
+static bool is_meant(const char *element, size_t len, const char *name)
+{
+    if (len > 0 && element[len - 1] == '*') return strncmp(element, name, len - 1) == 0;
+    return strlen(name) == len && strncmp(element, name, len) == 0;
+}
+
+bool workload_is_listed(const char *list, const char *name)
+{
+    for (const char *at = list; at != NULL && *at != '\0';) {
+        const size_t len = strcspn(at, ",");
+        if (is_meant(at, len, name)) return true;
+        at += len + (at[len] == ',');
+    }
+    return list == NULL;
+}
+
+const char *workload_find_unknown(const char *list, size_t *len)
+{
+    for (const char *at = list; at != NULL && *at != '\0'; at += *len + (at[*len] == ',')) {
+        size_t w = 0;
+        *len = strcspn(at, ",");
+        while (w < workloads_count && !is_meant(at, *len, workloads[w].name))
+            w++;
+        if (w == workloads_count) return at;
+    }
+    return NULL;
+}
+
 bool workload_writes(const struct workload *workload)
 {
     const struct workload_mix *mix = &workload->mix;

@@ -60,6 +60,11 @@ extern const struct workload workloads[];
 extern const size_t workloads_count;
 
 const struct workload *workload_find(const char *name, size_t name_len);
+/* Whether a name is in a list with commas, in which a * ends a name that goes on; or list is NULL. */
+bool workload_is_listed(const char *list, const char *name);
+/* The first element of such a list that means no workload, or NULL. */
+const char *workload_find_unknown(const char *list, size_t *len);
+
 bool workload_writes(const struct workload *workload);
 
 /* The data set that it works on, given the one that was asked for. */

@@ -30,6 +30,8 @@ enum option_id {
     OPTION_YES,
     OPTION_DRY_RUN,
     OPTION_MAN,
+    OPTION_ENTRIES,
+    OPTION_WORKLOADS,
     OPTIONS_COUNT
 };
 
@@ -42,8 +44,8 @@ struct args {
     struct grow arg[ARGS_MAX]; /* NUL-terminated behind len */
     size_t count;
     uint32_t given; /* OPTION_BIT()s */
-    struct grow prefix;
-    uint64_t limit, from_line;
+    struct grow prefix, workloads;
+    uint64_t limit, from_line, entries;
     const char *format, *mode; /* static */
 };
 

@@ -131,6 +131,7 @@ void help_print_usage(struct sink *out)
               "  loam [options] DIR                    a shell, or a script on standard input\n"
 
               "  loam [options] DIR COMMAND [ARG...]   one command\n"
+              "  loam [options] bench DIR              how fast it is here\n"
               "  loam help [COMMAND] | version\n\nCommands\n");
     print_commands(out);
     sink_text(out, "\nOptions, before DIR\n");
@@ -183,6 +184,7 @@ static void print_manual(struct sink *out)
     sink_text(out, ".TH LOAM 1 \"\" \"loam " LOAM_VERSION "\" \"User Commands\"\n"
                    ".SH NAME\nloam \\- an ordered key-value store\n.SH SYNOPSIS\n"
                    ".B loam\n[options] DIR\n.br\n.B loam\n[options] DIR COMMAND [ARG...]\n.br\n"
+                   ".B loam\n[options] bench DIR\n.br\n"
                    ".B loam\nhelp [COMMAND] | version\n.SH DESCRIPTION\n"
                    "Opens the store in the directory DIR and reads commands: from the terminal, "
                    "from a script on\nstandard input, or one from its arguments. "

@@ -32,6 +32,13 @@ const struct option_info option_infos[OPTIONS_COUNT] = {
     [OPTION_YES] = {"--yes", VALUE_NONE, NULL, {NULL}, "without asking"},
     [OPTION_DRY_RUN] = {"--dry-run", VALUE_NONE, NULL, {NULL}, "say the same and write nothing"},
     [OPTION_MAN] = {"--man", VALUE_NONE, NULL, {NULL}, "the manual page, for man(1)"},
+    [OPTION_ENTRIES] =
+        {"--entries", VALUE_NUMBER, "N", {NULL}, "so many, of 16 + 100 bytes; 1,000,000"},
+    [OPTION_WORKLOADS] = {"--workloads",
+                          VALUE_TEXT,
+                          "A,B,..",
+                          {NULL},
+                          "only these; a name may end with *, as in ycsb-*"},
 };
 
 #define RANGE_OPTION OPTION_BIT(OPTION_PREFIX)
@@ -278,6 +285,22 @@ const struct command commands[] = {
      "what is intact and what is lost; when something is, the exit status is 3. Entries of "
      "collections whose names are lost go to recovered-1, recovered-2 and so on: where several "
      "hold a key, the lower number is the newer."},
+    {"bench",
+     NULL,
+     "[DIR]",
+     {ARG_FILE},
+     0,
+     OPTION_BIT(OPTION_ENTRIES) | OPTION_BIT(OPTION_WORKLOADS) | OPTION_BIT(OPTION_JSON),
+     ACCESS_NONE,
+     false,
+     cmd_bench,
+     "measures how fast loam is here",
+     "Begins with `loam bench DIR`. DIR must be missing or empty, on the disk that is to be "
+     "measured; "
+     "it is left as it was. Runs each workload in a process of its own, checks every answer, and "
+     "prints operations a second, microseconds that an operation took, and what it cost. Commits "
+     "survive kill -9; in the workloads called sync they survive a loss of power. --memory is the "
+     "memory of the store, 576 MiB unless given."},
     {"help",
      "?",
      "[COMMAND]",

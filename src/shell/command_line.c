@@ -152,6 +152,12 @@ static int complain_option(const struct args *args, enum option_id id, const cha
     return code;
 }
 
+static uint64_t *number_for(struct args *args, enum option_id id)
+{
+    if (id == OPTION_LIMIT) return &args->limit;
+    return id == OPTION_ENTRIES ? &args->entries : &args->from_line;
+}
+
 static int take_option(const struct command_line *line, struct args *args, enum option_id id,
                        const struct word *value)
 {
@@ -161,8 +167,15 @@ static int take_option(const struct command_line *line, struct args *args, enum 
     case VALUE_BYTES:
         args->prefix.len = 0;
         return take_bytes(line, args->command, value->text, value->quoted, &args->prefix);
+    case VALUE_TEXT:
+        args->workloads.len = 0;
+        if (value->text.len > 0 && memchr(value->text.data, 0, value->text.len) != NULL)
+            return complain_option(args, id, "holds no NUL");
+        grow_add(&args->workloads, value->text.data, value->text.len);
+        *grow_reserve(&args->workloads, 1) = '\0';
+        break;
     case VALUE_NUMBER:
-        if (!parse_number(value->text, id == OPTION_LIMIT ? &args->limit : &args->from_line))
+        if (!parse_number(value->text, number_for(args, id)))
             return complain_option(args, id, "wants a number");
         break;
     case VALUE_CHOICE: {
@@ -282,4 +295,5 @@ void args_free(struct args *args)
     for (size_t i = 0; i < ARGS_MAX; i++)
         grow_free(&args->arg[i]);
     grow_free(&args->prefix);
+    grow_free(&args->workloads);
 }

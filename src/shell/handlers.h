@@ -38,6 +38,7 @@ int cmd_repair(struct session *session, const struct args *args);
 
 int cmd_help(struct session *session, const struct args *args);
 int cmd_version(struct session *session, const struct args *args);
+int cmd_bench(struct session *session, const struct args *args);
 int cmd_exit(struct session *session, const struct args *args);
 
 #endif

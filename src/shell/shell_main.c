@@ -343,6 +343,12 @@ static bool is_misplaced_command(const char *dir, const char *next)
            (next == NULL || command_find(loam_str(next)) == NULL);
 }
 
+/* `loam bench DIR`: no command follows, as it would if a store were called bench. */
+static bool is_benchmark(const char *first, const char *next)
+{
+    return is_word(first, "bench") && next != NULL && command_find(loam_str(next)) == NULL;
+}
+
 static int run_program(struct session *session, int argc, char **argv)
 {
     const int taken = take_options(session, argc, argv);
@@ -353,6 +359,8 @@ static int run_program(struct session *session, int argc, char **argv)
     }
     const size_t left = (size_t)(argc - optind);
     if (is_word(argv[optind], "help") || (is_word(argv[optind], "version") && left == 1))
+        return run_arguments(session, argv + optind, left);
+    if (is_benchmark(argv[optind], argv[optind + 1]))
         return run_arguments(session, argv + optind, left);
     session->dir = argv[optind];
     if (is_misplaced_command(session->dir, argv[optind + 1])) {
