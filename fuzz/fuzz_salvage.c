@@ -78,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size > 0) memcpy(copy, data, size);
     struct simdisk *disk = simdisk_new(1);
     const struct sys_table sys = simdisk_table(disk);
-    const struct db_world world = {.sys = sys, .seed = 1};
+    const struct db_world world = {.sys = sys, .seed = 1, .log_bytes_least = 16384};
     check(sys.calls->make_dir(sys.ctx, "db") == 0);
     const int dir = sys.calls->open_dir(sys.ctx, "db");
     write_files(sys, dir, copy, size);

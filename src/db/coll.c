@@ -14,7 +14,6 @@
 #include "base/poison.h"
 
 enum {
-    NAME_BYTES_MAX = 255,
     MANIFESTS_PART_BYTES_MAX = 64 /* two tags and five numbers */
 };
 
@@ -22,42 +21,19 @@ static const char DEFAULT_NAME[] = "default";
 
 /* ---- names ---------------------------------------------------------------------------------- */
 
-/* The length of the UTF-8 sequence at text, 0 when it is none (overlong forms and surrogates are none). */
-static size_t utf8_bytes(const uint8_t *text)
-{
-    const uint8_t first = text[0];
-    if (first < 0x80) return 1;
-    const size_t len = first >= 0xc2 && first < 0xe0   ? 2
-                       : first >= 0xe0 && first < 0xf0 ? 3
-                       : first >= 0xf0 && first < 0xf5 ? 4
-                                                       : 0;
-    for (size_t i = 1; i < len; i++)
-        if ((text[i] & 0xc0) != 0x80) return 0; /* also stops at the terminating zero */
-    if ((first == 0xe0 && text[1] < 0xa0) || (first == 0xed && text[1] >= 0xa0)) return 0;
-    if ((first == 0xf0 && text[1] < 0x90) || (first == 0xf4 && text[1] >= 0x90)) return 0;
-    return len;
-}
-
 static loam_status check_name(const char *name)
 {
     if (name == NULL || name[0] == 0)
         return failed(LOAM_INVALID, "a collection's name is 1 to 255 bytes; this one is empty");
-    if (strlen(name) > NAME_BYTES_MAX)
+    size_t at;
+    const loam_slice text = loam_str(name);
+    if (text.len > COLL_NAME_BYTES_MAX)
         return failed(LOAM_TOOBIG, "a collection's name is 1 to 255 bytes; this one has %zu",
-                      strlen(name));
-    for (const uint8_t *at = (const uint8_t *)name; *at != 0;) {
-        const size_t len = utf8_bytes(at);
-        const bool control = len == 1 && (*at < 0x20 || *at == 0x7f || *at == '/');
-        const bool control_c1 = len == 2 && at[0] == 0xc2 && at[1] < 0xa0;
-        if (len == 0 || control || control_c1)
-            return failed(
-                LOAM_INVALID,
-                "a collection's name is UTF-8 without control characters or '/'; byte %zu "
-                "is not",
-                (size_t)(at - (const uint8_t *)name));
-        at += len;
-    }
-    return LOAM_OK;
+                      text.len);
+    if (coll_name_holds(text, &at)) return LOAM_OK;
+    return failed(LOAM_INVALID,
+                  "a collection's name is UTF-8 without control characters or '/'; byte %zu is not",
+                  at);
 }
 
 loam_status loam_collection(loam_db *db, const char *name, loam_coll **out)

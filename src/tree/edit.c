@@ -12,6 +12,7 @@
 #include "base/codec.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "base/text.h"
 
 #include "base/poison.h"
 
@@ -126,10 +127,25 @@ static const char *fault_in_meta(const struct table_meta *meta)
     return NULL;
 }
 
+bool coll_name_holds(loam_slice name, size_t *at)
+{
+    const uint8_t *bytes = name.data;
+    for (*at = 0; *at < name.len;) {
+        const uint8_t *from = bytes + *at;
+        const size_t len = text_character_bytes(from, bytes + name.len);
+        const bool control = len == 1 && (*from < 0x20 || *from == 0x7f || *from == '/');
+        const bool control_c1 = len == 2 && from[0] == 0xc2 && from[1] < 0xa0;
+        if (len == 0 || control || control_c1) return false;
+        *at += len;
+    }
+    return true;
+}
+
 static const char *fault_in_name(loam_slice name)
 {
-    if (name.len == 0 || name.len > 255) return "a name's length is none";
-    return memchr(name.data, 0, name.len) != NULL ? "a name holds a zero byte" : NULL;
+    size_t at;
+    if (name.len == 0 || name.len > COLL_NAME_BYTES_MAX) return "a name's length is none";
+    return coll_name_holds(name, &at) ? NULL : "a name is not UTF-8 without control characters";
 }
 
 static const char *fault_in_change(const struct change *change)

@@ -54,6 +54,12 @@ struct change {
     loam_slice from, to;    /* of a table's clip: [from, to); to empty = no bound */
 };
 
+enum { COLL_NAME_BYTES_MAX = 255 };
+
+/* Whether a name holds nothing but UTF-8 without control characters and '/', as loam_create() asks; *at is
+   how much of it does. */
+bool coll_name_holds(loam_slice name, size_t *at);
+
 struct edit { /* a growing encoder; zero is empty */
     loam_buf bytes;
 };

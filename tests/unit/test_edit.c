@@ -190,6 +190,9 @@ static void impossible_changes_are_refused(void **state)
          "\x01\x05\x02"
          "a\0\x00",
          6},
+        {"a name with a tab", "\x01\x05\x02\x09z\x00", 6},
+        {"a name that is not UTF-8", "\x02\x05\x02\xc3(", 5},
+        {"a name with a slash", "\x02\x05\x03u/v", 6},
         {"compression 3",
          "\x01\x05\x01"
          "a\x03",
