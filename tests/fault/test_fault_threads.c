@@ -19,7 +19,7 @@
 #include "db/db.h"
 #include "lib/simdisk.h"
 
-enum { THREADS = 3, PUTS_MAX = 100000, WAITS_MAX = 2000, WAIT_US = 5000, PAGE = 4096 };
+enum { THREADS = 3, PUTS_MAX = 100000, WAITS_MAX = 20000, WAIT_US = 5000, PAGE = 4096 };
 
 static loam_status open_on(struct simdisk *disk, loam_db **out)
 {
