@@ -157,7 +157,7 @@ asan:
 	+@$(MAKE) test BUILD=build/asan SLOWDOWN=32 CFLAGS="-O1 -g" \
 	  SAN="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -static-libubsan"
 tsan: # Where one thread does everything there is no race: the least of it will do.
-	+@HISTORIES=1 OPS=10000 FILES=500 $(MAKE) test BUILD=build/tsan SLOWDOWN=16 SAN="-fsanitize=thread"
+	+@HISTORIES=1 OPS=10000 FILES=500 $(MAKE) test BUILD=build/tsan SLOWDOWN=32 SAN="-fsanitize=thread"
 clang:
 	+@$(MAKE) all tests BUILD=build/clang CC=clang WERROR="-Werror -Wthread-safety"
 coverage:
