@@ -154,11 +154,14 @@ static void compact_takes_a_range(void **state)
 {
     struct fixture *f = *state;
     const loam_range range = {.from = loam_str("0"), .to = loam_str("00000500")};
-    const loam_range beyond = {.prefix = loam_str("x")};
+    const loam_range beyond = {.prefix = loam_str("x")}, before = {.prefix = loam_str("-")};
+    const loam_range within = {.prefix = loam_str("000003")};
     const loam_range bad = {.flags = 1u << 7};
     fill(f, 0, 1000);
     expect_ok(loam_compact(f->db, NULL, &range));
     expect_ok(loam_compact(f->db, NULL, &beyond));
+    expect_ok(loam_compact(f->db, NULL, &before));
+    expect_ok(loam_compact(f->db, NULL, &within));
     expect_text(f->db, NULL, "00000001", "a value that is neither long nor short");
     expect_status(LOAM_INVALID, loam_compact(f->db, NULL, &bad));
 }
