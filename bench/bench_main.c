@@ -15,6 +15,7 @@
 #include <lz4.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -52,7 +53,7 @@ static const char usage[] =
     "  --write-buffer SIZE  64MiB\n"
     "  --filter-bits N      10\n"
     "  --memory-limit SIZE  of each trial, page cache included, where the system lets us\n"
-    "  --times-memory X     entries for X times the memory limit; cache and write buffer\n"
+    "  --times-memory N     entries for N times the memory limit; cache and write buffer\n"
     "                       become a half and an eighth of it\n"
     "  --best-of FILE       loam and, for each workload, the best peer by these results\n"
     "  --json FILE          writes the results there, after each trial\n"
@@ -187,7 +188,7 @@ static void take_option(struct plan_of_run *run, int option, const char *name)
     else if (option == OPTION_WORKLOADS)
         run->workload_names = optarg;
     else if (option == OPTION_TIMES)
-        run->times_memory = strtod(optarg, NULL);
+        run->times_memory = (double)number_within(name, optarg, 1, 1000);
     else if (option == OPTION_BEST)
         run->best_of = optarg;
     else if (option == OPTION_JSON)
@@ -336,6 +337,16 @@ static void describe_data(json_t *machine, const struct dataset *set)
     free(raw);
 }
 
+/* A run that went on with other code names both. */
+static void note_commit(json_t *machine, const char *commit)
+{
+    char text[400];
+    const char *before = json_string_value(json_object_get(machine, "commit"));
+    if (before != NULL && strstr(before, commit) != NULL) return;
+    snprintf(text, sizeof text, "%s%s%s", before ? before : "", before ? ", then " : "", commit);
+    note(machine, "commit", text);
+}
+
 static void describe_machine(struct results *results, const char *dir)
 {
     char text[600];
@@ -352,7 +363,7 @@ static void describe_machine(struct results *results, const char *dir)
                  (long)fs.f_bsize);
         note(results->machine, "file system", text);
     }
-    note(results->machine, "commit", commit && *commit ? commit : "unknown");
+    note_commit(results->machine, commit && *commit ? commit : "unknown");
     describe_data(results->machine, &results->parameters.set);
     if (results->parameters.memory_limit_bytes > 0) {
         snprintf(text, sizeof text, "%" PRIu64 " MiB",
@@ -435,7 +446,9 @@ static void begin_results(struct plan_of_run *run, struct results *results)
         forget_stores(run);
     }
     results->parameters = run->parameters;
-    describe_machine(results, ".");
+    if (mkdir(run->dir, 0777) != 0 && errno != EEXIST)
+        bench_die("%s: %s", run->dir, strerror(errno));
+    describe_machine(results, run->dir);
     describe_engines(results, run);
 }
 

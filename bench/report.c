@@ -32,6 +32,26 @@ static double measure_written(const struct measures *measures)
     return measures->written_bytes / (1 << 20);
 }
 
+static double measure_p50(const struct measures *measures)
+{
+    return measures->p50_us;
+}
+
+static double measure_p99(const struct measures *measures)
+{
+    return measures->p99_us;
+}
+
+static double measure_p999(const struct measures *measures)
+{
+    return measures->p999_us;
+}
+
+static double measure_max(const struct measures *measures)
+{
+    return measures->max_us;
+}
+
 static const struct row special_rows[] = {
     {"openkilled", "openkilled", "s", measure_seconds, .asked_at_most = 0.6,
      .less_is_better = true},
@@ -39,6 +59,9 @@ static const struct row special_rows[] = {
     {"disk, closed", "fillrandom", "MiB", measure_disk_closed, .less_is_better = true},
     {"disk, overwritten", "overwrite", "MiB", measure_disk, .less_is_better = true},
     {"written by overwrite", "overwrite", "MiB", measure_written, .less_is_better = true},
+    {"churn, p99.9", "churn", "us", measure_p999, .asked_at_most = 1000, .less_is_better = true},
+    {"churn, longest wait", "churn", "us", measure_max, .asked_at_most = 20000,
+     .less_is_better = true},
 };
 enum { SPECIAL_ROWS_COUNT = sizeof special_rows / sizeof *special_rows };
 
@@ -190,7 +213,7 @@ static void print_asked(FILE *out, const struct row *row, double own, double rat
     if (row->asked > 0)
         fprintf(out, " %5.1f %s", row->asked, ratio >= row->asked ? "yes" : "no");
     else if (row->asked_at_most > 0)
-        fprintf(out, " <%.1f%s %s", row->asked_at_most, row->unit,
+        fprintf(out, " <%.*f %s %s", row->asked_at_most < 10, row->asked_at_most, row->unit,
                 own <= row->asked_at_most ? "yes" : "no");
 }
 
@@ -244,22 +267,6 @@ static void print_rows(const struct results *results, FILE *out)
 
 /* ---- what trials cost ------------------------------------------------------------------------ */
 
-static double measure_p50(const struct measures *m)
-{
-    return m->p50_us;
-}
-static double measure_p99(const struct measures *m)
-{
-    return m->p99_us;
-}
-static double measure_p999(const struct measures *m)
-{
-    return m->p999_us;
-}
-static double measure_max(const struct measures *m)
-{
-    return m->max_us;
-}
 static double measure_cpu(const struct measures *m)
 {
     return m->cpu_seconds;

@@ -168,8 +168,10 @@ bool results_fit(const struct parameters *one, const struct parameters *other, c
                : one->options.write_buffer_bytes != other->options.write_buffer_bytes
                    ? "write buffer"
                : one->options.cache_bytes != other->options.cache_bytes ? "cache"
-               : one->memory_limit_bytes != other->memory_limit_bytes   ? "memory limit"
-                                                                        : NULL;
+               : one->options.filter_bits_per_key != other->options.filter_bits_per_key
+                   ? "number of filter bits"
+               : one->memory_limit_bytes != other->memory_limit_bytes ? "memory limit"
+                                                                      : NULL;
     return *differs == NULL;
 }
 

@@ -158,11 +158,15 @@ struct plan plan_make(const struct workload *workload, const struct dataset *set
     if (set->entries == 0 || threads == 0) bench_die("a plan without entries");
     uint32_t total = set->entries / (workload->fewer > 0 ? workload->fewer : 1);
     if (total == 0) total = 1;
-    const uint32_t count = total / threads + (thread < total % threads);
+    uint32_t count = total / threads + (thread < total % threads);
+    if (workload->kind != WORKLOAD_STEPS) count = 0;
     struct plan plan = {bench_alloc(((size_t)count + 1) * sizeof *plan.step), count};
-    uint32_t *order = dataset_shuffled(set->entries, order_seed(workload));
-    uint32_t *fill_order = dataset_shuffled(set->entries, seed_of(SEED_FILL));
-    uint32_t *inserts = dataset_shuffled(set->entries, seed_of(SEED_INSERT));
+    const bool shuffled = workload->order == ORDER_SHUFFLED;
+    const bool latest = workload->order == ORDER_LATEST;
+    uint32_t *order = shuffled ? dataset_shuffled(set->entries, order_seed(workload)) : NULL;
+    uint32_t *fill_order = latest ? dataset_shuffled(set->entries, seed_of(SEED_FILL)) : NULL;
+    uint32_t *inserts = NULL;
+    if (workload->mix.insert > 0) inserts = dataset_shuffled(set->entries, seed_of(SEED_INSERT));
     struct drafting draft = {.workload = workload,
                              .set = set,
                              .thread = thread,
@@ -171,8 +175,7 @@ struct plan plan_make(const struct workload *workload, const struct dataset *set
                              .order = order,
                              .fill_order = fill_order,
                              .inserts = inserts};
-    if (workload->order == ORDER_ZIPFIAN || workload->order == ORDER_LATEST)
-        draft.zipf = zipf_over(set->entries);
+    if (latest || workload->order == ORDER_ZIPFIAN) draft.zipf = zipf_over(set->entries);
     for (uint32_t i = 0; i < count; i++)
         plan.step[i] = draw_step(&draft, i);
     free(order);

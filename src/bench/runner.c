@@ -130,14 +130,17 @@ static void do_reads(struct worker *worker)
 
 static void do_writes(struct worker *worker)
 {
+    const uint32_t times = worker->team->workload->times;
     uint64_t before = clock_ns();
-    for (uint32_t i = 0; i < worker->plan->count; i++) {
-        do_step(worker, &worker->plan->step[i]);
-        const uint64_t now = clock_ns();
-        latency_add(&worker->latency, now - before);
-        before = now;
+    for (uint32_t time = 0; time == 0 || time < times; time++) {
+        for (uint32_t i = 0; i < worker->plan->count; i++) {
+            do_step(worker, &worker->plan->step[i]);
+            const uint64_t now = clock_ns();
+            latency_add(&worker->latency, now - before);
+            before = now;
+        }
+        worker->operations += worker->plan->count;
     }
-    worker->operations = worker->plan->count;
 }
 
 /* Round and round until the others have done. */

@@ -5,26 +5,19 @@
 
 enum { SYNC_ENTRIES_MAX = 20000, KILLED_ENTRIES_MAX = 1000000 };
 
-#define READS                                                                                      \
-    {                                                                                              \
-        .read = 100                                                                                \
-    }
-#define UPDATES                                                                                    \
-    {                                                                                              \
-        .update = 100                                                                              \
-    }
-
 const struct workload workloads[] = {
-    {"fillseq", "puts in the order of the keys", .order = ORDER_KEYS, .mix = UPDATES},
-    {"fillrandom", "puts in random order", .order = ORDER_SHUFFLED, .mix = UPDATES},
+    {"fillseq", "puts in the order of the keys", .order = ORDER_KEYS, .mix = {.update = 100}},
+    {"fillrandom", "puts in random order", .order = ORDER_SHUFFLED, .mix = {.update = 100}},
     {"overwrite", "puts over all keys in random order", .from = FROM_COPY, .order = ORDER_SHUFFLED,
-     .mix = UPDATES},
+     .mix = {.update = 100}},
     {"deleterandom", "deletes all keys in random order", .from = FROM_COPY, .order = ORDER_SHUFFLED,
      .mix = {.remove = 100}},
-    {"fillbatch", "puts in random order, 1,000 a batch", .order = ORDER_SHUFFLED, .mix = UPDATES,
-     .batch = 1000},
+    {"fillbatch", "puts in random order, 1,000 a batch", .order = ORDER_SHUFFLED,
+     .mix = {.update = 100}, .batch = 1000},
+    {"churn", "puts in random order, ten times over", .order = ORDER_SHUFFLED,
+     .mix = {.update = 100}, .times = 10},
     {"readrandom", "gets, every key is there", .from = FROM_SHARED, .order = ORDER_SHUFFLED,
-     .mix = READS},
+     .mix = {.read = 100}},
     {"readmissing", "gets, no key is there, all lie between those that are", .from = FROM_SHARED,
      .order = ORDER_SHUFFLED, .mix = {.miss = 100}},
     {"readseq", "all rows forward", WORKLOAD_SCAN_FORWARD, .from = FROM_SHARED, .threads = 1},
@@ -34,12 +27,12 @@ const struct workload workloads[] = {
     {"seek100", "a new iterator, a seek and 100 rows on", .from = FROM_SHARED,
      .order = ORDER_SHUFFLED, .mix = {.scan = 100}, .rows = 100, .fewer = 20},
     {"readwhilewriting", "gets, while another thread overwrites at random", .from = FROM_COPY,
-     .order = ORDER_SHUFFLED, .mix = READS, .beside_writer = true},
+     .order = ORDER_SHUFFLED, .mix = {.read = 100}, .beside_writer = true},
     {"ycsb-a", "50% reads, 50% updates, zipfian", .from = FROM_COPY, .order = ORDER_ZIPFIAN,
      .mix = {.read = 50, .update = 50}},
     {"ycsb-b", "95% reads, 5% updates, zipfian", .from = FROM_COPY, .order = ORDER_ZIPFIAN,
      .mix = {.read = 95, .update = 5}},
-    {"ycsb-c", "reads, zipfian", .from = FROM_SHARED, .order = ORDER_ZIPFIAN, .mix = READS},
+    {"ycsb-c", "reads, zipfian", .from = FROM_SHARED, .order = ORDER_ZIPFIAN, .mix = {.read = 100}},
     {"ycsb-d", "95% reads of the latest, 5% inserts", .from = FROM_COPY, .order = ORDER_LATEST,
      .mix = {.read = 95, .insert = 5}},
     {"ycsb-e", "95% scans of 1 to 100 rows, 5% inserts, zipfian", .from = FROM_COPY,
@@ -48,29 +41,30 @@ const struct workload workloads[] = {
     {"ycsb-f", "50% reads, 50% read, modify and write, zipfian", .from = FROM_COPY,
      .order = ORDER_ZIPFIAN, .mix = {.read = 50, .change = 50}},
     {"sync1", "puts in random order, each synced, 1 writer", .order = ORDER_SHUFFLED,
-     .mix = UPDATES, .sync = true, .threads = 1, .entries_max = SYNC_ENTRIES_MAX},
-    {"sync8", "the same, 8 writers", .order = ORDER_SHUFFLED, .mix = UPDATES, .sync = true,
+     .mix = {.update = 100}, .sync = true, .threads = 1, .entries_max = SYNC_ENTRIES_MAX},
+    {"sync8", "the same, 8 writers", .order = ORDER_SHUFFLED, .mix = {.update = 100}, .sync = true,
      .threads = 8, .entries_max = SYNC_ENTRIES_MAX},
-    {"sync32", "the same, 32 writers", .order = ORDER_SHUFFLED, .mix = UPDATES, .sync = true,
-     .threads = 32, .entries_max = SYNC_ENTRIES_MAX},
-    {"fill4k", "puts in random order, values of 4 KiB", .order = ORDER_SHUFFLED, .mix = UPDATES,
+    {"sync32", "the same, 32 writers", .order = ORDER_SHUFFLED, .mix = {.update = 100},
+     .sync = true, .threads = 32, .entries_max = SYNC_ENTRIES_MAX},
+    {"fill4k", "puts in random order, values of 4 KiB", .order = ORDER_SHUFFLED,
+     .mix = {.update = 100}, .value_bytes = 4096},
+    {"read4k", "gets of them", .from = FROM_SHARED, .order = ORDER_SHUFFLED, .mix = {.read = 100},
      .value_bytes = 4096},
-    {"read4k", "gets of them", .from = FROM_SHARED, .order = ORDER_SHUFFLED, .mix = READS,
-     .value_bytes = 4096},
-    {"fill64k", "puts in random order, values of 64 KiB", .order = ORDER_SHUFFLED, .mix = UPDATES,
-     .value_bytes = 65536},
-    {"read64k", "gets of them", .from = FROM_SHARED, .order = ORDER_SHUFFLED, .mix = READS,
+    {"fill64k", "puts in random order, values of 64 KiB", .order = ORDER_SHUFFLED,
+     .mix = {.update = 100}, .value_bytes = 65536},
+    {"read64k", "gets of them", .from = FROM_SHARED, .order = ORDER_SHUFFLED, .mix = {.read = 100},
      .value_bytes = 65536},
     {"openkilled", "opening after kill -9 with the last fill in no table", WORKLOAD_OPEN_KILLED,
-     .order = ORDER_SHUFFLED, .mix = UPDATES, .threads = 1, .entries_max = KILLED_ENTRIES_MAX},
+     .order = ORDER_SHUFFLED, .mix = {.update = 100}, .threads = 1,
+     .entries_max = KILLED_ENTRIES_MAX},
     {"readrandom-1", "gets, every key is there, 1 thread", .from = FROM_SHARED,
-     .order = ORDER_SHUFFLED, .mix = READS, .threads = 1},
-    {"readrandom-2", "2 threads", .from = FROM_SHARED, .order = ORDER_SHUFFLED, .mix = READS,
-     .threads = 2},
-    {"readrandom-4", "4 threads", .from = FROM_SHARED, .order = ORDER_SHUFFLED, .mix = READS,
-     .threads = 4},
-    {"readrandom-8", "8 threads", .from = FROM_SHARED, .order = ORDER_SHUFFLED, .mix = READS,
-     .threads = 8},
+     .order = ORDER_SHUFFLED, .mix = {.read = 100}, .threads = 1},
+    {"readrandom-2", "2 threads", .from = FROM_SHARED, .order = ORDER_SHUFFLED,
+     .mix = {.read = 100}, .threads = 2},
+    {"readrandom-4", "4 threads", .from = FROM_SHARED, .order = ORDER_SHUFFLED,
+     .mix = {.read = 100}, .threads = 4},
+    {"readrandom-8", "8 threads", .from = FROM_SHARED, .order = ORDER_SHUFFLED,
+     .mix = {.read = 100}, .threads = 8},
 };
 const size_t workloads_count = sizeof workloads / sizeof *workloads;
 
