@@ -136,6 +136,8 @@ static struct step draw_step(struct drafting *draft, uint32_t index)
     bool miss = false, insert = false;
     const enum step_kind kind = draw_kind(draft, &miss, &insert);
     struct step step = {.kind = (uint16_t)kind};
+    if (insert && draft->inserts == NULL)
+        bench_die("%s: its mix is less than a hundred", draft->workload->name);
     if (insert)
         step.slot = own_insert(draft, draft->inserted++);
     else

@@ -200,6 +200,14 @@ static uint64_t scan_in_session(const struct team *team, void *session, bool bac
     return rows;
 }
 
+static void do_scans(struct worker *worker)
+{
+    const struct workload *workload = worker->team->workload;
+    const bool backward = workload->kind == WORKLOAD_SCAN_BACKWARD;
+    for (uint32_t time = 0; time == 0 || time < workload->times; time++)
+        worker->operations += scan_in_session(worker->team, worker->session, backward);
+}
+
 static void *run_worker(void *argument)
 {
     struct worker *worker = argument;
@@ -209,8 +217,7 @@ static void *run_worker(void *argument)
     if (worker->stop != NULL)
         do_writes_beside(worker);
     else if (workload->kind != WORKLOAD_STEPS)
-        worker->operations = scan_in_session(worker->team, worker->session,
-                                             workload->kind == WORKLOAD_SCAN_BACKWARD);
+        do_scans(worker);
     else if (workload->batch > 0)
         do_batches(worker);
     else if (workload_writes(workload) && !workload->beside_writer)

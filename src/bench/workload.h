@@ -52,7 +52,7 @@ struct workload {
     uint16_t batch;       /* entries of a commit; 0 is 1 */
     uint16_t threads;     /* 0: as asked for */
     uint16_t fewer;       /* steps are entries / fewer; 0 is 1 */
-    uint16_t times;       /* all steps so many times over; 0 is 1; only of who writes */
+    uint16_t times;       /* all of it so many times over; 0 is 1; writes and scans */
     uint32_t value_bytes; /* 0: as asked for */
     uint32_t entries_max; /* 0: none */
 };
