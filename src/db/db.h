@@ -117,7 +117,7 @@ struct jobs {
         compact_retry_ms; /* after a full disk or memory, not before; monotonic; 0: the last went well */
     loam_status flush_failure; /* why the last flush is to be tried again */
     char flush_failure_text[STATUS_TEXT_MAX];
-    bool tend_asked;
+    _Atomic bool tend_asked; /* changed under lock */
 };
 
 struct loam_db {

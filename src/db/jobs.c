@@ -72,6 +72,7 @@ void jobs_want_look(loam_db *db)
 
 void jobs_wake_tender(loam_db *db)
 {
+    if (atomic_load_explicit(&db->jobs.tend_asked, memory_order_relaxed)) return;
     mutex_lock(&db->jobs.lock);
     if (!db->jobs.tend_asked) cond_signal(&db->jobs.tend);
     db->jobs.tend_asked = true;
@@ -304,6 +305,7 @@ static loam_status tend(loam_db *db)
 void jobs_tend_once(loam_db *db)
 {
     if (atomic_load(&db->fenced) != LOAM_OK) return;
+    arena_pool_tend(db->arenas);
     const loam_status rc = tend(db);
     if (rc < 0) (void)db_fence(db, rc);
 }

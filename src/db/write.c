@@ -219,7 +219,7 @@ static loam_status write_commit(loam_db *db, const struct commit *commit, loam_d
         if (rc < 0) return rc;
     }
     if (how == LOAM_DURABLE_PERIODIC) atomic_store(&db->periodic_pending, true);
-    if (wal_wants_tending(db->wal)) jobs_wake_tender(db);
+    if (wal_wants_tending(db->wal) || arena_pool_wants_tending(db->arenas)) jobs_wake_tender(db);
     return commit_publish(db, last_seq, wait_position);
 }
 

@@ -19,9 +19,12 @@ struct pooled_piece {
 struct arena_pool {
     struct mutex lock; /* guards pieces */
     struct pooled_piece *pieces;
-    _Atomic size_t bytes; /* changed under the lock, read without */
+    _Atomic size_t bytes;       /* changed under the lock, read without */
+    _Atomic bool wants_tending; /* somebody takes, and little is left */
     size_t keep_bytes;
 };
+
+#define READY_BYTES (2 * ARENA_PIECE_BYTES)
 
 struct arena_pool *arena_pool_new(size_t keep_bytes)
 {
@@ -57,6 +60,8 @@ void *arena_pool_take(struct arena_pool *pool)
         pool->pieces = piece->next;
         atomic_fetch_sub_explicit(&pool->bytes, ARENA_PIECE_BYTES, memory_order_relaxed);
     }
+    if (arena_pool_bytes(pool) < READY_BYTES && pool->keep_bytes >= READY_BYTES)
+        atomic_store_explicit(&pool->wants_tending, true, memory_order_relaxed);
     mutex_unlock(&pool->lock);
     return piece != NULL ? piece : pages_alloc(ARENA_PIECE_BYTES);
 }
@@ -74,4 +79,21 @@ void arena_pool_give(struct arena_pool *pool, void *piece)
     }
     mutex_unlock(&pool->lock);
     if (!has_room) pages_free(piece, ARENA_PIECE_BYTES);
+}
+
+bool arena_pool_wants_tending(const struct arena_pool *pool)
+{
+    return atomic_load_explicit(&pool->wants_tending, memory_order_relaxed);
+}
+
+void arena_pool_tend(struct arena_pool *pool)
+{
+    if (!arena_pool_wants_tending(pool)) return;
+    atomic_store_explicit(&pool->wants_tending, false, memory_order_relaxed);
+    while (arena_pool_bytes(pool) < READY_BYTES) {
+        void *piece = pages_alloc(ARENA_PIECE_BYTES);
+        if (piece == NULL) return; /* whoever needs it will say so */
+        pages_populate(piece, ARENA_PIECE_BYTES);
+        arena_pool_give(pool, piece);
+    }
 }

@@ -22,6 +22,11 @@ struct arena_pool *arena_pool_new(size_t keep_bytes); /* NULL: out of memory */
 void arena_pool_free(struct arena_pool *pool);        /* after all memtables on it; accepts NULL */
 size_t arena_pool_bytes(const struct arena_pool *pool);
 
+/* For a background thread: has pieces ready whose first touch is behind them, as many as a writer
+   may take before it can be asked again. Cheap when there is nothing to do. */
+void arena_pool_tend(struct arena_pool *pool);
+bool arena_pool_wants_tending(const struct arena_pool *pool);
+
 /* For arenas. A piece as it was given, or a fresh one; NULL: out of memory. */
 void *arena_pool_take(struct arena_pool *pool);
 /* Keeps the piece or, above the bound, frees it. */

@@ -528,20 +528,28 @@ static void start_write_out(struct log *log, uint64_t end)
                                                  memory_order_relaxed, memory_order_relaxed))
         return; /* another thread does it */
     const uint64_t from = synced > started ? synced - synced % 4096 : started;
-    if (from < full) sys.calls->start_writeback(sys.ctx, log->fd, from, full - from);
+    if (from >= full) return;
+    if (log->map != NULL) sys.calls->depopulate(sys.ctx, log->map + from, (size_t)(full - from));
+    sys.calls->start_writeback(sys.ctx, log->fd, from, full - from);
 }
 
 /* Populating makes pages dirty, which a log that is only written durably would pay for with its
    next fdatasync; so it takes volatile appends to earn it. */
+static bool populating_is_due(const struct log *log, uint64_t end)
+{
+    const uint64_t past = atomic_load_explicit(&log->past_map, memory_order_relaxed);
+    const uint64_t before = atomic_load_explicit(&log->volatile_before, memory_order_relaxed);
+    const uint64_t from = atomic_load_explicit(&log->populated, memory_order_relaxed);
+    return log->map != NULL && from < log->capacity && from < end + LOG_TEND_BYTES &&
+           end >= past + before + LOG_WORTH_POPULATING;
+}
+
 static void populate_next(struct log *log, uint64_t end)
 {
     const struct sys_table sys = log->store->sys;
     const uint64_t past = atomic_load_explicit(&log->past_map, memory_order_relaxed);
-    const uint64_t before = atomic_load_explicit(&log->volatile_before, memory_order_relaxed);
     uint64_t from = atomic_load_explicit(&log->populated, memory_order_relaxed);
-    if (log->map == NULL || from >= log->capacity) return;
-    if (from > end && from - end >= LOG_TEND_BYTES) return;
-    if (end < past + before + LOG_WORTH_POPULATING) return;
+    if (!populating_is_due(log, end)) return;
     const uint64_t start = from > end ? from : end - end % LOG_TEND_BYTES;
     const uint64_t left = log->capacity - start;
     const uint64_t len = left < LOG_TEND_BYTES ? left : LOG_TEND_BYTES;
@@ -550,6 +558,13 @@ static void populate_next(struct log *log, uint64_t end)
         return;
     atomic_store_explicit(&log->volatile_before, end - past, memory_order_relaxed);
     sys.calls->populate(sys.ctx, log->map + start, (size_t)len);
+}
+
+bool log_wants_tending(const struct log *log)
+{
+    const uint64_t end = log_end(log);
+    const uint64_t started = atomic_load_explicit(&log->started, memory_order_relaxed);
+    return end >= started + LOG_TEND_BYTES || populating_is_due(log, end);
 }
 
 void log_tend(struct log *log)

@@ -76,6 +76,7 @@ LOAM_MUST loam_status log_sync(struct log *log);
    (it makes the pages dirty, for which the next fdatasync pays). Cheap when there is nothing to
    do. */
 void log_tend(struct log *log);
+bool log_wants_tending(const struct log *log);
 
 uint64_t log_end(const struct log *log);
 uint64_t log_synced(const struct log *log);

@@ -59,6 +59,16 @@ void *pages_alloc(size_t bytes)
     return at;
 }
 
+void pages_populate(void *pages, size_t bytes)
+{
+    (void)madvise(pages, bytes, MADV_POPULATE_WRITE); /* if it cannot, the first touch will */
+}
+
+void pages_discard(void *pages, size_t bytes)
+{
+    if (bytes >= PAGES_MAPPED_BYTES) (void)madvise(pages, bytes, MADV_DONTNEED);
+}
+
 void pages_free(void *pages, size_t bytes)
 {
     if (pages == NULL) return;

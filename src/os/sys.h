@@ -66,10 +66,13 @@ struct sys {
     void (*start_writeback)(void *ctx, int fd, uint64_t offset, uint64_t len);
     void (*will_need)(void *ctx, int fd, uint64_t offset, uint64_t len);
 
-    /* Mappings, shared and writable, of whole files. populate faults a part in for writing. */
+    /* Mappings, shared and writable, of whole files. populate faults a part in for writing; depopulate
+       takes it out again (the file keeps the bytes): writing out pages that are mapped interrupts every
+       processor once for each of them, and this once for all. */
     int (*map)(void *ctx, int fd, size_t len, void **out);
     void (*unmap)(void *ctx, void *at, size_t len);
     void (*populate)(void *ctx, void *at, size_t len);
+    void (*depopulate)(void *ctx, void *at, size_t len);
 
     /* The world. */
     uint64_t (*wall_ms)(void *ctx);

@@ -294,6 +294,12 @@ static void posix_populate(void *ctx, void *at, size_t len)
     (void)madvise(at, len, MADV_POPULATE_WRITE);
 }
 
+static void posix_depopulate(void *ctx, void *at, size_t len)
+{
+    (void)ctx;
+    (void)madvise(at, len, MADV_DONTNEED); /* of a shared mapping of a file: nothing is lost */
+}
+
 /* ---- the world ---- */
 
 static uint64_t posix_clock_ns(clockid_t clock)
@@ -370,6 +376,7 @@ struct sys_table sys_posix(void)
         .map = posix_map,
         .unmap = posix_unmap,
         .populate = posix_populate,
+        .depopulate = posix_depopulate,
         .wall_ms = posix_wall_ms,
         .mono_ns = posix_mono_ns,
         .sleep_ns = posix_sleep_ns,

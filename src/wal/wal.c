@@ -43,8 +43,8 @@ struct wal {
     uint64_t next_bytes;
     struct segment active; /* lane; log NULL before the first append */
     _Atomic uint64_t end, data_end, synced, live_start, floor, written_bytes;
-    _Atomic bool wants_tending;
-    _Atomic int failed_code; /* loam_status; set once */
+    _Atomic bool wants_spare, wants_tending; /* the writer stores them */
+    _Atomic int failed_code;                 /* loam_status; set once */
     char failed_text[STATUS_TEXT_MAX];
 };
 
@@ -179,9 +179,12 @@ loam_status wal_reserve(struct wal *wal, uint64_t body_bytes)
 static void want_tending(struct wal *wal)
 {
     const uint64_t capacity = log_capacity(wal->active.log);
-    const bool wants = wal->spare_count == 0 && active_room(wal) < capacity / 2;
-    if (wants != atomic_load_explicit(&wal->wants_tending, memory_order_relaxed))
-        atomic_store_explicit(&wal->wants_tending, wants, memory_order_relaxed);
+    const bool spare = wal->spare_count == 0 && active_room(wal) < capacity / 2;
+    const bool any = spare || log_wants_tending(wal->active.log);
+    if (spare != atomic_load_explicit(&wal->wants_spare, memory_order_relaxed))
+        atomic_store_explicit(&wal->wants_spare, spare, memory_order_relaxed);
+    if (any != atomic_load_explicit(&wal->wants_tending, memory_order_relaxed))
+        atomic_store_explicit(&wal->wants_tending, any, memory_order_relaxed);
 }
 
 bool wal_wants_tending(const struct wal *wal)
@@ -387,13 +390,13 @@ bool wal_has_unsynced(const struct wal *wal)
 loam_status wal_tend(struct wal *wal)
 {
     loam_status rc = LOAM_OK;
-    if (wal_wants_tending(wal)) {
+    if (atomic_load_explicit(&wal->wants_spare, memory_order_relaxed)) {
         mutex_lock(&wal->prepare);
         mutex_lock(&wal->lock);
         const bool missing = wal->spare_count == 0;
         mutex_unlock(&wal->lock);
         if (missing) rc = prepare_spare(wal, 0);
-        if (rc == LOAM_OK) atomic_store(&wal->wants_tending, false);
+        if (rc == LOAM_OK) atomic_store(&wal->wants_spare, false);
         mutex_unlock(&wal->prepare);
     }
     mutex_lock(&wal->lock);

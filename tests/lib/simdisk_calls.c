@@ -431,6 +431,11 @@ static void sim_populate(void *ctx, void *at, size_t len)
     (void)ctx, (void)at, (void)len;
 }
 
+static void sim_depopulate(void *ctx, void *at, size_t len)
+{
+    (void)ctx, (void)at, (void)len;
+}
+
 /* ---- the table: the world ---- */
 
 static uint64_t sim_wall_ms(void *ctx)
@@ -506,6 +511,7 @@ struct sys_table simdisk_table(struct simdisk *disk)
         .map = sim_map,
         .unmap = sim_unmap,
         .populate = sim_populate,
+        .depopulate = sim_depopulate,
         .wall_ms = sim_wall_ms,
         .mono_ns = sim_mono_ns,
         .sleep_ns = sim_sleep_ns,
