@@ -5,38 +5,29 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "base/status.h"
 #include "os/thread.h"
+#include "sstable/frames.h"
 
 #include "base/poison.h"
 
 enum {
     LOADER_STRIPES = 64,
-    /* Frames stand in pieces of doubling size, so that they never move and small caches stay small. */
-    FRAME_PIECE_LEAST = 1024,
-    FRAME_PIECES = 22,
-    FRAME_OVERHEAD_BYTES = 64,
-    /* A miss looks at so many frames at most; what it could not free, the next ones will. */
+    /* A miss looks at so many blocks at most; what it could not free, the next ones will. */
     CLOCK_VISITS_MAX = 1024
 };
 
-struct frame {
-    page_slot *slot;          /* NULL: free. Guarded by frames_lock */
-    _Atomic(uint8_t *) bytes; /* atomic for page_prefetch(), which looks without a pin */
-    _Atomic uint32_t len;
-    uint32_t next_free; /* guarded by frames_lock */
-    _Atomic bool used;  /* since the clock's hand last passed */
-};
+/* Of a slot's word, below the frame's index. */
+#define SLOT_USED (UINT64_C(1) << 31) /* since the clock's hand last passed */
+#define SLOT_PINS (SLOT_USED - 1)
 
 struct page_cache {
-    _Atomic(struct frame *) pieces[FRAME_PIECES]; /* set once, under frames_lock */
+    struct frames frames; /* changed under frames_lock; read by who has a pin */
     uint64_t capacity_bytes;
     _Atomic int64_t charged_bytes;
 
     struct mutex frames_lock;
-    uint32_t frame_count, first_free,
-        hand; /* indexes from 1; these and the next two: frames_lock */
-    uint64_t frame_bytes, miss_count, evicted_count;
+    uint32_t hand; /* a unit; this and the next two: frames_lock */
+    uint64_t miss_count, evicted_count;
 
     struct mutex clients_lock;
     struct cache_client clients; /* a ring; guarded by clients_lock */
@@ -47,20 +38,12 @@ struct page_cache {
     } stripes[LOADER_STRIPES];
 };
 
-static struct frame *frame_at(struct page_cache *cache, uint32_t index)
-{
-    const uint32_t place = index - 1 + FRAME_PIECE_LEAST;
-    const unsigned piece = 31u - (unsigned)__builtin_clz(place / FRAME_PIECE_LEAST);
-    /* Whoever knows an index got it by an acquire that follows the piece's store. */
-    struct frame *frames = atomic_load_explicit(&cache->pieces[piece], memory_order_relaxed);
-    return frames + (place - ((uint32_t)FRAME_PIECE_LEAST << piece));
-}
-
 loam_status page_cache_new(uint64_t capacity_bytes, struct page_cache **out)
 {
     struct page_cache *cache = mem_zalloc(sizeof *cache);
     if (cache == NULL) return LOAM_NOMEM;
     cache->capacity_bytes = capacity_bytes;
+    frames_init(&cache->frames, capacity_bytes);
     mutex_init(&cache->frames_lock);
     mutex_init(&cache->clients_lock);
     cache->clients.next = cache->clients.prev = &cache->clients;
@@ -73,122 +56,147 @@ loam_status page_cache_new(uint64_t capacity_bytes, struct page_cache **out)
 void page_cache_free(struct page_cache *cache)
 {
     if (cache == NULL) return;
-    check(cache->frame_bytes == 0);
     check(cache->clients.next == &cache->clients);
     for (unsigned i = 0; i < LOADER_STRIPES; i++)
         mutex_deinit(&cache->stripes[i].lock);
     mutex_deinit(&cache->clients_lock);
     mutex_deinit(&cache->frames_lock);
-    for (unsigned i = 0; i < FRAME_PIECES; i++)
-        mem_free(atomic_load_explicit(&cache->pieces[i], memory_order_relaxed));
+    frames_deinit(&cache->frames);
     mem_free(cache);
 }
 
 /* ---- frames ---- */
 
-static uint8_t *frame_bytes(const struct frame *frame)
-{
-    return atomic_load_explicit(&frame->bytes, memory_order_relaxed);
-}
-
-static uint32_t frame_len(const struct frame *frame)
-{
-    return atomic_load_explicit(&frame->len, memory_order_relaxed);
-}
-
 static bool over_budget(struct page_cache *cache, uint64_t wanted) REQUIRES(cache->frames_lock)
 {
     const int64_t charged = atomic_load_explicit(&cache->charged_bytes, memory_order_relaxed);
-    const uint64_t all = cache->frame_bytes + wanted + (charged > 0 ? (uint64_t)charged : 0);
+    const uint64_t all =
+        cache->frames.resident_bytes + wanted + (charged > 0 ? (uint64_t)charged : 0);
     return all > cache->capacity_bytes;
 }
 
-/* Frees the page of a frame that no slot points to any more, and the frame. */
-static void release_frame(struct page_cache *cache, uint32_t index) REQUIRES(cache->frames_lock)
+/* Takes the page from its slot, and gives the frame back, unless somebody has it pinned. */
+static bool evict(struct page_cache *cache, uint32_t index) REQUIRES(cache->frames_lock)
 {
-    struct frame *frame = frame_at(cache, index);
-    cache->frame_bytes -= frame_len(frame) + FRAME_OVERHEAD_BYTES;
-    mem_free(frame_bytes(frame));
+    struct frame *frame = frames_at(&cache->frames, index);
+    uint64_t unpinned = (uint64_t)index << 32;
+    if (frame->slot == NULL) return false; /* is being loaded */
+    /* Acquires what the last unpin released: its reader is done with the bytes. */
+    if (!atomic_compare_exchange_strong_explicit(frame->slot, &unpinned, 0, memory_order_acq_rel,
+                                                 memory_order_relaxed))
+        return false;
     frame->slot = NULL;
-    atomic_store_explicit(&frame->bytes, NULL, memory_order_relaxed);
-    frame->next_free = cache->first_free;
-    cache->first_free = index;
+    frames_give(&cache->frames, index);
+    cache->evicted_count++;
+    return true;
 }
 
-/* Moves the clock's hand until there is room for wanted bytes, or it has gone far enough. */
-static void make_frame_room(struct page_cache *cache, uint64_t wanted) REQUIRES(cache->frames_lock)
-{
-    if (cache->frame_count == 0) return;
-    for (unsigned visits = 0; visits < CLOCK_VISITS_MAX && over_budget(cache, wanted); visits++) {
-        cache->hand = cache->hand % cache->frame_count + 1;
-        struct frame *frame = frame_at(cache, cache->hand);
-        if (frame->slot == NULL) continue;
-        if (atomic_exchange_explicit(&frame->used, false, memory_order_relaxed)) continue;
-        uint64_t unpinned = (uint64_t)cache->hand << 32;
-        /* Acquires what the last unpin released: its reader is done with the bytes. */
-        if (!atomic_compare_exchange_strong_explicit(frame->slot, &unpinned, 0,
-                                                     memory_order_acq_rel, memory_order_relaxed))
-            continue;
-        release_frame(cache, cache->hand);
-        cache->evicted_count++;
-    }
-}
-
-static loam_status take_frame(struct page_cache *cache, uint32_t *index)
+/* Whether a page in the block of units from `first` on was used since the last look. */
+static bool was_used(struct page_cache *cache, uint32_t first, uint32_t units)
     REQUIRES(cache->frames_lock)
 {
-    if (cache->first_free != 0) {
-        *index = cache->first_free;
-        cache->first_free = frame_at(cache, *index)->next_free;
-        return LOAM_OK;
+    bool used = false;
+    for (uint32_t unit = first; unit < first + units; unit++) {
+        struct frame *frame = frames_at(&cache->frames, unit + 1);
+        if (frame->state == FRAME_TAKEN && frame->slot != NULL)
+            used |= (atomic_fetch_and_explicit(frame->slot, ~SLOT_USED, memory_order_relaxed) &
+                     SLOT_USED) != 0;
     }
-    const uint32_t place = cache->frame_count + FRAME_PIECE_LEAST;
-    const unsigned piece = 31u - (unsigned)__builtin_clz(place / FRAME_PIECE_LEAST);
-    if (piece >= FRAME_PIECES) return failed(LOAM_NOMEM, "the page cache has no frame left");
-    if (atomic_load_explicit(&cache->pieces[piece], memory_order_relaxed) == NULL) {
-        struct frame *frames =
-            mem_zalloc(((size_t)FRAME_PIECE_LEAST << piece) * sizeof(struct frame));
-        if (frames == NULL) return LOAM_NOMEM;
-        atomic_store_explicit(&cache->pieces[piece], frames, memory_order_relaxed);
-    }
-    *index = ++cache->frame_count;
-    return LOAM_OK;
+    return used;
 }
 
-/* Puts a loaded page behind its slot, which the caller has pinned. */
-static loam_status install_page(struct page_cache *cache, page_slot *slot, void *bytes,
-                                uint32_t len)
+/* True if all of the block is free then. */
+static bool evict_block(struct page_cache *cache, uint32_t first, uint32_t units)
+    REQUIRES(cache->frames_lock)
 {
-    uint32_t index = 0;
-    mutex_lock(&cache->frames_lock);
-    make_frame_room(cache, (uint64_t)len + FRAME_OVERHEAD_BYTES);
-    const loam_status rc = take_frame(cache, &index);
-    if (rc == LOAM_OK) {
-        struct frame *frame = frame_at(cache, index);
-        frame->slot = slot;
-        atomic_store_explicit(&frame->bytes, bytes, memory_order_relaxed);
-        atomic_store_explicit(&frame->len, len, memory_order_relaxed);
-        /* Read once is not used: what a scan passes goes before what is asked for again. */
-        atomic_store_explicit(&frame->used, false, memory_order_relaxed);
-        cache->frame_bytes += (uint64_t)len + FRAME_OVERHEAD_BYTES;
-        cache->miss_count++;
-        atomic_fetch_add_explicit(slot, (uint64_t)index << 32, memory_order_release);
+    bool all = true;
+    for (uint32_t unit = first; unit < first + units; unit++) {
+        if (frames_at(&cache->frames, unit + 1)->state == FRAME_TAKEN)
+            all &= evict(cache, unit + 1);
     }
-    mutex_unlock(&cache->frames_lock);
+    return all;
+}
+
+/* Moves the clock's hand over blocks of that size until one is free, or it has gone far enough. */
+static bool make_block(struct page_cache *cache, unsigned order) REQUIRES(cache->frames_lock)
+{
+    const uint32_t units = UINT32_C(1) << order;
+    const uint32_t piece_units = UINT32_C(1) << cache->frames.piece_order;
+    const uint64_t all = (uint64_t)cache->frames.piece_count * piece_units;
+    for (unsigned visits = 0; visits < CLOCK_VISITS_MAX && all > 0; visits++) {
+        const uint32_t first = cache->hand >= all ? 0 : cache->hand & ~(units - 1);
+        cache->hand = first + units;
+        if (!frames_piece(&cache->frames, first / piece_units)->is_resident) continue;
+        if (frames_at(&cache->frames, first + 1)->state == FRAME_INNER) continue; /* of a larger */
+        if (!was_used(cache, first, units) && evict_block(cache, first, units)) return true;
+    }
+    return false;
+}
+
+/* Gives whole pieces back while there are more than the budget has room for. */
+static void shrink(struct page_cache *cache) REQUIRES(cache->frames_lock)
+{
+    const uint32_t units = UINT32_C(1) << cache->frames.piece_order;
+    for (uint32_t i = cache->frames.piece_count; i > 0 && over_budget(cache, 0); i--) {
+        if (!frames_piece(&cache->frames, i - 1)->is_resident) continue;
+        (void)was_used(cache, (i - 1) * units, units); /* or not: the memory is needed */
+        if (evict_block(cache, (i - 1) * units, units)) (void)frames_shrink(&cache->frames, i - 1);
+    }
+}
+
+/* A block, evicting what nobody used when the budget has no room; when all is in use, beyond it. */
+static loam_status claim_block(struct page_cache *cache, unsigned order, uint32_t *index)
+    REQUIRES(cache->frames_lock)
+{
+    loam_status rc = LOAM_OK;
+    check(order <= cache->frames.piece_order);
+    if (over_budget(cache, 0)) shrink(cache); /* what was pinned beyond it may not be any more */
+    *index = frames_take(&cache->frames, order);
+    if (*index != 0) return LOAM_OK;
+    if (!over_budget(cache, frames_piece_bytes(&cache->frames)) || !make_block(cache, order))
+        rc = frames_grow(&cache->frames);
+    if (rc == LOAM_OK) *index = frames_take(&cache->frames, order);
     return rc;
+}
+
+loam_status page_room_take(struct page_room *room, uint64_t bytes)
+{
+    struct page_cache *cache = room->cache;
+    check(room->index == 0);
+    mutex_lock(&cache->frames_lock);
+    const loam_status rc = claim_block(cache, frames_order_for(bytes), &room->index);
+    if (rc == LOAM_OK) frames_at(&cache->frames, room->index)->slot = NULL;
+    mutex_unlock(&cache->frames_lock);
+    if (rc == LOAM_OK) room->bytes = frames_bytes(&cache->frames, room->index);
+    return rc;
+}
+
+/* Puts the loaded page behind its slot, which the caller has pinned. */
+static void install_page(struct page_cache *cache, page_slot *slot, uint32_t index)
+{
+    mutex_lock(&cache->frames_lock);
+    frames_at(&cache->frames, index)->slot = slot;
+    cache->miss_count++;
+    /* Read once is not used: what a scan passes goes before what is asked for again. */
+    atomic_fetch_add_explicit(slot, (uint64_t)index << 32, memory_order_release);
+    mutex_unlock(&cache->frames_lock);
+}
+
+static void give_block(struct page_cache *cache, uint32_t index)
+{
+    mutex_lock(&cache->frames_lock);
+    frames_give(&cache->frames, index);
+    mutex_unlock(&cache->frames_lock);
 }
 
 /* ---- pins ---- */
 
-static inline void fill_pin(struct page_cache *cache, page_slot *slot, uint32_t index,
+/* word: what the slot held before the pin. */
+static inline void fill_pin(struct page_cache *cache, page_slot *slot, uint64_t word,
                             struct page_pin *pin)
 {
-    struct frame *frame = frame_at(cache, index);
-    if (!atomic_load_explicit(&frame->used, memory_order_relaxed))
-        atomic_store_explicit(&frame->used, true, memory_order_relaxed);
-    pin->slot = slot;
-    pin->bytes = frame_bytes(frame);
-    pin->len = frame_len(frame);
+    if ((word & SLOT_USED) == 0) atomic_fetch_or_explicit(slot, SLOT_USED, memory_order_relaxed);
+    *pin = (struct page_pin){slot, frames_bytes(&cache->frames, (uint32_t)(word >> 32))};
 }
 
 static loam_status load_page(struct page_cache *cache, page_slot *slots, uint32_t page_index,
@@ -197,24 +205,22 @@ static loam_status load_page(struct page_cache *cache, page_slot *slots, uint32_
     page_slot *slot = &slots[page_index];
     const uint64_t spread = ((uintptr_t)slot / sizeof *slot) * UINT64_C(0x9e3779b97f4a7c15);
     struct mutex *lock = &cache->stripes[spread >> 58].lock;
-    uint8_t *bytes = NULL;
-    uint32_t len = 0;
+    struct page_room room = {.cache = cache};
     loam_status rc = LOAM_OK;
     mutex_lock(lock);
-    const uint32_t index =
-        (uint32_t)(atomic_fetch_add_explicit(slot, 1, memory_order_acquire) >> 32);
-    if (index != 0) { /* somebody was faster */
-        fill_pin(cache, slot, index, pin);
+    const uint64_t word = atomic_fetch_add_explicit(slot, 1, memory_order_acquire);
+    if (word >> 32 != 0) { /* somebody was faster */
+        fill_pin(cache, slot, word, pin);
         goto out;
     }
-    rc = load(ctx, page_index, &bytes, &len);
-    if (rc == LOAM_OK) rc = install_page(cache, slot, bytes, len);
+    rc = load(ctx, page_index, &room);
     if (rc < 0) {
-        mem_free(bytes);
+        if (room.index != 0) give_block(cache, room.index);
         atomic_fetch_sub_explicit(slot, 1, memory_order_release);
         goto out;
     }
-    *pin = (struct page_pin){slot, bytes, len};
+    install_page(cache, slot, room.index);
+    *pin = (struct page_pin){slot, room.bytes};
 out:
     mutex_unlock(lock);
     return rc;
@@ -231,7 +237,7 @@ bool page_pin_cached(struct page_cache *cache, page_slot *slots, uint32_t page_i
         atomic_fetch_sub_explicit(slot, 1, memory_order_release);
         return false;
     }
-    fill_pin(cache, slot, (uint32_t)(word >> 32), pin);
+    fill_pin(cache, slot, word, pin);
     return true;
 }
 
@@ -245,7 +251,7 @@ loam_status page_pin(struct page_cache *cache, page_slot *slots, uint32_t page_i
 const uint8_t *page_peek(struct page_cache *cache, page_slot *slots, uint32_t page_index)
 {
     const uint64_t word = atomic_load_explicit(&slots[page_index], memory_order_acquire);
-    return word >> 32 == 0 ? NULL : frame_bytes(frame_at(cache, (uint32_t)(word >> 32)));
+    return word >> 32 == 0 ? NULL : frames_bytes(&cache->frames, (uint32_t)(word >> 32));
 }
 
 void page_unpin(struct page_pin *pin)
@@ -258,7 +264,7 @@ void page_unpin(struct page_pin *pin)
 bool page_slots_pinned(page_slot *slots, uint32_t page_count)
 {
     for (uint32_t i = 0; i < page_count; i++) {
-        if ((uint32_t)atomic_load_explicit(&slots[i], memory_order_acquire) != 0) return true;
+        if ((atomic_load_explicit(&slots[i], memory_order_acquire) & SLOT_PINS) != 0) return true;
     }
     return false;
 }
@@ -267,11 +273,12 @@ void page_slots_drop(struct page_cache *cache, page_slot *slots, uint32_t page_c
 {
     for (uint32_t i = 0; i < page_count; i++) {
         const uint64_t word = atomic_load_explicit(&slots[i], memory_order_acquire);
-        check((uint32_t)word == 0);
-        if (word == 0) continue;
+        check((word & SLOT_PINS) == 0);
+        if (word >> 32 == 0) continue;
         mutex_lock(&cache->frames_lock);
         const uint64_t now = atomic_exchange_explicit(&slots[i], 0, memory_order_acq_rel);
-        if (now != 0) release_frame(cache, (uint32_t)(now >> 32)); /* else evicted meanwhile */
+        if (now >> 32 != 0)
+            frames_give(&cache->frames, (uint32_t)(now >> 32)); /* else evicted meanwhile */
         mutex_unlock(&cache->frames_lock);
     }
 }
@@ -306,7 +313,7 @@ void page_cache_charge(struct page_cache *cache, int64_t bytes)
     check(charged >= 0);
     if (bytes <= 0) return;
     mutex_lock(&cache->frames_lock);
-    make_frame_room(cache, 0);
+    shrink(cache);
     mutex_unlock(&cache->frames_lock);
     if ((uint64_t)charged > cache->capacity_bytes / 2) trim_clients(cache);
 }
@@ -337,13 +344,14 @@ struct page_cache_stats page_cache_stats(struct page_cache *cache)
 {
     struct page_cache_stats stats = {0};
     mutex_lock(&cache->frames_lock);
-    stats.frame_bytes = cache->frame_bytes;
+    const uint32_t units = cache->frames.piece_count << cache->frames.piece_order;
+    stats.frame_bytes = cache->frames.resident_bytes;
     stats.miss_count = cache->miss_count;
     stats.evicted_count = cache->evicted_count;
-    for (uint32_t i = 1; i <= cache->frame_count; i++) {
-        const struct frame *frame = frame_at(cache, i);
-        if (frame->slot != NULL &&
-            (uint32_t)atomic_load_explicit(frame->slot, memory_order_relaxed) != 0)
+    for (uint32_t i = 1; i <= units; i++) {
+        const struct frame *frame = frames_at(&cache->frames, i);
+        if (frame->state == FRAME_TAKEN && frame->slot != NULL &&
+            (atomic_load_explicit(frame->slot, memory_order_relaxed) & SLOT_PINS) != 0)
             stats.pinned_count++;
     }
     mutex_unlock(&cache->frames_lock);

@@ -2,11 +2,11 @@
  * cache.h - pages in memory, within one budget, behind pin and unpin by page slot.
  *
  * Role: a verified, decompressed page is loaded once and shared. It is reached by *swizzling* (LeanStore's idea):
- *   a table's page array holds, for each page, one atomic word {u32 frame index, 0 = absent; u32 pins},
+ *   a table's page array holds, for each page, one atomic word {u32 frame index, 0 = absent; used bit; 31 bits of pins},
  *   so a hit costs one fetch_add and no hash table, no lock.
  * Invariants: (1) pin is fetch_add(1); if the frame index is 0 the page is loaded, by one loader per stripe of slots,
- *   which installs by fetch_add(index << 32) on the word. (2) Eviction is CAS {i, 0} -> {0, 0}, CLOCK over the
- *   frames, under the frames' mutex, which is never held during a load. (3) A slot array that goes away takes its
+ *   which installs by fetch_add(index << 32) on the word. (2) Eviction is CAS {i, unused, 0} -> 0, CLOCK over
+ *   blocks of frames of the wanted size, under the frames' mutex, which is never held during a load. (3) A slot array that goes away takes its
  *   frames back first (page_slots_drop), when no pins are left (check). (4) Pinned frames may exceed the budget, are
  *   counted, and never fail a read. (5) Charged bytes (table metadata) and frames together stay within the capacity as
  *   far as eviction can see to it; when charged bytes pass half of it, idle clients are asked to give theirs back.
@@ -29,11 +29,20 @@ typedef _Atomic uint64_t page_slot; /* zero = absent, no pins */
 struct page_pin { /* all-zero pins nothing */
     page_slot *slot;
     const uint8_t *bytes; /* the raw page */
-    uint32_t len;
 };
 
-/* Loads the page of a slot: *bytes from mem_alloc, raw and verified; the cache takes it. */
-typedef loam_status page_load(void *ctx, uint32_t page_index, uint8_t **bytes, uint32_t *len);
+/* Where a page that is being loaded comes to stand. */
+struct page_room {
+    struct page_cache *cache;
+    uint32_t index; /* 0: not taken yet */
+    uint8_t *bytes;
+};
+
+/* Once for each room; sets its bytes. LOAM_NOMEM. */
+LOAM_MUST loam_status page_room_take(struct page_room *room, uint64_t bytes);
+
+/* Loads the page of a slot, raw and verified, into the room, which it takes when it knows how large. */
+typedef loam_status page_load(void *ctx, uint32_t page_index, struct page_room *room);
 
 LOAM_MUST loam_status page_cache_new(uint64_t capacity_bytes, struct page_cache **out);
 void page_cache_free(struct page_cache *cache); /* after all slots are dropped */

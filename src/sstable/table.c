@@ -255,32 +255,32 @@ loam_status table_open_page(const struct table_loaded *loaded, uint32_t page_ind
     return LOAM_OK;
 }
 
-loam_status table_load_page(void *ctx, uint32_t page_index, uint8_t **bytes, uint32_t *len)
+static loam_status read_frame(const struct table_loaded *loaded, uint32_t page_index,
+                              uint8_t *frame, struct block_head *head)
+{
+    const uint64_t at = index_page_start(&loaded->index, page_index);
+    const size_t frame_bytes = (size_t)(index_page_end(&loaded->index, page_index) - at);
+    const loam_status rc =
+        object_read(loaded->source.object, loaded->source.base + at, frame, frame_bytes);
+    return rc < 0 ? rc : table_check_frame(loaded, page_index, frame, head);
+}
+
+loam_status table_load_page(void *ctx, uint32_t page_index, struct page_room *room)
 {
     const struct table_loaded *loaded = ctx;
     const uint64_t at = index_page_start(&loaded->index, page_index);
     const size_t frame_bytes = (size_t)(index_page_end(&loaded->index, page_index) - at);
     struct block_head head = {0};
     const uint8_t *page = NULL;
-    uint8_t *unpacked = NULL, *frame = mem_alloc(frame_bytes + PAGE_SLACK_BYTES);
+    uint8_t *frame = mem_alloc(frame_bytes + PAGE_SLACK_BYTES);
     if (frame == NULL) return LOAM_NOMEM;
-    loam_status rc =
-        object_read(loaded->source.object, loaded->source.base + at, frame, frame_bytes);
-    if (rc == LOAM_OK) rc = table_check_frame(loaded, page_index, frame, &head);
-    if (rc < 0) goto out;
-    if (head.codec != CODEC_RAW) {
-        unpacked = mem_alloc(BLOCK_HEADER_BYTES + head.raw_bytes + PAGE_SLACK_BYTES);
-        if (unpacked == NULL) rc = LOAM_NOMEM;
-    }
-    uint8_t *into = unpacked == NULL ? NULL : unpacked + BLOCK_HEADER_BYTES;
-    if (rc == LOAM_OK) rc = table_open_page(loaded, page_index, &head, frame, into, &page);
-    if (rc < 0) goto out;
-    uint8_t **kept = unpacked == NULL ? &frame : &unpacked;
-    *bytes = *kept;
-    *len = BLOCK_HEADER_BYTES + head.raw_bytes;
-    *kept = NULL; /* now the cache's */
-out:
-    mem_free(unpacked);
+    loam_status rc = read_frame(loaded, page_index, frame, &head);
+    const uint64_t bytes = BLOCK_HEADER_BYTES + (uint64_t)head.raw_bytes;
+    if (rc == LOAM_OK) rc = page_room_take(room, bytes + PAGE_SLACK_BYTES);
+    if (rc == LOAM_OK)
+        rc = table_open_page(loaded, page_index, &head, frame, room->bytes + BLOCK_HEADER_BYTES,
+                             &page);
+    if (rc == LOAM_OK && head.codec == CODEC_RAW) memcpy(room->bytes, frame, (size_t)bytes);
     mem_free(frame);
     return rc;
 }

@@ -54,7 +54,7 @@ void table_release(struct table_hold *hold); /* accepts a zeroed one */
 
 /* A page as the cache holds it: from mem_alloc, the frame's header (or as much room), the raw page,
    PAGE_SLACK_BYTES. A page_load for pages that are no extents; ctx is a struct table_loaded. */
-loam_status table_load_page(void *ctx, uint32_t page_index, uint8_t **bytes, uint32_t *len);
+loam_status table_load_page(void *ctx, uint32_t page_index, struct page_room *room);
 
 /* The same in two steps over bytes that were read by the caller: the frame's checksum and lengths, then the page itself. *page
    is within the frame, or, when it had to be unpacked, the head->raw_bytes bytes at unpacked. */

@@ -17,7 +17,10 @@
 
 #include "base/poison.h"
 
-enum { PAGE_BYTES_RAW = 4096, PAGE_BYTES_PACKED = 16384 };
+enum {
+    PAGE_BYTES_RAW = 4096 - 48,
+    PAGE_BYTES_PACKED = 16384 - 48
+}; /* with header and slack: a whole frame */
 
 struct table_writer {
     struct block_sink sink;
