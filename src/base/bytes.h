@@ -18,9 +18,20 @@
 
 #include "base/codec.h"
 
+/* Two words, which may overlap, are all of 8 to 16 bytes: most keys need no call. */
 static inline int bytes_compare(loam_slice a, loam_slice b)
 {
     const size_t len = a.len < b.len ? a.len : b.len;
+    if (len - 8 <= 8) {
+        const uint8_t *x = a.data, *y = b.data;
+        uint64_t one = get_u64_big_endian(x), other = get_u64_big_endian(y);
+        if (one == other) {
+            one = get_u64_big_endian(x + len - 8);
+            other = get_u64_big_endian(y + len - 8);
+        }
+        if (one != other) return one < other ? -1 : 1;
+        return (a.len > b.len) - (a.len < b.len);
+    }
     const int order = len > 0 ? memcmp(a.data, b.data, len) : 0;
     if (order != 0) return order;
     return (a.len > b.len) - (a.len < b.len);
@@ -28,7 +39,12 @@ static inline int bytes_compare(loam_slice a, loam_slice b)
 
 static inline bool bytes_equal(loam_slice a, loam_slice b)
 {
-    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+    if (a.len != b.len) return false;
+    if (a.len - 8 <= 8) {
+        const uint8_t *x = a.data, *y = b.data;
+        return ((get_u64(x) ^ get_u64(y)) | (get_u64(x + a.len - 8) ^ get_u64(y + a.len - 8))) == 0;
+    }
+    return a.len == 0 || memcmp(a.data, b.data, a.len) == 0;
 }
 
 static inline bool bytes_start_with(loam_slice text, loam_slice prefix)

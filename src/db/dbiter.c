@@ -2,9 +2,9 @@
  * dbiter.c - the public iterator: hides versions, tombstones and what lies outside its range.
  *
  * Role: the outermost iterator, over a merge of memtables and runs of one pinned view, at one sequence.
- * Invariants: (1) forward, `inner` stands on the entry that is shown, and key and value are its bytes, not copies.
- *   Backward, `inner` stands before all versions of the key that is shown, whose key and value are copies, because newer versions
- *   of a key come after older ones in that direction. (2) A bound is checked before an entry is hidden, so a scan never reads beyond its range.
+ * Invariants: (1) forward, `inner` stands on the entry that is shown, and key and value are its bytes. Backward, `inner` stands
+ *   before all versions of the key that is shown, because newer versions of a key come after older ones in that direction; key and
+ *   value are bytes that inner has left and kept (iter.h), or copies. What is held across a move is copied when it is not kept. (2) A bound is checked before an entry is hidden, so a scan never reads beyond its range.
  *   (3) A failure is sticky and is not an end.
  * In the picture: db layer; see record/iter.h for the inner contract.
  */
@@ -35,8 +35,8 @@ struct loam_iter {
     bool inner_beyond_front; /* backward only: inner fell off the front */
     loam_status failure;     /* sticky */
     char failure_text[160];
-    loam_slice key, value;
-    loam_buf key_copy, value_copy, seen; /* seen: the key whose further versions are skipped */
+    loam_slice key, value, seen; /* seen: the key whose further versions are skipped */
+    loam_buf key_copy, value_copy, seen_copy;
 };
 
 /* ---- bounds --------------------------------------------------------------------------------- */
@@ -155,7 +155,7 @@ void loam_iter_close(loam_iter *it)
     loam_buf_free(&it->to);
     loam_buf_free(&it->key_copy);
     loam_buf_free(&it->value_copy);
-    loam_buf_free(&it->seen);
+    loam_buf_free(&it->seen_copy);
     mem_free(it);
     atomic_fetch_sub(&db->iter_count, 1);
 }
@@ -195,6 +195,32 @@ static loam_status begin_move(const loam_iter *it)
     return LOAM_OK;
 }
 
+/* Makes what is held a copy, if it is not one. */
+static loam_status copy_held(loam_slice *held, loam_buf *copy)
+{
+    if (held->len == 0 || held->data == copy->data) return LOAM_OK;
+    const loam_status rc = buf_set(copy, held->data, held->len);
+    if (rc == LOAM_OK) *held = slice_of(copy);
+    return rc;
+}
+
+/* inner's next or prev, after which what is held is still there. */
+static loam_status next_keeping_seen(loam_iter *it)
+{
+    loam_status rc = it->inner->keeps ? LOAM_OK : copy_held(&it->seen, &it->seen_copy);
+    return rc < 0 ? rc : it->inner->ops->next(it->inner);
+}
+
+static loam_status prev_keeping_entry(loam_iter *it)
+{
+    loam_status rc = LOAM_OK;
+    if (!it->inner->keeps) {
+        rc = copy_held(&it->key, &it->key_copy);
+        if (rc == LOAM_OK) rc = copy_held(&it->value, &it->value_copy);
+    }
+    return rc < 0 ? rc : it->inner->ops->prev(it->inner);
+}
+
 /* From inner's place on (rc is the answer of the move that brought it there), the first key that is there at seq. With `seen`
    set, versions of that key are passed over. */
 static loam_status settle_forward(loam_iter *it, loam_status rc, bool has_seen)
@@ -205,46 +231,45 @@ static loam_status settle_forward(loam_iter *it, loam_status rc, bool has_seen)
         const struct entry *at = &it->inner->at;
         if (it->has_to && bytes_compare(at->key, slice_of(&it->to)) >= 0)
             return stand_at(it, PLACE_BEYOND_LAST);
-        const bool hidden =
-            at->seq > it->seq || (has_seen && bytes_equal(at->key, slice_of(&it->seen)));
+        const bool hidden = at->seq > it->seq || (has_seen && bytes_equal(at->key, it->seen));
         if (!hidden && at->kind == ENTRY_PUT) {
             it->key = at->key;
             it->value = at->value;
             return stand_at(it, PLACE_ON_ENTRY);
         }
         if (!hidden) { /* a tombstone: older versions of its key are gone */
-            rc = buf_set(&it->seen, at->key.data, at->key.len);
-            if (rc < 0) break;
+            it->seen = at->key;
             has_seen = true;
             skips = 0;
         }
         if (hidden && ++skips > SKIPS_BEFORE_SEEK) {
-            const bool behind = has_seen && bytes_equal(at->key, slice_of(&it->seen));
-            rc = buf_set(&it->key_copy, at->key.data, at->key.len);
+            const bool behind = has_seen && bytes_equal(at->key, it->seen);
+            rc = copy_held(&it->seen, &it->seen_copy);
+            if (rc == LOAM_OK) rc = buf_set(&it->key_copy, at->key.data, at->key.len);
             if (rc == LOAM_OK)
                 rc = it->inner->ops->seek(it->inner, slice_of(&it->key_copy), behind ? 0 : it->seq);
             skips = 0;
         } else {
-            rc = it->inner->ops->next(it->inner);
+            rc = next_keeping_seen(it);
         }
     }
     return rc == LOAM_NOTFOUND ? stand_at(it, PLACE_BEYOND_LAST) : stick(it, rc);
 }
 
-/* Copies the newest version at seq of the key under inner, and moves inner before the key. *found says whether it is a put. */
+/* Holds the newest version at seq of the key under inner, and moves inner before the key. *found says whether it is a put. */
 static loam_status take_key_backward(loam_iter *it, bool *found)
 {
     struct iter *inner = it->inner;
-    loam_status rc = buf_set(&it->key_copy, inner->at.key.data, inner->at.key.len);
+    loam_status rc = LOAM_OK;
+    it->key = inner->at.key;
+    it->value = loam_bytes(NULL, 0);
     *found = false;
-    while (rc == LOAM_OK && bytes_equal(inner->at.key, slice_of(&it->key_copy))) {
+    while (rc == LOAM_OK && bytes_equal(inner->at.key, it->key)) {
         if (inner->at.seq <= it->seq) {
             *found = inner->at.kind == ENTRY_PUT;
-            if (*found && !it->keys_only)
-                rc = buf_set(&it->value_copy, inner->at.value.data, inner->at.value.len);
-            if (rc < 0) return rc;
+            it->value = *found && !it->keys_only ? inner->at.value : loam_bytes(NULL, 0);
         }
-        rc = inner->ops->prev(inner);
+        rc = prev_keeping_entry(it);
     }
     it->inner_beyond_front = rc == LOAM_NOTFOUND;
     return rc < 0 ? rc : LOAM_OK;
@@ -260,11 +285,7 @@ static loam_status settle_backward(loam_iter *it, loam_status rc)
         if (bytes_compare(it->inner->at.key, slice_of(&it->from)) < 0)
             return stand_at(it, PLACE_BEFORE_FIRST);
         rc = take_key_backward(it, &found);
-        if (rc == LOAM_OK && found) {
-            it->key = slice_of(&it->key_copy);
-            it->value = slice_of(&it->value_copy);
-            return stand_at(it, PLACE_ON_ENTRY);
-        }
+        if (rc == LOAM_OK && found) return stand_at(it, PLACE_ON_ENTRY);
         if (rc == LOAM_OK && it->inner_beyond_front) rc = LOAM_NOTFOUND;
     }
     return rc == LOAM_NOTFOUND ? stand_at(it, PLACE_BEFORE_FIRST) : stick(it, rc);
@@ -322,11 +343,13 @@ loam_status loam_iter_next(loam_iter *it)
     if (rc < 0) return rc;
     if (it->place == PLACE_BEYOND_LAST) return LOAM_NOTFOUND;
     if (it->place != PLACE_ON_ENTRY) return loam_iter_first(it);
-    if (it->backward) /* inner stands before the key: the first entry behind all its versions */
+    if (it->backward) { /* inner stands before the key: the first entry behind all its versions */
+        rc = copy_held(&it->key, &it->key_copy);
+        if (rc < 0) return stick(it, rc);
         return settle_forward(it, it->inner->ops->seek(it->inner, it->key, 0), false);
-    rc = buf_set(&it->seen, it->key.data, it->key.len);
-    if (rc < 0) return stick(it, rc);
-    return settle_forward(it, it->inner->ops->next(it->inner), true);
+    }
+    it->seen = it->key;
+    return settle_forward(it, next_keeping_seen(it), true);
 }
 
 loam_status loam_iter_prev(loam_iter *it)
@@ -337,10 +360,10 @@ loam_status loam_iter_prev(loam_iter *it)
     if (it->place != PLACE_ON_ENTRY) return loam_iter_last(it);
     struct iter *inner = it->inner;
     if (it->backward) return settle_backward(it, it->inner_beyond_front ? LOAM_NOTFOUND : LOAM_OK);
-    rc = buf_set(&it->key_copy, it->key.data, it->key.len);
+    rc = copy_held(&it->key, &it->key_copy);
     if (rc < 0) return stick(it, rc);
     do { /* newer versions of the key that is shown */
         rc = inner->ops->prev(inner);
-    } while (rc == LOAM_OK && bytes_equal(inner->at.key, slice_of(&it->key_copy)));
+    } while (rc == LOAM_OK && bytes_equal(inner->at.key, it->key));
     return settle_backward(it, rc);
 }

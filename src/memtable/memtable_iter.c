@@ -140,6 +140,7 @@ struct iter *btree_iter_new(const struct btree *tree)
     struct memtable_iter *it = mem_zalloc(sizeof *it);
     if (it == NULL) return NULL;
     it->iter.ops = &ops;
+    it->iter.keeps = true; /* cells stay where they are */
     it->tree = tree;
     return &it->iter;
 }

@@ -35,6 +35,8 @@ struct iter_ops {
 struct iter {
     const struct iter_ops *ops;
     struct entry at;
+    bool
+        keeps; /* the next move, if it is a next or a prev, leaves the bytes of `at` where they are */
 };
 
 static inline void iter_close(struct iter *iter) /* accepts NULL */

@@ -152,6 +152,7 @@ static loam_status stand_on_first_leg(struct merge_iter *merge)
                           first->input->at.seq);
     }
     merge->iter.at = first->input->at;
+    merge->iter.keeps = first->input->keeps;
     return LOAM_OK;
 }
 
@@ -265,6 +266,7 @@ static loam_status step_merge(struct merge_iter *merge)
         }
     }
     merge->iter.at = leg.input->at;
+    merge->iter.keeps = leg.input->keeps;
     return LOAM_OK;
 }
 

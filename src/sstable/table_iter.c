@@ -142,13 +142,21 @@ static loam_status enter_page(struct table_iter *it, uint64_t page)
     return LOAM_OK;
 }
 
-/* Shows the entry at the position; an extent gets its value now. */
+/* Shows the entry at the position, in a page. */
+static inline void show(struct table_iter *it)
+{
+    page_entry(&it->page, it->entry_index, &it->iter.at);
+    it->iter.keeps = it->entry_index > 0 && it->entry_index + 1 < it->entry_count;
+}
+
+/* The same; an extent gets its value now. */
 static loam_status stand(struct table_iter *it)
 {
     if (!it->is_extent) {
-        page_entry(&it->page, it->entry_index, &it->iter.at);
+        show(it);
         return LOAM_OK;
     }
+    it->iter.keeps = false;
     if (!(it->flags & TABLE_ITER_KEYS_ONLY)) {
         const loam_status rc = extent_read_value(&it->hold.loaded->source, &it->extent);
         if (rc < 0) return rc;
@@ -206,12 +214,25 @@ static uint32_t seek_in_page(const struct table_iter *it, loam_slice key, uint64
     return entry_compare(entry->key, entry->seq, key, seq) < 0 ? 1 : 0;
 }
 
+enum {
+    SEEK_PREFETCH_BYTES = 1408
+}; /* all before the entries of a page of 16 KiB: a search visits much of it */
+
+static void prefetch_for_seek(const struct table_iter *it, uint64_t page)
+{
+    if (it->has_page && it->page_index == page) return;
+    const uint8_t *there =
+        page_peek(it->table->owner.cache, it->hold.loaded->slots, (uint32_t)page);
+    if (there != NULL) page_prefetch(there, SEEK_PREFETCH_BYTES);
+}
+
 /* Moves the position to the first entry at or after (key, seq) without standing on it; LOAM_NOTFOUND if
    all are before it. */
 static loam_status find_position(struct table_iter *it, loam_slice key, uint64_t seq)
 {
     const uint64_t count = iter_index(it)->page_count;
     for (uint64_t page = index_find(iter_index(it), key); page < count; page++) {
+        prefetch_for_seek(it, page);
         const loam_status rc = enter_page(it, page);
         if (rc < 0) return rc;
         it->entry_index = seek_in_page(it, key, seq);
@@ -237,7 +258,7 @@ static loam_status table_iter_next(struct iter *iter)
 {
     struct table_iter *it = as_table_iter(iter);
     if (++it->entry_index < it->entry_count) {
-        page_entry(&it->page, it->entry_index, &iter->at);
+        show(it);
         prefetch_ahead(it);
         return LOAM_OK;
     }
@@ -248,7 +269,8 @@ static loam_status table_iter_prev(struct iter *iter)
 {
     struct table_iter *it = as_table_iter(iter);
     if (it->entry_index > 0) {
-        page_entry(&it->page, --it->entry_index, &iter->at);
+        it->entry_index--;
+        show(it);
         prefetch_ahead(it);
         return LOAM_OK;
     }

@@ -33,14 +33,17 @@ static inline uint32_t match_bytes(const uint8_t *bytes, uint8_t wanted)
 
 bool page_find(const uint8_t *raw, loam_slice key, uint64_t hash, uint64_t seq, struct entry *entry)
 {
-    __builtin_prefetch(raw + 64);
+    page_prefetch(raw, 384); /* fingerprints and offsets of a page of 16 KiB */
     const struct page page = page_view(raw);
     const uint8_t *fingerprints = raw + PAGE_HEADER_BYTES;
     for (uint32_t from = 0; from < page.entry_count; from += 32) {
         uint32_t mask = match_bytes(fingerprints + from, page_fingerprint(hash));
         if (page.entry_count - from < 32) mask &= (UINT32_C(1) << (page.entry_count - from)) - 1;
         for (; mask != 0; mask &= mask - 1) {
-            page_entry(&page, from + (uint32_t)__builtin_ctz(mask), entry);
+            const uint32_t index = from + (uint32_t)__builtin_ctz(mask);
+            const uint8_t *at = raw + get_u16(raw + page.offsets_at + (size_t)2 * index);
+            page_prefetch(at, 128); /* the value, too, which will be copied */
+            page_entry_at(&page, at, entry);
             if (entry->key.len == key.len && entry->seq <= seq && bytes_equal(entry->key, key))
                 return true;
         }

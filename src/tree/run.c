@@ -222,9 +222,10 @@ static loam_status show_clipped(struct run_iter *it, loam_status rc)
     const struct table_ref *ref = &it->run->tables[it->index];
     if (rc != LOAM_OK) return rc;
     const loam_slice key = it->table->at.key;
-    if (bytes_compare(key, ref->from) < 0) return LOAM_NOTFOUND;
+    if (ref->from.len > 0 && bytes_compare(key, ref->from) < 0) return LOAM_NOTFOUND;
     if (ref->to.len > 0 && bytes_compare(key, ref->to) >= 0) return LOAM_NOTFOUND;
     it->iter.at = it->table->at;
+    it->iter.keeps = it->table->keeps;
     return LOAM_OK;
 }
 
