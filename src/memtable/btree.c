@@ -41,7 +41,12 @@ void btree_locate(const struct btree *tree, loam_slice key, struct btree_spot *s
         node = node_child(node, index);
         prefetch_node(node, offsetof(struct btree_node, heads));
     }
-    if (found) spot->newest = node_key(node, spot->indexes[spot->depth - 1]);
+    const uint32_t index = spot->indexes[spot->depth - 1];
+    if (found)
+        spot->newest = node_key(node, index);
+    else /* those behind it will be moved up */
+        for (uint32_t i = index; i < node_count(node); i += 8)
+            __builtin_prefetch(&node->keys[i], 1);
 }
 
 static struct btree_node *new_node(struct btree *tree, struct arena *arena, uint32_t level)

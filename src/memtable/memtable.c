@@ -121,9 +121,10 @@ void memtable_add(struct memtable *memtable, const struct entry *entry, uint64_t
     check(entry->key.len <= KEY_BYTES_MAX);
     check(entry->value.len <= VALUE_BYTES_MAX);
     debug_check(entry->seq > 0 && entry->seq <= SEQ_MAX);
+    struct key_filter *filter = atomic_load_explicit(&memtable->filter, memory_order_relaxed);
+    if (filter != NULL) key_filter_prefetch(filter, hash);
     btree_locate(&memtable->tree, entry->key, &spot);
     debug_check(spot.newest == NULL || cell_seq(spot.newest) < entry->seq);
-    struct key_filter *filter = atomic_load_explicit(&memtable->filter, memory_order_relaxed);
     if (filter != NULL && spot.newest == NULL) key_filter_add(filter, hash);
     void *memory = arena_take(&memtable->arena, cell_bytes(entry, spot.newest));
     btree_add(&memtable->tree, &memtable->arena, &spot, cell_put(memory, entry, spot.newest));
