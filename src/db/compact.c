@@ -1,6 +1,7 @@
 /*
  * compact.c - runs into one run below; see db.h. What to merge is tree/pick's decision, what may be left out survive.c's.
  */
+#include "base/bytes.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/status.h"
@@ -12,7 +13,8 @@
 enum {
     LAST_RATIO = 4, /* the upper levels go down when they hold a quarter of the last */
     TOMBSTONE_PERCENT = 25,
-    DELAY_NS_MAX = 20000, /* of 1 KiB: never slower than 50 MB/s because of debt alone */
+    SLICE_TABLES = 4,
+    DELAY_NS_MAX = 200000, /* of 1 KiB: never slower than 5 MB/s because of debt alone */
     DELAY_NS_STEP = 2000
 };
 
@@ -20,87 +22,164 @@ struct compaction {
     struct loam_coll *coll;
     struct version *version; /* referenced */
     struct plan plan;
-    struct run **inputs; /* newest first */
+    struct run **inputs; /* newest first; referenced. Of a slice: what of the runs it takes */
     size_t input_count;
     struct edit edit;
     struct view *spare;
     uint64_t written_bytes;
 };
 
+static uint64_t slice_bytes(const loam_db *db)
+{
+    return SLICE_TABLES * run_writer_table_bytes(db);
+}
+
 struct pick_policy compact_policy(loam_db *db)
 {
     return (struct pick_policy){.runs_per_level = db->options.runs_per_level,
                                 .last_ratio = LAST_RATIO,
+                                .slice_bytes = slice_bytes(db),
                                 .tombstone_percent = TOMBSTONE_PERCENT,
                                 .oldest_seq = snapshot_oldest_seq(db)};
 }
 
 /* ---- inputs --------------------------------------------------------------------------------- */
 
-static void add_runs(struct compaction *compaction, uint32_t level, uint32_t first)
+/* Whether all that the reference shows lies before the plan's end. */
+static bool ends_before(const struct plan *plan, const struct table_ref *ref)
 {
-    const struct level *runs = &compaction->version->levels[level];
-    for (uint32_t i = first; i < runs->run_count; i++)
-        compaction->inputs[compaction->input_count++] = runs->runs[i];
+    if (plan->to.len == 0) return true;
+    if (ref->to.len > 0 && bytes_compare(ref->to, plan->to) <= 0) return true;
+    return bytes_compare(table_meta(ref->table)->largest, plan->to) < 0;
+}
+
+static bool begins_before(const struct plan *plan, const struct table_ref *ref)
+{
+    return plan->to.len == 0 || bytes_compare(table_ref_smallest(ref), plan->to) < 0;
+}
+
+/* What of tables [first, end) of a run lies before the plan's end, as a run of its own. */
+static loam_status add_slice_of(struct compaction *compaction, const struct run *run,
+                                uint32_t first, uint32_t end)
+{
+    const struct plan *plan = &compaction->plan;
+    struct table_ref *refs = mem_alloc_array(end - first + 1, sizeof *refs);
+    uint32_t count = 0;
+    if (refs == NULL) return LOAM_NOMEM;
+    for (uint32_t t = first; t < end && begins_before(plan, &run->tables[t]); t++) {
+        refs[count] = run->tables[t];
+        if (!ends_before(plan, &refs[count])) refs[count].to = plan->to;
+        count++;
+    }
+    struct run *slice = count > 0 ? run_new(run->number, refs, count) : NULL;
+    mem_free(refs);
+    if (count == 0) return LOAM_OK;
+    if (slice == NULL) return LOAM_NOMEM;
+    compaction->inputs[compaction->input_count++] = slice;
+    return LOAM_OK;
+}
+
+static loam_status collect_slice(struct compaction *compaction)
+{
+    const struct plan *plan = &compaction->plan;
+    const struct level *waiting = &compaction->version->levels[LEVEL_WAITING];
+    const struct level *last = &compaction->version->levels[LEVEL_LAST];
+    loam_status rc = LOAM_OK;
+    for (uint32_t i = 0; rc == LOAM_OK && plan->level == LEVEL_WAITING && i < waiting->run_count;
+         i++)
+        rc = add_slice_of(compaction, waiting->runs[i], 0, waiting->runs[i]->table_count);
+    if (rc == LOAM_OK && plan->first < plan->end)
+        rc = add_slice_of(compaction, last->runs[0], plan->first, plan->end);
+    return rc;
 }
 
 static loam_status collect_inputs(struct compaction *compaction)
 {
-    const struct plan *plan = &compaction->plan;
     compaction->inputs =
         mem_alloc_array(version_run_count(compaction->version) + 1, sizeof(struct run *));
     if (compaction->inputs == NULL) return LOAM_NOMEM;
-    add_runs(compaction, plan->level_from, plan->first_run);
-    for (uint32_t level = plan->level_from + 1; level < plan->level_to; level++)
-        add_runs(compaction, level, 0);
-    if (plan->level_to == LEVEL_LAST && plan->level_from != LEVEL_LAST && !plan->trivial)
-        add_runs(compaction, LEVEL_LAST, 0);
+    if (compaction->plan.kind == PLAN_SLICE) return collect_slice(compaction);
+    const struct level *level = &compaction->version->levels[compaction->plan.level];
+    for (uint32_t i = 0; i < level->run_count; i++) {
+        run_ref(level->runs[i]);
+        compaction->inputs[compaction->input_count++] = level->runs[i];
+    }
     return LOAM_OK;
 }
 
-/* Which level a run of the version stands in. */
-static uint32_t level_of(const struct version *version, const struct run *run)
+static void free_inputs(struct compaction *compaction)
 {
-    for (uint32_t level = 0; level < LEVEL_COUNT; level++)
-        for (uint32_t i = 0; i < version->levels[level].run_count; i++)
-            if (version->levels[level].runs[i] == run) return level;
-    check(false);
-    return 0;
+    for (size_t i = 0; i < compaction->input_count; i++)
+        run_unref(compaction->inputs[i]);
+    mem_free(compaction->inputs);
 }
 
-static loam_status remove_inputs(struct compaction *compaction)
+/* Takes from a run what the plan has taken of it: whole tables, or what they show before its end. */
+static loam_status remove_from(struct compaction *compaction, uint32_t level, const struct run *run,
+                               uint32_t first, uint32_t end)
 {
+    const struct plan *plan = &compaction->plan;
+    const uint32_t coll = compaction->coll->id;
     loam_status rc = LOAM_OK;
-    for (size_t i = 0; i < compaction->input_count; i++) {
-        const struct run *run = compaction->inputs[i];
-        const uint32_t level = level_of(compaction->version, run);
-        for (uint32_t t = 0; rc == LOAM_OK && t < run->table_count; t++)
-            rc = edit_remove_table(&compaction->edit, compaction->coll->id, level, run->number,
-                                   table_meta(run->tables[t].table)->uid);
+    for (uint32_t t = first; rc == LOAM_OK && t < end && begins_before(plan, &run->tables[t]);
+         t++) {
+        const struct table_ref *ref = &run->tables[t];
+        const uint64_t uid = table_meta(ref->table)->uid;
+        const struct change clip = {.tag = CHANGE_TABLE_CLIP,
+                                    .coll = coll,
+                                    .level = level,
+                                    .run = run->number,
+                                    .uid = uid,
+                                    .from = plan->to,
+                                    .to = ref->to};
+        if (ends_before(plan, ref))
+            rc = edit_remove_table(&compaction->edit, coll, level, run->number, uid);
+        else
+            rc = edit_add(&compaction->edit, &clip);
     }
     return rc;
 }
 
-/* ---- moving --------------------------------------------------------------------------------- */
-
-/* The same tables, one run lower. In the last level they join the run that is there. */
-static loam_status move_tables(struct compaction *compaction)
+static loam_status remove_inputs(struct compaction *compaction)
 {
-    const struct run *run = compaction->inputs[0];
+    const struct plan *plan = &compaction->plan;
+    const struct level *level = &compaction->version->levels[plan->level];
     const struct level *last = &compaction->version->levels[LEVEL_LAST];
-    const uint64_t number = compaction->plan.level_to == LEVEL_LAST && last->run_count > 0
-                                ? last->runs[0]->number
-                                : db_next_run(compaction->coll->db);
-    loam_status rc = remove_inputs(compaction);
+    loam_status rc = LOAM_OK;
+    for (uint32_t i = 0; rc == LOAM_OK && plan->level != LEVEL_LAST && i < level->run_count; i++)
+        rc = remove_from(compaction, plan->level, level->runs[i], 0, level->runs[i]->table_count);
+    if (rc == LOAM_OK && plan->first < plan->end)
+        rc = remove_from(compaction, LEVEL_LAST, last->runs[0], plan->first, plan->end);
+    return rc;
+}
+
+/* ---- lowering ------------------------------------------------------------------------------- */
+
+/* The same tables, as a run of another level; the number says that it is newer than all that is there. */
+static loam_status move_run(struct compaction *compaction, uint32_t level, const struct run *run)
+{
+    const uint64_t number = db_next_run(compaction->coll->db);
+    loam_status rc = remove_from(compaction, level, run, 0, run->table_count);
     for (uint32_t t = 0; rc == LOAM_OK && t < run->table_count; t++) {
         const struct change change = {.tag = CHANGE_TABLE_ADD,
                                       .coll = compaction->coll->id,
-                                      .level = compaction->plan.level_to,
+                                      .level = LEVEL_WAITING,
                                       .run = number,
                                       .meta = *table_meta(run->tables[t].table),
                                       .from = run->tables[t].from,
                                       .to = run->tables[t].to};
         rc = edit_add(&compaction->edit, &change);
+    }
+    return rc;
+}
+
+static loam_status lower_runs(struct compaction *compaction)
+{
+    loam_status rc = LOAM_OK;
+    for (uint32_t level = LEVEL_WAITING; level-- > 0;) {
+        const struct level *runs = &compaction->version->levels[level];
+        for (uint32_t i = runs->run_count; rc == LOAM_OK && i-- > 0;) /* the oldest first */
+            rc = move_run(compaction, level, runs->runs[i]);
     }
     return rc;
 }
@@ -158,15 +237,18 @@ static loam_status merge_tables(struct compaction *compaction)
     struct run_writer *writer = NULL;
     struct survival survival = {0};
     struct iter *iter = NULL;
-    const bool into_last = compaction->plan.level_to == LEVEL_LAST;
-    const struct run_writer_spec spec = {.coll = compaction->coll,
-                                         .level = compaction->plan.level_to,
-                                         .run = db_next_run(compaction->coll->db),
-                                         .compress = into_last};
+    const bool into_last = compaction->plan.kind == PLAN_SLICE;
+    const struct level *last = &compaction->version->levels[LEVEL_LAST];
+    const bool joins = into_last && last->run_count > 0;
+    const struct run_writer_spec spec = {
+        .coll = compaction->coll,
+        .level = into_last ? LEVEL_LAST : compaction->plan.level + 1,
+        .run = joins ? last->runs[0]->number : db_next_run(compaction->coll->db),
+        .compress = into_last};
     loam_status rc = survival_init(&survival, compaction->coll->db);
     if (rc < 0) goto out;
     survival.version = into_last ? NULL : compaction->version;
-    survival.level = compaction->plan.level_from;
+    survival.level = compaction->plan.level;
     survival.run_number = compaction->inputs[compaction->input_count - 1]->number;
     rc = open_inputs(compaction, &iter);
     if (rc < 0) goto out;
@@ -194,7 +276,7 @@ static void delete_outputs(struct compaction *compaction)
         edit_reader_over(loam_bytes(compaction->edit.bytes.data, compaction->edit.bytes.len));
     struct change change;
     char name[OBJECT_NAME_BYTES];
-    while (!compaction->plan.trivial && edit_next(&reader, &change) == LOAM_OK) {
+    while (compaction->plan.kind != PLAN_LOWER && edit_next(&reader, &change) == LOAM_OK) {
         if (change.tag != CHANGE_TABLE_ADD) continue;
         object_name_make(OBJECT_TABLES, change.meta.object, name);
         if (store_delete(compaction->coll->db->store, name) < 0)
@@ -224,48 +306,85 @@ static loam_status run_plan(struct compaction *compaction)
 {
     loam_db *db = compaction->coll->db;
     compaction->spare = view_spare();
-    loam_status rc = compaction->spare == NULL ? LOAM_NOMEM : collect_inputs(compaction);
-    if (rc == LOAM_OK)
-        rc = compaction->plan.trivial ? move_tables(compaction) : merge_tables(compaction);
+    loam_status rc = compaction->spare == NULL ? LOAM_NOMEM : LOAM_OK;
+    if (rc == LOAM_OK && compaction->plan.kind == PLAN_LOWER) {
+        rc = lower_runs(compaction);
+    } else if (rc == LOAM_OK) {
+        rc = collect_inputs(compaction);
+        if (rc == LOAM_OK) rc = merge_tables(compaction);
+    }
     if (rc == LOAM_OK) rc = install_merged(compaction);
     if (rc != LOAM_OK) return rc;
     atomic_fetch_add(&db->compaction_count, 1);
     atomic_fetch_add(&db->disk_written_bytes, compaction->written_bytes);
     char name[COLL_NAME_ROOM];
+    uint64_t input_bytes = 0;
+    for (size_t i = 0; i < compaction->input_count; i++)
+        input_bytes += compaction->inputs[i]->bytes;
     coll_tell_name(compaction->coll, name);
-    db_log(db, LOAM_LOG_INFO, "%s: %s: level %u to %u, %zu runs, %llu bytes in, %llu out", name,
-           compaction->plan.reason, compaction->plan.level_from, compaction->plan.level_to,
-           compaction->input_count, (unsigned long long)compaction->plan.input_bytes,
-           (unsigned long long)compaction->written_bytes);
+    db_log(db, LOAM_LOG_INFO, "%s: %s: level %u, %zu runs, %llu bytes in, %llu out", name,
+           compaction->plan.reason, compaction->plan.level, compaction->input_count,
+           (unsigned long long)input_bytes, (unsigned long long)compaction->written_bytes);
     return LOAM_OK;
+}
+
+/* Carries a plan out; the view is the one it was made of. */
+static loam_status carry_out_plan(struct loam_coll *coll, const struct view *view,
+                                  const struct plan *plan)
+{
+    struct compaction compaction = {.coll = coll, .version = view->version, .plan = *plan};
+    const loam_status rc = run_plan(&compaction);
+    free_inputs(&compaction);
+    mem_free(compaction.spare);
+    edit_deinit(&compaction.edit);
+    return rc;
 }
 
 loam_status compact_run(struct loam_coll *coll, enum compact_how how, bool *did)
 {
     struct pick_policy policy = compact_policy(coll->db);
     struct view *view = view_acquire(coll);
-    struct compaction compaction = {.coll = coll, .version = view->version};
     policy.idle = how == COMPACT_IDLE;
-    compaction.plan =
-        how == COMPACT_FULL ? pick_full(view->version) : pick_compaction(view->version, &policy);
-    *did = false;
+    const struct plan plan = pick_compaction(view->version, &policy);
     loam_status rc = LOAM_OK;
-    if (compaction.plan.found) {
-        rc = run_plan(&compaction);
-        *did = rc == LOAM_OK;
-    }
-    mem_free(compaction.inputs);
-    mem_free(compaction.spare);
-    edit_deinit(&compaction.edit);
+    if (plan.kind != PLAN_NOTHING) rc = carry_out_plan(coll, view, &plan);
     view_unref(view);
+    *did = plan.kind != PLAN_NOTHING && rc == LOAM_OK;
     if (*did) compact_consider(coll);
     return rc;
 }
 
-/* Smooth: nothing while the debt is what a level may hold, then with the square of what is beyond it. */
-static uint32_t delay_for(const loam_db *db, uint64_t debt_bytes)
+/* Until all that is in tables now is one run of the last level. What is flushed meanwhile is for the next time. */
+static loam_status compact_fully(struct loam_coll *coll)
 {
-    const uint64_t unit = db->options.memtable_bytes * (db->options.runs_per_level + 1);
+    loam_buf after = {0};
+    loam_status rc = LOAM_OK;
+    bool lower = true, found = true;
+    while (rc == LOAM_OK && found) {
+        struct view *view = view_acquire(coll);
+        const struct plan plan = pick_full(view->version, slice_bytes(coll->db), lower,
+                                           loam_bytes(after.data, after.len));
+        found = plan.kind != PLAN_NOTHING;
+        lower = false;
+        if (found && plan.level == LEVEL_LAST) {
+            const struct run *last = view->version->levels[LEVEL_LAST].runs[0];
+            const loam_slice largest = table_meta(last->tables[plan.end - 1].table)->largest;
+            rc = buf_set(&after, largest.data, largest.len);
+        }
+        if (found && rc == LOAM_OK) rc = carry_out_plan(coll, view, &plan);
+        view_unref(view);
+    }
+    loam_buf_free(&after);
+    return rc;
+}
+
+/* Smooth: nothing while the debt is what levels may hold and what one round through the last level costs,
+   then with the square of what is beyond it. */
+static uint32_t delay_for(const loam_db *db, const struct version *version, uint64_t debt_bytes)
+{
+    const uint64_t last = version->levels[LEVEL_LAST].bytes;
+    const uint64_t unit =
+        db->options.memtable_bytes * (db->options.runs_per_level + 1) + last + last / LAST_RATIO;
     const uint64_t percent = debt_bytes / (unit / 100 + 1);
     if (percent <= 100) return 0;
     const uint64_t beyond = percent - 100, delay = beyond * beyond * DELAY_NS_STEP / 10000;
@@ -277,8 +396,9 @@ void compact_consider(struct loam_coll *coll)
     const struct pick_policy policy = compact_policy(coll->db);
     struct view *view = view_acquire(coll);
     const uint64_t debt = pick_debt_bytes(view->version, &policy);
-    atomic_store_explicit(&coll->delay_ns, delay_for(coll->db, debt), memory_order_relaxed);
-    const bool wanted = pick_compaction(view->version, &policy).found;
+    atomic_store_explicit(&coll->delay_ns, delay_for(coll->db, view->version, debt),
+                          memory_order_relaxed);
+    const bool wanted = pick_compaction(view->version, &policy).kind != PLAN_NOTHING;
     view_unref(view);
     if (wanted) jobs_want_compact(coll, COMPACT_DUE);
 }
@@ -288,7 +408,7 @@ void compact_consider_idle(struct loam_coll *coll)
     struct pick_policy policy = compact_policy(coll->db);
     struct view *view = view_acquire(coll);
     policy.idle = true;
-    const bool wanted = pick_compaction(view->version, &policy).found;
+    const bool wanted = pick_compaction(view->version, &policy).kind != PLAN_NOTHING;
     view_unref(view);
     if (wanted) jobs_want_compact(coll, COMPACT_IDLE);
 }
@@ -370,14 +490,13 @@ static bool range_holds_tables(struct loam_coll *coll, const loam_range *range)
 
 loam_status loam_compact(loam_db *db, loam_coll *coll, const loam_range *range)
 {
-    bool did;
     loam_status rc = db_check_coll(db, &coll);
     if (rc == LOAM_OK) rc = dbiter_check_range(db, range);
     if (rc == LOAM_OK) rc = db_writable(db);
     if (rc == LOAM_OK) rc = flush_now(db, coll);
     if (rc < 0 || !range_holds_tables(coll, range)) return rc;
     jobs_claim(coll);
-    rc = compact_run(coll, COMPACT_FULL, &did); /* what is flushed meanwhile is for the next time */
+    rc = compact_fully(coll);
     jobs_unclaim(coll);
     if (rc == LOAM_CONFLICT) return failed(LOAM_MISUSE, "the collection has been dropped");
     if (rc == LOAM_IOERR) return db_fence(db, rc);

@@ -286,7 +286,7 @@ void coll_free_all(loam_db *db);
 
 /* ---- write.c ------------------------------------------------------------------------------- */
 
-enum compact_how { COMPACT_DUE, COMPACT_IDLE, COMPACT_FULL };
+enum compact_how { COMPACT_DUE, COMPACT_IDLE };
 
 struct commit { /* what is to be committed, as the log will hold it */
     const struct sys_piece *pieces;
@@ -338,6 +338,7 @@ struct run_writer_spec {
     struct object_writer *into; /* several runs in one object; NULL: an object per table */
     struct object_id into_id;
 };
+uint64_t run_writer_table_bytes(const loam_db *db); /* what a table of a compaction is cut at */
 LOAM_MUST loam_status run_writer_new(const struct run_writer_spec *spec, struct run_writer **out);
 /* Drains iter (from where first() puts it) through survival into tables. go_on, if any, is asked now
    and then: LOAM_CONFLICT when it says no. */

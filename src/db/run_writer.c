@@ -28,14 +28,19 @@ struct run_writer {
     uint64_t table_bytes_max, written_bytes;
 };
 
+uint64_t run_writer_table_bytes(const loam_db *db)
+{
+    const uint64_t memtable_bytes = db->options.memtable_bytes;
+    return memtable_bytes < TABLE_BYTES_MAX ? memtable_bytes : TABLE_BYTES_MAX;
+}
+
 loam_status run_writer_new(const struct run_writer_spec *spec, struct run_writer **out)
 {
     struct run_writer *writer = mem_zalloc(sizeof *writer);
     if (writer == NULL) return LOAM_NOMEM;
     writer->spec = *spec;
     writer->db = spec->coll->db;
-    const uint64_t memtable_bytes = writer->db->options.memtable_bytes;
-    writer->table_bytes_max = memtable_bytes < TABLE_BYTES_MAX ? memtable_bytes : TABLE_BYTES_MAX;
+    writer->table_bytes_max = run_writer_table_bytes(writer->db);
     *out = writer;
     return LOAM_OK;
 }

@@ -1,12 +1,13 @@
 /*
  * pick.c - what to merge next; see pick.h.
  *
- * In order: a level over its bound; tombstones; and, when idle, towards one run. The first is
- * decided on bytes and counts of levels alone (struct shape), so that the debt can be computed by
- * carrying the plans out on them.
+ * In order: a level over its bound; a slice of what waits; tombstones; and, when idle, towards one
+ * run. The first is decided on bytes and counts of levels alone (struct shape), so that the debt
+ * can be computed by carrying the plans out on them.
  */
 #include "tree/pick.h"
 
+#include "base/bytes.h"
 #include "base/check.h"
 
 #include "base/poison.h"
@@ -30,42 +31,41 @@ static struct shape shape_of(const struct version *version)
     return shape;
 }
 
-/* The topmost level with runs; LEVEL_COUNT when there are none. */
-static uint32_t top_level(const struct shape *shape)
-{
-    uint32_t level = 0;
-    while (level < LEVEL_COUNT && shape->levels[level].run_count == 0)
-        level++;
-    return level;
-}
-
 static uint64_t upper_bytes(const struct shape *shape)
 {
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < LEVEL_LAST; i++)
+    for (uint32_t i = 0; i < LEVEL_WAITING; i++)
         bytes += shape->levels[i].bytes;
     return bytes;
 }
 
-static struct plan plan_everything(const struct shape *shape, const char *reason)
+static bool has_upper(const struct version *version)
 {
-    const uint32_t top = top_level(shape);
-    return (struct plan){.found = true,
-                         .level_from = top,
-                         .level_to = LEVEL_LAST,
-                         .input_bytes = upper_bytes(shape) + shape->levels[LEVEL_LAST].bytes,
-                         .reason = reason};
+    for (uint32_t i = 0; i < LEVEL_WAITING; i++)
+        if (version->levels[i].run_count > 0) return true;
+    return false;
+}
+
+/* What the last level will be when nothing waits any more. */
+static uint64_t lower_bytes(const struct shape *shape)
+{
+    return shape->levels[LEVEL_WAITING].bytes + shape->levels[LEVEL_LAST].bytes;
+}
+
+static struct plan plan_lower(const char *reason)
+{
+    return (struct plan){.kind = PLAN_LOWER, .reason = reason};
 }
 
 /* ---- a level over its bound ------------------------------------------------------------------ */
 
-/* Is the last level the place for what leaves this one? */
+/* Is the last level the place for what leaves this one? Not while others wait to get there: their runs would pile up. */
 static bool goes_to_last(const struct shape *shape, uint32_t level, uint32_t last_ratio)
 {
-    if (level + 1 == LEVEL_LAST) return true;
-    if (shape->levels[LEVEL_LAST].run_count > 0)
-        return upper_bytes(shape) >= shape->levels[LEVEL_LAST].bytes / last_ratio;
-    for (uint32_t deeper = level + 1; deeper < LEVEL_LAST; deeper++)
+    if (level + 1 == LEVEL_WAITING) return true;
+    if (shape->levels[LEVEL_WAITING].run_count > 0) return false;
+    if (lower_bytes(shape) > 0) return upper_bytes(shape) >= lower_bytes(shape) / last_ratio;
+    for (uint32_t deeper = level + 1; deeper < LEVEL_WAITING; deeper++)
         if (shape->levels[deeper].run_count > 0) return false;
     return true;
 }
@@ -73,14 +73,13 @@ static bool goes_to_last(const struct shape *shape, uint32_t level, uint32_t las
 static struct plan plan_overfull(const struct shape *shape, const struct pick_policy *policy)
 {
     uint32_t level = 0;
-    while (level < LEVEL_LAST && shape->levels[level].run_count <= policy->runs_per_level)
+    while (level < LEVEL_WAITING && shape->levels[level].run_count <= policy->runs_per_level)
         level++;
-    if (level == LEVEL_LAST) return (struct plan){.found = false};
+    if (level == LEVEL_WAITING) return (struct plan){.kind = PLAN_NOTHING};
     if (goes_to_last(shape, level, policy->last_ratio))
-        return plan_everything(shape, "a level is full, and the last is due");
-    return (struct plan){.found = true,
-                         .level_from = level,
-                         .level_to = level + 1,
+        return plan_lower("a level is full, and the last is due");
+    return (struct plan){.kind = PLAN_JOIN,
+                         .level = level,
                          .input_bytes = shape->levels[level].bytes,
                          .reason = "a level is full"};
 }
@@ -88,17 +87,116 @@ static struct plan plan_overfull(const struct shape *shape, const struct pick_po
 /* As if nothing were dropped. */
 static void carry_out(struct shape *shape, const struct plan *plan)
 {
-    for (uint32_t i = plan->level_from; i < plan->level_to; i++) {
+    const bool lowers = plan->kind == PLAN_LOWER;
+    const uint32_t from = lowers ? 0 : plan->level, to = lowers ? LEVEL_WAITING : plan->level + 1;
+    for (uint32_t i = from; i < to; i++) {
+        shape->levels[to].run_count += lowers ? shape->levels[i].run_count : 0;
+        shape->levels[to].bytes += shape->levels[i].bytes;
         shape->levels[i].run_count = 0;
         shape->levels[i].bytes = 0;
     }
-    if (plan->level_to == LEVEL_LAST) {
-        shape->levels[LEVEL_LAST].run_count = 1;
-        shape->levels[LEVEL_LAST].bytes = plan->input_bytes;
-    } else {
-        shape->levels[plan->level_to].run_count++;
-        shape->levels[plan->level_to].bytes += plan->input_bytes;
+    shape->levels[to].run_count += !lowers;
+}
+
+/* ---- slices ---------------------------------------------------------------------------------- */
+
+/* The least key that waits. */
+static loam_slice waiting_front(const struct level *waiting)
+{
+    loam_slice front = table_ref_smallest(&waiting->runs[0]->tables[0]);
+    for (uint32_t i = 1; i < waiting->run_count; i++) {
+        const loam_slice smallest = table_ref_smallest(&waiting->runs[i]->tables[0]);
+        if (bytes_compare(smallest, front) < 0) front = smallest;
     }
+    return front;
+}
+
+/* Walks the begins of tables behind `front` in the order of keys, runs of what waits and of the last
+   level together; a table counts when the next one of its run begins. */
+struct cut_walk {
+    const struct version *version;
+    loam_slice front, at;
+    uint64_t passed_bytes;
+};
+
+static const struct run *walked_run(const struct version *version, uint32_t number)
+{
+    const struct level *waiting = &version->levels[LEVEL_WAITING];
+    if (number < waiting->run_count) return waiting->runs[number];
+    return number - waiting->run_count < version->levels[LEVEL_LAST].run_count
+               ? version->levels[LEVEL_LAST].runs[0]
+               : NULL;
+}
+
+/* The first table of the run that begins behind key; table_count if none does. */
+static uint32_t first_behind(const struct run *run, loam_slice key)
+{
+    uint32_t first = run_find(run, key);
+    if (first < run->table_count &&
+        bytes_compare(table_ref_smallest(&run->tables[first]), key) <= 0)
+        first++;
+    return first;
+}
+
+/* The next begin of a table, to walk->at; false when there is none. */
+static bool next_cut(struct cut_walk *walk)
+{
+    const struct run *run;
+    bool found = false;
+    loam_slice least = {0};
+    for (uint32_t i = 0; (run = walked_run(walk->version, i)) != NULL; i++) {
+        const uint32_t next = first_behind(run, walk->at);
+        if (next == run->table_count) continue;
+        const loam_slice smallest = table_ref_smallest(&run->tables[next]);
+        if (found && bytes_compare(smallest, least) >= 0) continue;
+        least = smallest;
+        found = true;
+    }
+    if (!found) return false;
+    walk->at = least;
+    walk->passed_bytes = 0;
+    for (uint32_t i = 0; (run = walked_run(walk->version, i)) != NULL; i++) {
+        const uint32_t behind = first_behind(run, least);
+        for (uint32_t t = run_find(run, walk->front); t + 1 < behind; t++)
+            walk->passed_bytes += run->tables[t].bytes;
+    }
+    return true;
+}
+
+static struct plan plan_slice(const struct version *version, uint64_t slice_bytes)
+{
+    const struct level *waiting = &version->levels[LEVEL_WAITING];
+    const struct level *last = &version->levels[LEVEL_LAST];
+    struct plan plan = {.kind = PLAN_SLICE, .level = LEVEL_WAITING, .reason = "a slice"};
+    const loam_slice front = waiting_front(waiting);
+    struct cut_walk walk = {.version = version, .front = front, .at = front};
+    while (next_cut(&walk))
+        if (walk.passed_bytes >= slice_bytes) {
+            plan.to = walk.at;
+            break;
+        }
+    if (last->run_count == 0) return plan;
+    const struct run *run = last->runs[0];
+    plan.first = plan.end = run_find(run, front);
+    while (plan.end < run->table_count &&
+           (plan.to.len == 0 ||
+            bytes_compare(table_ref_smallest(&run->tables[plan.end]), plan.to) < 0))
+        plan.end++;
+    return plan;
+}
+
+/* What slices still have to read of the last level when something waits. */
+static uint64_t last_bytes_ahead(const struct version *version)
+{
+    uint64_t bytes = 0;
+    const struct level *last = &version->levels[LEVEL_LAST];
+    if (last->run_count == 0) return 0;
+    if (version->levels[LEVEL_WAITING].run_count == 0) return last->bytes;
+    const struct run *run = last->runs[0];
+    const loam_slice front = waiting_front(&version->levels[LEVEL_WAITING]);
+    for (uint32_t t = run_find(run, front); t < run->table_count; t++)
+        bytes += run->tables[t].bytes;
+    return bytes;
 }
 
 uint64_t pick_debt_bytes(const struct version *version, const struct pick_policy *policy)
@@ -106,76 +204,71 @@ uint64_t pick_debt_bytes(const struct version *version, const struct pick_policy
     struct shape shape = shape_of(version);
     struct plan plan;
     uint64_t debt = 0;
-    while ((plan = plan_overfull(&shape, policy)).found) {
+    while ((plan = plan_overfull(&shape, policy)).kind != PLAN_NOTHING) {
         debt += plan.input_bytes;
         carry_out(&shape, &plan);
     }
-    return debt;
+    const uint64_t waiting = shape.levels[LEVEL_WAITING].bytes, upper = upper_bytes(&shape);
+    if (waiting == 0) return debt;
+    /* Were it not for those that wait, this would be due, and cost ratio times as much again. */
+    const uint64_t due = lower_bytes(&shape) / policy->last_ratio;
+    if (upper > due) debt += (upper - due) * (1 + policy->last_ratio);
+    return debt + waiting + last_bytes_ahead(version);
 }
 
 /* ---- tombstones ------------------------------------------------------------------------------ */
 
-struct tombstone_count {
-    uint64_t droppable, entries;
-};
-
-/* Those of runs that are all old enough: of the others it is not certain that any would go. */
-static struct tombstone_count count_tombstones(const struct version *version, uint64_t oldest_seq)
+/* Those of a table whose entries are all old enough go for certain. */
+static uint64_t droppable_in(const struct table_ref *ref, uint64_t oldest_seq)
 {
-    struct tombstone_count count = {0};
-    for (uint32_t level = 0; level < LEVEL_COUNT; level++) {
-        for (uint32_t i = 0; i < version->levels[level].run_count; i++) {
-            const struct run *run = version->levels[level].runs[i];
-            const bool old = oldest_seq == 0 ? level < LEVEL_LAST : run->seq_max <= oldest_seq;
-            count.entries += run->entry_count;
-            if (old) count.droppable += run->tombstone_count;
-        }
-    }
-    return count;
+    const struct table_meta *meta = table_meta(ref->table);
+    return meta->seq_max <= oldest_seq ? meta->tombstone_count : 0;
 }
 
 static bool has_many_tombstones(const struct version *version, const struct pick_policy *policy)
 {
+    uint64_t droppable = 0, entries = 0;
     if (policy->tombstone_percent == 0) return false;
-    const struct tombstone_count count = count_tombstones(version, policy->oldest_seq);
-    return count.droppable > 0 &&
-           count.droppable * 100 >= count.entries * policy->tombstone_percent;
+    for (uint32_t level = 0; level < LEVEL_COUNT; level++) {
+        const uint64_t oldest =
+            policy->oldest_seq == 0 && level < LEVEL_LAST ? UINT64_MAX : policy->oldest_seq;
+        for (uint32_t i = 0; i < version->levels[level].run_count; i++) {
+            const struct run *run = version->levels[level].runs[i];
+            entries += run->entry_count;
+            for (uint32_t t = 0; t < run->table_count; t++)
+                droppable += droppable_in(&run->tables[t], oldest);
+        }
+    }
+    return droppable > 0 && droppable * 100 >= entries * policy->tombstone_percent;
 }
 
-/* ---- idle ------------------------------------------------------------------------------------ */
-
-static bool is_worth_joining(const struct version *version, const struct shape *shape)
+/* Tables of the last level with tombstones, side by side, the first of which begins behind `after`. */
+static struct plan plan_rewrite(const struct version *version, uint64_t oldest_seq,
+                                uint64_t slice_bytes, loam_slice after, const char *reason)
 {
-    const uint64_t last = shape->levels[LEVEL_LAST].bytes;
-    return version_run_count(version) > 1 && top_level(shape) < LEVEL_LAST &&
-           upper_bytes(shape) >= last / IDLE_RATIO;
-}
-
-/* ---- moving ---------------------------------------------------------------------------------- */
-
-static bool meets_last(const struct version *version, const struct run *run)
-{
-    if (version->levels[LEVEL_LAST].run_count == 0) return false;
-    const struct run *last = version->levels[LEVEL_LAST].runs[0];
-    for (uint32_t i = 0; i < run->table_count; i++)
-        if (run_overlaps(last, &run->tables[i])) return true;
-    return false;
-}
-
-/* A plan for everything with one run above the last level, which lies beside all that is there. */
-static struct plan make_trivial(const struct version *version, struct plan plan)
-{
-    const bool has_last = version->levels[LEVEL_LAST].run_count > 0;
-    if (version_run_count(version) != 1 + (size_t)has_last || plan.level_from == LEVEL_LAST)
-        return plan;
-    const struct run *run = version->levels[plan.level_from].runs[0];
-    if (run->tombstone_count > 0 || meets_last(version, run)) return plan;
-    plan.trivial = true;
-    plan.input_bytes = run->bytes;
+    struct plan plan = {.kind = PLAN_NOTHING};
+    if (version->levels[LEVEL_LAST].run_count == 0) return plan;
+    const struct run *run = version->levels[LEVEL_LAST].runs[0];
+    uint32_t first = after.len > 0 ? first_behind(run, after) : 0;
+    while (first < run->table_count && droppable_in(&run->tables[first], oldest_seq) == 0)
+        first++;
+    if (first == run->table_count) return plan;
+    plan = (struct plan){
+        .kind = PLAN_SLICE, .level = LEVEL_LAST, .first = first, .end = first, .reason = reason};
+    for (uint64_t bytes = 0; plan.end < run->table_count && bytes < slice_bytes &&
+                             droppable_in(&run->tables[plan.end], oldest_seq) > 0;
+         plan.end++)
+        bytes += run->tables[plan.end].bytes;
     return plan;
 }
 
 /* ---- the answers ----------------------------------------------------------------------------- */
+
+static bool is_worth_joining(const struct version *version, const struct shape *shape)
+{
+    return version_run_count(version) > 1 && has_upper(version) &&
+           upper_bytes(shape) >= shape->levels[LEVEL_LAST].bytes / IDLE_RATIO;
+}
 
 struct plan pick_compaction(const struct version *version, const struct pick_policy *policy)
 {
@@ -183,20 +276,22 @@ struct plan pick_compaction(const struct version *version, const struct pick_pol
     check(policy->last_ratio > 0);
     const struct shape shape = shape_of(version);
     struct plan plan = plan_overfull(&shape, policy);
-    if (!plan.found && has_many_tombstones(version, policy))
-        plan = plan_everything(&shape, "many tombstones");
-    if (!plan.found && policy->idle && is_worth_joining(version, &shape))
-        plan = make_trivial(version, plan_everything(&shape, "idle"));
+    if (plan.kind != PLAN_NOTHING) return plan;
+    if (version->levels[LEVEL_WAITING].run_count > 0)
+        return plan_slice(version, policy->slice_bytes);
+    if (has_many_tombstones(version, policy)) {
+        if (has_upper(version)) return plan_lower("many tombstones");
+        return plan_rewrite(version, policy->oldest_seq, policy->slice_bytes, loam_bytes(NULL, 0),
+                            "many tombstones");
+    }
+    if (policy->idle && is_worth_joining(version, &shape)) return plan_lower("idle");
     return plan;
 }
 
-struct plan pick_full(const struct version *version)
+struct plan pick_full(const struct version *version, uint64_t slice_bytes, bool lower,
+                      loam_slice after)
 {
-    const struct shape shape = shape_of(version);
-    const struct level *last = &version->levels[LEVEL_LAST];
-    const uint32_t top = top_level(&shape);
-    if (top == LEVEL_COUNT) return (struct plan){.found = false};
-    if (top == LEVEL_LAST && last->runs[0]->tombstone_count == 0)
-        return (struct plan){.found = false};
-    return plan_everything(&shape, "asked for");
+    if (lower && has_upper(version)) return plan_lower("asked for");
+    if (version->levels[LEVEL_WAITING].run_count > 0) return plan_slice(version, slice_bytes);
+    return plan_rewrite(version, UINT64_MAX, slice_bytes, after, "asked for");
 }

@@ -2,15 +2,17 @@
  * pick.h - what to merge next: a pure function of a version and a few numbers.
  *
  * Role: the whole compaction policy. Upper levels hold up to runs_per_level sorted runs side by
- *   side; a level that holds more is merged into one run of the next level, or, when all that
- *   stands above the last level has grown to a quarter of it, everything goes into the last
- *   level's one run (lazy leveling, Dostoevsky). Besides, by count of entries: where tombstones
- *   make a quarter of all, everything is merged, so that the disk comes back by itself.
- * Invariants: (1) a plan takes from its level an unbroken sequence of runs that ends with the
- *   oldest, so that its output is older than all that stays there and newer than all below. (2) A
- *   plan into the last level includes all runs above it and its run, unless it is trivial. (3)
- *   Same version, same answer. (4) Whoever does what it says, again and again, and nothing else,
- *   comes to an end: a plan lessens runs, or drops tombstones.
+ *   side; a level that holds more is joined into one run of the next level, or, when all that
+ *   stands above the last level has grown to a quarter of it, everything is lowered into the waiting
+ *   level, unread, and from there goes into the last level's one run, slice by slice in the order of keys
+ *   (lazy leveling, Dostoevsky, 2018; slices as in Spooky, 2022). A slice bounds the room that a
+ *   merge takes for a while, and what it has done stays done. Besides, by count of entries: where
+ *   tombstones make a quarter of all, everything is lowered, so that the disk comes back by itself.
+ * Invariants: (1) a plan takes all runs of its level, so that its output is older than all that
+ *   stays above and newer than all below. (2) A slice takes, of the keys below its end, everything
+ *   that waits and everything in the last level. (3) Same version, same answer. (4) Whoever does what
+ *   it says, again and again, and nothing else, comes to an end: a plan lessens runs, what waits,
+ *   or tombstones.
  * In the picture: tree layer; asked by db/compact.c.
  */
 #ifndef LOAM_TREE_PICK_H
@@ -21,6 +23,7 @@
 struct pick_policy {
     uint32_t runs_per_level; /* at least 1 */
     uint32_t last_ratio;     /* the upper levels go down at 1/last_ratio of the last: 4 */
+    uint64_t slice_bytes;    /* a slice ends at the first table's begin behind so many bytes */
     /* With more tombstones than this among all entries, everything is merged: 25; 0: never. */
     uint64_t tombstone_percent;
     /* Nobody reads below it: the oldest snapshot's sequence, or the newest visible one. Tombstones
@@ -31,29 +34,32 @@ struct pick_policy {
     bool idle;
 };
 
-/* Inputs: runs [first_run, run_count) of level_from, all runs of the levels between, and of
-   level_to its one run if that is LEVEL_LAST and the plan is not trivial, else none. */
+enum plan_kind {
+    PLAN_NOTHING,
+    PLAN_JOIN,  /* all runs of `level` into one run of the level below */
+    PLAN_LOWER, /* all runs above the waiting level into it, as they are */
+    PLAN_SLICE /* what waits below `to`, and tables [first, end) of the last level, into the last */
+};
+
 struct plan {
-    bool found;
-    uint32_t level_from, level_to; /* equal when the last level's run is rewritten */
-    uint32_t first_run;            /* index in level_from: that run and all older ones */
-    /* One input run, no overlap in level_to, no tombstones: its tables just move, and join the run
-       there. */
-    bool trivial;
-    uint64_t input_bytes;
-    const char *reason; /* static, for the log */
+    enum plan_kind kind;
+    uint32_t level;
+    uint32_t first,
+        end;       /* of the last level's tables; the last of them may show keys beyond `to` */
+    loam_slice to; /* of the version; empty: no bound */
+    uint64_t input_bytes; /* of a JOIN */
+    const char *reason;   /* static, for the log */
 };
 
 struct plan pick_compaction(const struct version *version, const struct pick_policy *policy);
 
-/* The plan that makes the whole collection one run in the last level; not found when it is that
-   already and holds no tombstones. Never trivial: what it writes is without what nobody reads, and
-   compressed. Tombstones that a snapshot needs survive it, so it is not to be repeated until it
-   finds nothing. */
-struct plan pick_full(const struct version *version);
+/* The next plan on the way to one run in the last level without tombstones: lowers what stands
+   above, if that is wanted, then goes slice by slice, and at last over the tables with tombstones that begin behind
+   the key `after`. Tombstones that a snapshot needs survive it: the caller moves `after` along. */
+struct plan pick_full(const struct version *version, uint64_t slice_bytes, bool lower,
+                      loam_slice after);
 
-/* Bytes that must be rewritten until no level is over its bound: 0 when in shape. What
-   back-pressure is computed from. */
+/* Bytes that must be rewritten until no level is over its bound: 0 when in shape. */
 uint64_t pick_debt_bytes(const struct version *version, const struct pick_policy *policy);
 
 #endif

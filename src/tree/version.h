@@ -7,6 +7,7 @@
  *   level 0   run 9 | run 8 | run 7      newest first; a flush adds one
  *   level 1   run 6 | run 5
  *   ...
+ *   level 6                              runs that wait to be merged into the last, slice by slice
  *   level 7   run 4                      the last level is one run of many tables
  *
  * Invariants (version_check, after every edit, in release builds too): (1) within a run, tables
@@ -28,7 +29,11 @@
 
 #include "sstable/table.h"
 
-enum { LEVEL_COUNT = LOAM_LEVELS_MAX, LEVEL_LAST = LOAM_LEVELS_MAX - 1 };
+enum {
+    LEVEL_COUNT = LOAM_LEVELS_MAX,
+    LEVEL_LAST = LOAM_LEVELS_MAX - 1,
+    LEVEL_WAITING = LEVEL_LAST - 1 /* runs on their way into the last level, which is done in slices */
+};
 
 struct table_ref {
     struct table *table; /* referenced by the run */
