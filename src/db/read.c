@@ -10,46 +10,130 @@
 
 #include "base/poison.h"
 
-/* The newest version of key at seq: LOAM_OK, LOAM_NOTFOUND (also for a tombstone) or a failure. value may be NULL. */
-static loam_status look_up(const struct view *view, loam_slice key, uint64_t seq, loam_buf *value)
+/* What a look asks for, and how far it has come. */
+struct look {
+    loam_slice key;
+    uint64_t hash, seq;
+    loam_buf *value; /* may be NULL */
+};
+
+static loam_status take_value(const struct look *look, const struct entry *entry)
 {
-    const uint64_t hash = hash_key(key);
+    if (entry->kind != ENTRY_PUT) return LOAM_NOTFOUND;
+    if (look->value == NULL) return LOAM_OK;
+    return buf_set(look->value, entry->value.data, entry->value.len);
+}
+
+/* True when a memtable holds the key, and the answer in *rc. */
+static bool look_in_memtables(const struct view *view, const struct look *look, loam_status *rc)
+{
     struct entry entry;
     for (uint32_t i = 0; i < view->memrun_count; i++) {
-        if (!memtable_get(view->memruns[i]->memtable, key, hash, seq, &entry)) continue;
-        if (entry.kind != ENTRY_PUT) return LOAM_NOTFOUND;
-        return value == NULL ? LOAM_OK : buf_set(value, entry.value.data, entry.value.len);
+        if (!memtable_get(view->memruns[i]->memtable, look->key, look->hash, look->seq, &entry))
+            continue;
+        *rc = take_value(look, &entry);
+        return true;
     }
+    return false;
+}
+
+static loam_status look_in_tables(const struct view *view, const struct look *look)
+{
     struct table_hit hit;
-    loam_status rc = version_get(view->version, key, hash, seq, &hit);
+    loam_status rc = version_get(view->version, look->key, look->hash, look->seq, &hit);
     if (rc != LOAM_OK) return rc;
-    if (hit.entry.kind != ENTRY_PUT)
-        rc = LOAM_NOTFOUND;
-    else if (value != NULL)
-        rc = buf_set(value, hit.entry.value.data, hit.entry.value.len);
+    rc = take_value(look, &hit.entry);
     table_hit_release(&hit);
+    return rc;
+}
+
+static loam_status check_key(loam_slice key)
+{
+    if (key.data == NULL && key.len > 0)
+        return failed(LOAM_INVALID, "a slice with a length and no data");
+    return key.len > KEY_BYTES_MAX ? LOAM_NOTFOUND : LOAM_OK; /* none that long can be there */
+}
+
+static loam_status check_read(loam_db *db, loam_coll **coll, const loam_snapshot *snap)
+{
+    const loam_status rc = db_check_coll(db, coll);
+    if (rc == LOAM_OK && snap != NULL && snap->db != db)
+        return failed(LOAM_INVALID, "a snapshot of another database");
     return rc;
 }
 
 static loam_status read_entry(loam_db *db, loam_coll *coll, const loam_snapshot *snap,
                               loam_slice key, loam_buf *value)
 {
-    loam_status rc = db_check_coll(db, &coll);
-    if (rc < 0) return rc;
-    if (key.data == NULL && key.len > 0)
-        return failed(LOAM_INVALID, "a slice with a length and no data");
-    if (snap != NULL && snap->db != db)
-        return failed(LOAM_INVALID, "a snapshot of another database");
-    if (key.len > KEY_BYTES_MAX) return LOAM_NOTFOUND; /* none that long can be there */
+    loam_status rc = check_read(db, &coll, snap);
+    if (rc == LOAM_OK) rc = check_key(key);
+    if (rc != LOAM_OK) return rc;
     const struct epoch_ticket ticket = epoch_enter(db->epoch);
     const struct view *view = atomic_load(&coll->view);
     const uint64_t seq = snap != NULL ? snap->seq : atomic_load(&db->visible);
+    const struct look look = {key, hash_key(key), seq, value};
     rc = db_check_there(coll);
-    if (rc == LOAM_OK) rc = look_up(view, key, seq, value);
+    if (rc == LOAM_OK && !look_in_memtables(view, &look, &rc)) rc = look_in_tables(view, &look);
     epoch_leave(ticket);
     epoch_count(db->epoch);
     return rc;
 }
+
+/* ---- many keys ------------------------------------------------------------------------------ */
+
+enum { LOOKS_MAX = 32 }; /* as many misses as may usefully be under way */
+
+/* What is not in memtables is looked for in tables, all of it together. */
+static void look_for_all(const struct view *view, const struct look *looks, loam_lookup *const *of,
+                         size_t count)
+{
+    const struct look *left[LOOKS_MAX];
+    size_t left_count = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!look_in_memtables(view, &looks[i], &of[i]->answer)) left[left_count++] = &looks[i];
+    for (int what = TABLE_AHEAD_FILTER; what <= TABLE_AHEAD_PAGE; what++)
+        for (size_t i = 0; i < left_count; i++)
+            version_look_ahead(view->version, left[i]->key, left[i]->hash, left[i]->seq,
+                               (enum table_ahead)what);
+    for (size_t i = 0; i < left_count; i++)
+        of[left[i] - looks]->answer = look_in_tables(view, left[i]);
+}
+
+loam_status loam_multi_get(loam_db *db, loam_coll *coll, const loam_snapshot *snap,
+                           loam_lookup *lookups, size_t count, uint32_t flags)
+{
+    loam_status rc = check_read(db, &coll, snap);
+    if (rc < 0) return rc;
+    if ((count > 0 && lookups == NULL) || (flags & ~(uint32_t)LOAM_KEYS_ONLY) != 0)
+        return failed(LOAM_INVALID, "lookups is NULL, or a flag is unknown");
+    const struct epoch_ticket ticket = epoch_enter(db->epoch);
+    const struct view *view = atomic_load(&coll->view);
+    const uint64_t seq = snap != NULL ? snap->seq : atomic_load(&db->visible);
+    rc = db_check_there(coll);
+    for (size_t next = 0; rc != LOAM_MISUSE && next < count;) {
+        struct look looks[LOOKS_MAX];
+        loam_lookup *of[LOOKS_MAX];
+        size_t some = 0;
+        for (; next < count && some < LOOKS_MAX; next++) {
+            loam_lookup *lookup = &lookups[next];
+            loam_buf *value = (flags & LOAM_KEYS_ONLY) != 0 ? NULL : &lookup->value;
+            lookup->answer = check_key(lookup->key);
+            if (lookup->answer < 0) rc = lookup->answer;
+            if (lookup->answer != LOAM_OK) continue;
+            looks[some] = (struct look){lookup->key, hash_key(lookup->key), seq, value};
+            of[some++] = lookup;
+        }
+        look_for_all(view, looks, of, some);
+        for (size_t i = 0; i < some; i++) {
+            if (of[i]->answer < 0) rc = of[i]->answer;
+            epoch_count(db->epoch);
+        }
+    }
+    epoch_leave(ticket);
+    return rc;
+}
+
+/* ---- one key -------------------------------------------------------------------------------- */
 
 loam_status loam_get_at(loam_db *db, loam_coll *coll, const loam_snapshot *snap, loam_slice key,
                         loam_buf *value)

@@ -358,6 +358,30 @@ loam_status table_get(struct table *table, loam_slice key, uint64_t hash, uint64
     return rc;
 }
 
+static void look_ahead_at_page(struct table *table, struct table_loaded *loaded, loam_slice key)
+{
+    const uint64_t page = index_find(&loaded->index, key);
+    if (page == loaded->index.page_count) return;
+    const uint8_t *there = page_peek(table->owner.cache, loaded->slots, (uint32_t)page);
+    const uint64_t start = index_page_start(&loaded->index, page);
+    if (there != NULL)
+        page_prefetch(there, PAGE_PREFETCH_BYTES);
+    else
+        object_will_need(loaded->source.object, loaded->source.base + start,
+                         index_page_end(&loaded->index, page) - start);
+}
+
+void table_look_ahead(struct table *table, loam_slice key, uint64_t hash, enum table_ahead what)
+{
+    struct table_hold hold;
+    if (table_hold(table, &hold) < 0) return;
+    if (what == TABLE_AHEAD_FILTER)
+        table_filter_prefetch(&hold.loaded->filter, hash);
+    else if (!table_filter_denies(&hold.loaded->filter, hash))
+        look_ahead_at_page(table, hold.loaded, key);
+    table_release(&hold);
+}
+
 /* ---- estimates ---- */
 
 /* Where the key would stand among the stored pages; in the middle of its page. */

@@ -33,7 +33,7 @@ static inline uint32_t match_bytes(const uint8_t *bytes, uint8_t wanted)
 
 bool page_find(const uint8_t *raw, loam_slice key, uint64_t hash, uint64_t seq, struct entry *entry)
 {
-    page_prefetch(raw, 384); /* fingerprints and offsets of a page of 16 KiB */
+    page_prefetch(raw, PAGE_PREFETCH_BYTES);
     const struct page page = page_view(raw);
     const uint8_t *fingerprints = raw + PAGE_HEADER_BYTES;
     for (uint32_t from = 0; from < page.entry_count; from += 32) {

@@ -20,7 +20,10 @@
 #include "record/entry.h"
 #include "sstable/table_format.h"
 
-enum { PAGE_SLACK_BYTES = 32 };
+enum {
+    PAGE_SLACK_BYTES = 32,
+    PAGE_PREFETCH_BYTES = 384 /* header, fingerprints and offsets of a page of 16 KiB */
+};
 
 struct page { /* a page's header, decoded */
     const uint8_t *bytes;

@@ -135,18 +135,34 @@ loam_status version_check(const struct version *version)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+/* The table of a run that may hold the key at seq; NULL: none may. */
+static struct table *table_for(const struct run *run, loam_slice key, uint64_t seq)
+{
+    if (run->seq_min > seq) return NULL;
+    const uint32_t at = run_find(run, key);
+    if (at == run->table_count || !table_ref_covers(&run->tables[at], key)) return NULL;
+    return run->tables[at].table;
+}
+
 loam_status version_get(const struct version *version, loam_slice key, uint64_t hash, uint64_t seq,
                         struct table_hit *hit)
 {
     for (struct run_place place = {0, 0}; settle_place(version, &place); place.index++) {
-        const struct run *run = run_at(version, place);
-        if (run->seq_min > seq) continue;
-        const uint32_t at = run_find(run, key);
-        if (at == run->table_count || !table_ref_covers(&run->tables[at], key)) continue;
-        const loam_status rc = table_get(run->tables[at].table, key, hash, seq, hit);
+        struct table *table = table_for(run_at(version, place), key, seq);
+        if (table == NULL) continue;
+        const loam_status rc = table_get(table, key, hash, seq, hit);
         if (rc != LOAM_NOTFOUND) return rc;
     }
     return LOAM_NOTFOUND;
+}
+
+void version_look_ahead(const struct version *version, loam_slice key, uint64_t hash, uint64_t seq,
+                        enum table_ahead what)
+{
+    for (struct run_place place = {0, 0}; settle_place(version, &place); place.index++) {
+        struct table *table = table_for(run_at(version, place), key, seq);
+        if (table != NULL) table_look_ahead(table, key, hash, what);
+    }
 }
 
 loam_status version_iters(const struct version *version, unsigned flags, struct iter **iters)

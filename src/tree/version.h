@@ -32,7 +32,8 @@
 enum {
     LEVEL_COUNT = LOAM_LEVELS_MAX,
     LEVEL_LAST = LOAM_LEVELS_MAX - 1,
-    LEVEL_WAITING = LEVEL_LAST - 1 /* runs on their way into the last level, which is done in slices */
+    LEVEL_WAITING =
+        LEVEL_LAST - 1 /* runs on their way into the last level, which is done in slices */
 };
 
 struct table_ref {
@@ -107,6 +108,10 @@ LOAM_MUST loam_status version_check(const struct version *version);
    LOAM_NOTFOUND or a failure. */
 LOAM_MUST loam_status version_get(const struct version *version, loam_slice key, uint64_t hash,
                                   uint64_t seq, struct table_hit *hit);
+
+/* See table_look_ahead(). */
+void version_look_ahead(const struct version *version, loam_slice key, uint64_t hash, uint64_t seq,
+                        enum table_ahead what);
 
 /* How many iterators version_iters() makes, and makes them: one per run, in order of age, newest
    first. On failure none is left. */

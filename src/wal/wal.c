@@ -318,16 +318,23 @@ loam_status wal_append(struct wal *wal, const struct record_spec *spec,
 
 /* ---- syncing ------------------------------------------------------------------------------- */
 
-/* The oldest file that keeps position from being durable, referenced; NULL when none does. */
-static struct wal_file *next_unsynced(struct wal *wal, uint64_t position)
+/* The oldest file that keeps position from being durable, referenced; NULL when none does. *last: position is in it, at
+   *bytes of its log. */
+static struct wal_file *next_unsynced(struct wal *wal, uint64_t position, bool *last,
+                                      uint64_t *bytes)
 {
     struct wal_file *file = NULL;
+    *last = false;
     mutex_lock(&wal->lock);
     if (atomic_load(&wal->synced) < position) {
         file = wal->oldest;
         while (file != NULL && file->synced)
             file = file->newer;
-        if (file != NULL) file->refs++;
+        if (file != NULL) {
+            file->refs++;
+            *last = position > file->start && position <= file->end;
+            *bytes = SEGMENT_HEADER_BYTES + (position - file->start);
+        }
     }
     mutex_unlock(&wal->lock);
     return file;
@@ -357,11 +364,12 @@ static loam_status make_durable(struct wal *wal, uint64_t position, bool company
     loam_status rc = LOAM_OK;
     while (rc == LOAM_OK && atomic_load_explicit(&wal->synced, memory_order_acquire) < position) {
         rc = wal_health(wal);
-        struct wal_file *file = rc == LOAM_OK ? next_unsynced(wal, position) : NULL;
+        bool last = false;
+        uint64_t bytes = 0;
+        struct wal_file *file = rc == LOAM_OK ? next_unsynced(wal, position, &last, &bytes) : NULL;
         if (file == NULL) break;
-        const bool last = position > file->start && position <= file->end;
         if (company && last)
-            rc = log_wait(file->log, SEGMENT_HEADER_BYTES + (position - file->start));
+            rc = log_wait(file->log, bytes);
         else
             rc = log_sync(file->log);
         if (rc < 0) rc = wal_fail(wal, rc);

@@ -6,6 +6,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static void many_keys_are_answered_each(void **state)
+{
+    struct fixture *f = *state;
+    char text[100][16];
+    loam_lookup lookups[100] = {{.answer = LOAM_OK}};
+    for (size_t i = 0; i < 100; i++) {
+        snprintf(text[i], sizeof text[i], "key%zu", i);
+        lookups[i].key = loam_str(text[i]);
+        if (i % 3 > 0) expect_ok(loam_put(f->db, NULL, lookups[i].key, lookups[i].key));
+        if (i == 50) expect_ok(loam_flush(f->db, NULL));
+    }
+    lookups[7].key = loam_bytes(NULL, 3);
+    expect_status(LOAM_INVALID, loam_multi_get(f->db, NULL, NULL, lookups, 100, 0));
+    for (size_t i = 0; i < 100; i++) {
+        const loam_lookup *got = &lookups[i];
+        const loam_status want = i == 7 ? LOAM_INVALID : i % 3 > 0 ? LOAM_OK : LOAM_NOTFOUND;
+        assert_int_equal(got->answer, want);
+        if (want == LOAM_OK) assert_int_equal(got->value.len, got->key.len);
+        if (want == LOAM_OK) assert_memory_equal(got->value.data, got->key.data, got->key.len);
+        loam_buf_free(&lookups[i].value);
+    }
+    expect_ok(loam_multi_get(f->db, NULL, NULL, NULL, 0, 0));
+    expect_status(LOAM_INVALID, loam_multi_get(f->db, NULL, NULL, NULL, 1, 0));
+    expect_status(LOAM_INVALID, loam_multi_get(f->db, NULL, NULL, lookups, 1, 8));
+}
+
 static void put_replaces_get_finds_delete_removes(void **state)
 {
     struct fixture *f = *state;
@@ -236,6 +262,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         test_open(put_replaces_get_finds_delete_removes),
+        test_open(many_keys_are_answered_each),
         test_open(deleting_what_is_absent_is_ok),
         test_open(a_delete_hides_what_older_tables_hold),
         test_open(keys_are_bytes),

@@ -211,6 +211,22 @@ static loam_status make_exists(struct bench *b)
     return loam_exists(b->db, NULL, loam_str("k033"));
 }
 
+static loam_status make_multi_get(struct bench *b)
+{
+    loam_lookup lookups[] = {{.key = loam_str("k031")}, {.key = loam_str("nobody")}};
+    const loam_status rc = loam_multi_get(b->db, NULL, NULL, lookups, 2, 0);
+    if (rc == LOAM_OK) {
+        const loam_buf kept = b->buf;
+        assert_int_equal(lookups[0].answer, LOAM_OK);
+        assert_int_equal(lookups[1].answer, LOAM_NOTFOUND);
+        b->buf = lookups[0].value;
+        check_value(b, "k031");
+        b->buf = kept;
+    }
+    loam_buf_free(&lookups[0].value);
+    return rc;
+}
+
 static loam_status make_batch_new(struct bench *b)
 {
     loam_batch_free(b->batch);
@@ -460,6 +476,7 @@ static const struct call CALLS[] = {
     {"loam_get", NULL, READS, make_get, NULL, NULL, false, false},
     {"loam_get_at", NULL, READS, make_get_at, NULL, NULL, false, false},
     {"loam_exists", NULL, READS, make_exists, NULL, NULL, false, false},
+    {"loam_multi_get", NULL, READS, make_multi_get, NULL, NULL, false, false},
     {"loam_batch_new", NULL, BATCH, make_batch_new, NULL, NULL, false, false},
     {"loam_batch_free", NULL, NOTHING, make_batch_free, fill_batch, NULL, false, false},
     {"loam_batch_clear", NULL, NOTHING, make_batch_clear, fill_batch, NULL, false, false},

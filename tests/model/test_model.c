@@ -353,8 +353,33 @@ static void write_batch(struct history *h)
     committed(h, steps, count, commits_durably(h, how));
 }
 
+/* More and fewer than are looked for together; some twice, some without their values. */
+static void read_many(struct history *h)
+{
+    enum { MANY = 80 };
+    const uint8_t coll = random_coll(h);
+    const size_t count = (size_t)rand_below(&h->rand, MANY + 1);
+    const uint32_t flags = rand_below(&h->rand, 4) == 0 ? LOAM_KEYS_ONLY : 0;
+    loam_lookup lookups[MANY] = {{.answer = LOAM_OK}};
+    loam_slice expected;
+    for (size_t i = 0; i < count; i++)
+        lookups[i].key = random_key(h);
+    expect(h, loam_multi_get(h->db, handle(h, coll), NULL, lookups, count, flags) == LOAM_OK);
+    for (size_t i = 0; i < count; i++) {
+        const loam_buf *value = &lookups[i].value;
+        const bool there = model_get(h->model, NAMES[coll], lookups[i].key, &expected);
+        expect(h, lookups[i].answer == (there ? LOAM_OK : LOAM_NOTFOUND));
+        if (there && flags == 0)
+            expect(h, value->len == expected.len &&
+                          memcmp(value->data, expected.data, expected.len) == 0);
+        loam_buf_free(&lookups[i].value);
+        free((void *)(uintptr_t)lookups[i].key.data);
+    }
+}
+
 static void read_one(struct history *h)
 {
+    if (rand_below(&h->rand, 32) == 0) read_many(h);
     const uint8_t coll = random_coll(h);
     const loam_slice key = random_key(h);
     loam_slice expected;

@@ -91,6 +91,9 @@ static void read_own(struct hand *hand, struct own *own)
     if (want > 0) crew_expect(hand, own->found.len == want - 1);
     const loam_status rc = loam_get_at(db, site->colls[coll], site->beginning, slice, &own->found);
     crew_expect(hand, rc == LOAM_OK && own->found.len == key);
+    loam_lookup both[] = {{.key = slice}, {.key = slice}};
+    const loam_status all = loam_multi_get(db, site->colls[coll], NULL, both, 2, LOAM_KEYS_ONLY);
+    crew_expect(hand, all == LOAM_OK && both[0].answer == there && both[1].answer == there);
     if (rand_below(&hand->rand, 50) == 0) loam_buf_free(&own->found);
 }
 
