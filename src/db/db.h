@@ -246,8 +246,9 @@ void memrun_unref(struct memrun *memrun);
 void view_ref(struct view *view);
 void view_unref(struct view *view);
 
-/* Adds an entry of the commit at [from, to) of the log; room was reserved. Lane. */
-void memrun_add(struct memrun *memrun, const struct entry *entry, uint64_t from, uint64_t to);
+/* Adds an entry, with its key's hash, of the commit at [from, to) of the log; room was reserved. Lane. */
+void memrun_add(struct memrun *memrun, const struct entry *entry, uint64_t hash, uint64_t from,
+                uint64_t to);
 /* Reserves in the active memtable and keeps count of memory. Lane. */
 LOAM_MUST loam_status memrun_reserve(loam_db *db, struct memrun *memrun, size_t entry_count,
                                      uint64_t payload_bytes);
@@ -299,6 +300,7 @@ struct commit { /* what is to be committed, as the log will hold it */
     const loam_batch *batch;
     struct loam_coll *coll;
     struct entry entry; /* of a single write */
+    uint64_t hash;      /* of its key */
 };
 /* Lane held: appends to the log and the memtables; *seq is the first. Room was made. */
 LOAM_MUST loam_status commit_locked(loam_db *db, const struct commit *commit, loam_durability how,

@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/codec.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "db/db.h"
@@ -67,7 +68,7 @@ static loam_status replay_entry(struct recovery *recovery, uint32_t coll_id,
     if (recovery->coll == NULL || entry->seq <= recovery->coll_flushed_seq) return LOAM_OK;
     const loam_status rc = recovered_room(recovery->db, recovery->coll, entry);
     if (rc < 0) return rc;
-    memrun_add(recovery->coll->active, entry, commit->position, commit->end);
+    memrun_add(recovery->coll->active, entry, hash_key(entry->key), commit->position, commit->end);
     return LOAM_OK;
 }
 

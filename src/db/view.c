@@ -6,7 +6,6 @@
  */
 
 #include "base/check.h"
-#include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "db/db.h"
@@ -34,12 +33,13 @@ static struct memrun *memrun_new(loam_db *db)
     return memrun;
 }
 
-void memrun_add(struct memrun *memrun, const struct entry *entry, uint64_t from, uint64_t to)
+void memrun_add(struct memrun *memrun, const struct entry *entry, uint64_t hash, uint64_t from,
+                uint64_t to)
 {
     if (memrun->first_position == UINT64_MAX) memrun->first_position = from;
     memrun->end_position = to;
     memrun->last_seq = entry->seq;
-    memtable_add(memrun->memtable, entry, hash_key(entry->key));
+    memtable_add(memrun->memtable, entry, hash);
 }
 
 loam_status memrun_reserve(loam_db *db, struct memrun *memrun, size_t entry_count,

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/codec.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "db/batches.h"
@@ -120,8 +121,12 @@ static loam_status relieve(loam_db *db, const char **wait)
 static loam_status room_for_entries(loam_db *db, const struct commit *commit, const char **wait)
 {
     if (commit->record_kind == RECORD_CHANGE) return LOAM_OK;
-    if (commit->coll != NULL)
-        return memtable_room(db, commit->coll, commit->entry_count, commit->payload_bytes, wait);
+    if (commit->coll != NULL) {
+        const loam_status rc =
+            memtable_room(db, commit->coll, commit->entry_count, commit->payload_bytes, wait);
+        if (rc == LOAM_OK) memtable_prefetch(commit->coll->active->memtable, commit->hash);
+        return rc;
+    }
     return batch_make_room(db, commit, wait, memtable_room);
 }
 
@@ -143,18 +148,25 @@ static void add_entries(loam_db *db, const struct commit *commit, uint64_t seq, 
     if (commit->coll != NULL) {
         struct entry entry = commit->entry;
         entry.seq = seq;
-        memrun_add(commit->coll->active, &entry, from, to);
+        memrun_add(commit->coll->active, &entry, commit->hash, from, to);
         return;
     }
     struct batch_reader reader = batch_reader_over(commit->entries);
-    struct entry entry;
+    struct entry entry, next;
     uint32_t coll_id;
-    loam_coll *coll = NULL;
-    while (batch_next(&reader, &coll_id, &entry) == LOAM_OK) {
-        if (coll == NULL || coll->id != coll_id) coll = coll_by_id(db, coll_id);
+    uint64_t hash = 0;
+    loam_coll *coll = NULL, *next_coll = NULL;
+    while (batch_next(&reader, &coll_id, &next) == LOAM_OK) {
+        if (next_coll == NULL || next_coll->id != coll_id) next_coll = coll_by_id(db, coll_id);
+        const uint64_t next_hash = hash_key(next.key);
+        memtable_prefetch(next_coll->active->memtable, next_hash);
+        if (coll != NULL) memrun_add(coll->active, &entry, hash, from, to);
+        entry = next;
         entry.seq = seq++;
-        memrun_add(coll->active, &entry, from, to);
+        hash = next_hash;
+        coll = next_coll;
     }
+    if (coll != NULL) memrun_add(coll->active, &entry, hash, from, to);
 }
 
 loam_status commit_locked(loam_db *db, const struct commit *commit, loam_durability how,
@@ -243,7 +255,8 @@ static loam_status write_one(loam_db *db, loam_coll *coll, uint8_t kind, loam_sl
                                   .entry_count = 1,
                                   .payload_bytes = key.len + value.len,
                                   .coll = coll,
-                                  .entry = {.key = key, .value = value, .kind = kind}};
+                                  .entry = {.key = key, .value = value, .kind = kind},
+                                  .hash = hash_key(key)};
     throttle(db, coll, commit.payload_bytes);
     rc = write_commit(db, &commit, LOAM_DURABLE_DEFAULT);
     if (rc < 0) return rc;

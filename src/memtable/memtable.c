@@ -115,6 +115,12 @@ static void count_added_entry(struct memtable *memtable, const struct entry *ent
     store_stat(&memtable->entry_count, count + 1);
 }
 
+void memtable_prefetch(const struct memtable *memtable, uint64_t hash)
+{
+    const struct key_filter *filter = atomic_load_explicit(&memtable->filter, memory_order_relaxed);
+    if (filter != NULL) key_filter_prefetch(filter, hash);
+}
+
 void memtable_add(struct memtable *memtable, const struct entry *entry, uint64_t hash)
 {
     struct btree_spot spot;
@@ -122,7 +128,6 @@ void memtable_add(struct memtable *memtable, const struct entry *entry, uint64_t
     check(entry->value.len <= VALUE_BYTES_MAX);
     debug_check(entry->seq > 0 && entry->seq <= SEQ_MAX);
     struct key_filter *filter = atomic_load_explicit(&memtable->filter, memory_order_relaxed);
-    if (filter != NULL) key_filter_prefetch(filter, hash);
     btree_locate(&memtable->tree, entry->key, &spot);
     debug_check(spot.newest == NULL || cell_seq(spot.newest) < entry->seq);
     if (filter != NULL && spot.newest == NULL) key_filter_add(filter, hash);

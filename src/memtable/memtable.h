@@ -42,6 +42,8 @@ LOAM_MUST loam_status memtable_reserve(struct memtable *memtable, size_t entry_c
 
 /* Writer only, after a sufficient reserve (check). Copies key and value. seq is larger than that
    of any version of the key that is there (check in debug builds); hash is hash_key(key). */
+/* For who will add a key in a while: what that will touch first. */
+void memtable_prefetch(const struct memtable *memtable, uint64_t hash);
 void memtable_add(struct memtable *memtable, const struct entry *entry, uint64_t hash);
 
 /* The newest version of key with seq <= the given one, also a tombstone; slices live as long as the

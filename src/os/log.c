@@ -22,6 +22,7 @@ enum {
     LOG_TEND_BYTES = 1 << 20,     /* the step of write-out and of populating */
     LOG_PREPARE_BYTES = 32 << 10, /* see log.h */
     LOG_COMPANY_NS = 40000,
+    LOG_PREFETCH_BYTES = 512,
     LOG_COMPANY_YIELDS_MAX = 1000,  /* for a clock that stands still */
     LOG_WORTH_POPULATING = 64 << 10 /* so many volatile bytes since the last time */
 };
@@ -238,6 +239,9 @@ loam_status log_append(struct log *log, const struct sys_piece *pieces, unsigned
         atomic_load_explicit(&log->detour, memory_order_acquire))
         return append_short(log, pieces, piece_count, len, how);
     copy_pieces(log->map + end, pieces, piece_count);
+    /* Where the next ones will stand nobody has looked for long. */
+    for (size_t at = 0; at < len + 64 && at < LOG_PREFETCH_BYTES; at += 64)
+        __builtin_prefetch(log->map + end + len + LOG_PREFETCH_BYTES + at, 1);
     atomic_store_explicit(&log->end, end + len, memory_order_release);
     return LOAM_OK;
 }
