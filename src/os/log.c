@@ -574,8 +574,8 @@ bool log_wants_tending(const struct log *log)
 void log_tend(struct log *log)
 {
     const uint64_t end = log_end(log);
+    populate_next(log, end); /* somebody is about to need it; the other may wait for the device */
     start_write_out(log, end);
-    populate_next(log, end);
 }
 
 /* ---- answers ---- */

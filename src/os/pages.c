@@ -59,6 +59,14 @@ void *pages_alloc(size_t bytes)
     return at;
 }
 
+void pages_prefer_huge(void *memory, size_t bytes)
+{
+    const size_t before = (size_t)(-(uintptr_t)memory & (PAGES_HUGE_BYTES - 1));
+    if (bytes < before + PAGES_HUGE_BYTES) return;
+    const size_t whole = (bytes - before) & ~(size_t)(PAGES_HUGE_BYTES - 1);
+    (void)madvise((uint8_t *)memory + before, whole, MADV_HUGEPAGE);
+}
+
 void pages_populate(void *pages, size_t bytes)
 {
     (void)madvise(pages, bytes, MADV_POPULATE_WRITE); /* if it cannot, the first touch will */

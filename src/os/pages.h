@@ -14,6 +14,8 @@
 /* NULL and LOAM_NOMEM recorded when out of memory. Zero-filled. Aligned to a cache line; to 2 MiB, and
    advised MADV_HUGEPAGE, where bytes is at least that. */
 void *pages_alloc(size_t bytes);
+/* Memory of any other origin that will be touched as a whole: huge pages for what is aligned of it. */
+void pages_prefer_huge(void *memory, size_t bytes);
 void pages_populate(void *pages, size_t bytes); /* what the first touch would do, at once */
 void pages_discard(void *pages, size_t bytes);  /* gives the memory back; what it holds is lost */
 void pages_free(void *pages, size_t bytes);

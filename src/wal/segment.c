@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "os/pages.h"
 
 #include "base/poison.h"
 
@@ -213,7 +214,10 @@ static loam_status read_front(struct store *store, const char *name, uint64_t li
     const uint64_t size = object_bytes(object);
     const size_t len = (size_t)(size < limit ? size : limit);
     rc = buf_reserve(bytes, len > 0 ? len : 1);
-    if (rc == LOAM_OK) rc = object_read(object, 0, bytes->data, len);
+    if (rc == LOAM_OK) {
+        pages_prefer_huge(bytes->data, len); /* the first touch would cost more than the reading */
+        rc = object_read(object, 0, bytes->data, len);
+    }
     if (rc == LOAM_OK) bytes->len = len;
     object_close(object);
     return rc;
