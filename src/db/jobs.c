@@ -306,6 +306,8 @@ void jobs_tend_once(loam_db *db)
 {
     if (atomic_load(&db->fenced) != LOAM_OK) return;
     arena_pool_tend(db->arenas);
+    /* What memtables do not need is for pages; the writer does not stop to say so. */
+    page_cache_lend(db->cache, atomic_load(&db->memtable_bytes) + arena_pool_bytes(db->arenas));
     const loam_status rc = tend(db);
     if (rc < 0) (void)db_fence(db, rc);
 }

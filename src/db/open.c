@@ -107,7 +107,8 @@ static loam_status open_parts(loam_db *db)
     struct catalog_config filled = config;
     db->arenas = arena_pool_new((size_t)(memory / 8));
     if (db->arenas == NULL) return LOAM_NOMEM;
-    loam_status rc = page_cache_new(memory / 2, &db->cache);
+    /* An eighth is for what nobody counts: staged commits, buffers of merges, the mapped end of the log. */
+    loam_status rc = page_cache_new(memory - memory / 8, &db->cache);
     if (rc == LOAM_OK) rc = epoch_new(&db->epoch);
     if (rc == LOAM_OK) rc = coll_map_init(&db->by_id);
     if (rc == LOAM_OK) rc = coll_map_init(&db->by_name);

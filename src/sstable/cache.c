@@ -24,6 +24,7 @@ struct page_cache {
     struct frames frames; /* changed under frames_lock; read by who has a pin */
     uint64_t capacity_bytes;
     _Atomic int64_t charged_bytes;
+    _Atomic uint64_t lent_bytes;
 
     struct mutex frames_lock;
     uint32_t hand; /* a unit; this and the next two: frames_lock */
@@ -70,8 +71,9 @@ void page_cache_free(struct page_cache *cache)
 static bool over_budget(struct page_cache *cache, uint64_t wanted) REQUIRES(cache->frames_lock)
 {
     const int64_t charged = atomic_load_explicit(&cache->charged_bytes, memory_order_relaxed);
-    const uint64_t all =
-        cache->frames.resident_bytes + wanted + (charged > 0 ? (uint64_t)charged : 0);
+    const uint64_t all = cache->frames.resident_bytes + wanted +
+                         (charged > 0 ? (uint64_t)charged : 0) +
+                         atomic_load_explicit(&cache->lent_bytes, memory_order_relaxed);
     return all > cache->capacity_bytes;
 }
 
@@ -316,6 +318,14 @@ void page_cache_charge(struct page_cache *cache, int64_t bytes)
     shrink(cache);
     mutex_unlock(&cache->frames_lock);
     if ((uint64_t)charged > cache->capacity_bytes / 2) trim_clients(cache);
+}
+
+void page_cache_lend(struct page_cache *cache, uint64_t bytes)
+{
+    atomic_store_explicit(&cache->lent_bytes, bytes, memory_order_relaxed);
+    mutex_lock(&cache->frames_lock);
+    if (over_budget(cache, 0)) shrink(cache);
+    mutex_unlock(&cache->frames_lock);
 }
 
 void page_cache_join(struct page_cache *cache, struct cache_client *client)

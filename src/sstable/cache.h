@@ -66,6 +66,9 @@ void page_slots_drop(struct page_cache *cache, page_slot *slots, uint32_t page_c
    that a client's trim takes. */
 void page_cache_charge(struct page_cache *cache, int64_t bytes);
 
+/* So much of the capacity is somebody else's for now: pages make room for it. */
+void page_cache_lend(struct page_cache *cache, uint64_t bytes);
+
 /* Somebody who has charged memory and can give it back. trim(client) is one step of a clock: it gives all back
    (uncharging it) and returns true, which ends the membership, or returns false and will be idle the next time if
    nobody used it meanwhile. It must not join, leave or charge more. */
