@@ -102,29 +102,41 @@ static void check_contents(struct store *store)
     (void)team_scan_all(&store->team, false);
 }
 
+/* What the gauges showed before the steps that are measured. */
+struct before {
+    double cpu_seconds, written_bytes, memory_bytes;
+};
+
+/* When the store has come to rest: what it took, with what was there before taken off; then it is checked and closed. */
+static void end_measured(struct store *store, const struct trial *trial, const char *path,
+                         const struct before *before, struct measures *out)
+{
+    gauge_settle(path, trial->rest_ms);
+    out->cpu_seconds = gauge_cpu_seconds() - before->cpu_seconds;
+    out->written_bytes = (double)gauge_written_bytes() - before->written_bytes;
+    out->memory_bytes = (double)gauge_memory_peak_bytes() - before->memory_bytes;
+    out->disk_bytes = (double)gauge_disk_bytes(path);
+    check_contents(store);
+    store_close(store);
+    out->disk_closed_bytes = (double)gauge_disk_bytes(path);
+    store_forget(store);
+}
+
 static void run_steps(const struct trial *trial, const char *path, struct measures *out)
 {
     struct store store;
     struct team_result result;
     store_describe(&store, trial, trial->workload, path);
-    const double memory_before = (double)gauge_memory_bytes();
+    struct before before = {.memory_bytes = (double)gauge_memory_bytes()};
     store_open(&store);
     if (trial->workload->from != FROM_EMPTY) team_warm(&store.team);
     gauge_settle(path, trial->rest_ms);
     gauge_memory_reset_peak();
-    const double cpu_before = gauge_cpu_seconds();
-    const double written_before = (double)gauge_written_bytes();
+    before.cpu_seconds = gauge_cpu_seconds();
+    before.written_bytes = (double)gauge_written_bytes();
     team_run(&store.team, &result);
     take_result(out, &result);
-    gauge_settle(path, trial->rest_ms);
-    out->cpu_seconds = gauge_cpu_seconds() - cpu_before;
-    out->written_bytes = (double)gauge_written_bytes() - written_before;
-    out->memory_bytes = (double)gauge_memory_peak_bytes() - memory_before;
-    out->disk_bytes = (double)gauge_disk_bytes(path);
-    check_contents(&store);
-    store_close(&store);
-    out->disk_closed_bytes = (double)gauge_disk_bytes(path);
-    store_forget(&store);
+    end_measured(&store, trial, path, &before, out);
 }
 
 /* As the workload fillrandom does on one thread; whatever this trial is about comes later. */
@@ -165,26 +177,18 @@ static void open_killed(const struct trial *trial, const char *path, struct meas
 {
     struct store store;
     store_describe(&store, trial, trial->workload, path);
-    const double memory_before = (double)gauge_memory_bytes();
-    const double written_before = (double)gauge_written_bytes();
+    struct before before = {.memory_bytes = (double)gauge_memory_bytes()};
+    before.written_bytes = (double)gauge_written_bytes();
     for (uint32_t i = 0; i < store.set.entries; i++)
         oracle_note(&store.oracle, 2 * i, 1);
     gauge_memory_reset_peak();
-    const double cpu_before = gauge_cpu_seconds();
+    before.cpu_seconds = gauge_cpu_seconds();
     const double start = gauge_seconds();
     store_open(&store);
     out->seconds = gauge_seconds() - start;
     out->operations = 1;
     out->p50_us = out->p99_us = out->p999_us = out->max_us = 1e6 * out->seconds;
-    gauge_settle(path, trial->rest_ms);
-    out->cpu_seconds = gauge_cpu_seconds() - cpu_before;
-    out->written_bytes = (double)gauge_written_bytes() - written_before;
-    out->memory_bytes = (double)gauge_memory_peak_bytes() - memory_before;
-    out->disk_bytes = (double)gauge_disk_bytes(path);
-    check_contents(&store);
-    store_close(&store);
-    out->disk_closed_bytes = (double)gauge_disk_bytes(path);
-    store_forget(&store);
+    end_measured(&store, trial, path, &before, out);
 }
 
 /* ---- its parent ------------------------------------------------------------------------------ */
