@@ -28,7 +28,8 @@ static loam_db *open_on(struct simdisk *disk)
     options.memory_bytes = 8 << 20;
     options.runs_per_level = 2;
     if (db_open_in(&world, "db", &options, &db) != LOAM_OK) fail_msg("%s", loam_errmsg());
-    while (jobs_run_one(db)) /* opening asks for a flush, and the end of one would wake the caller */
+    /* Opening asks for a flush, and the end of one would wake the caller. */
+    while (jobs_run_one(db))
         continue;
     return db;
 }
