@@ -242,14 +242,14 @@ static bool has_many_tombstones(const struct version *version, const struct pick
     return droppable > 0 && droppable * 100 >= entries * policy->tombstone_percent;
 }
 
-/* Tables of the last level with tombstones, side by side, the first of which begins behind `after`. */
+/* Tables of the last level with tombstones, side by side, the first of which begins behind `after` (data NULL: the first). */
 static struct plan plan_rewrite(const struct version *version, uint64_t oldest_seq,
                                 uint64_t slice_bytes, loam_slice after, const char *reason)
 {
     struct plan plan = {.kind = PLAN_NOTHING};
     if (version->levels[LEVEL_LAST].run_count == 0) return plan;
     const struct run *run = version->levels[LEVEL_LAST].runs[0];
-    uint32_t first = after.len > 0 ? first_behind(run, after) : 0;
+    uint32_t first = after.data != NULL ? first_behind(run, after) : 0; /* a key may be empty */
     while (first < run->table_count && droppable_in(&run->tables[first], oldest_seq) == 0)
         first++;
     if (first == run->table_count) return plan;

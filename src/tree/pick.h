@@ -55,7 +55,7 @@ struct plan pick_compaction(const struct version *version, const struct pick_pol
 
 /* The next plan on the way to one run in the last level without tombstones: lowers what stands
    above, if that is wanted, then goes slice by slice, and at last over the tables with tombstones that begin behind
-   the key `after`. Tombstones that a snapshot needs survive it: the caller moves `after` along. */
+   the key `after` (data NULL: all). Tombstones that a snapshot needs survive it: the caller moves `after` along. */
 struct plan pick_full(const struct version *version, uint64_t slice_bytes, bool lower,
                       loam_slice after);
 

@@ -578,7 +578,8 @@ static void an_idle_store_joins_its_runs_when_it_is_worth_it(void **state)
 static enum plan_kind pick_full_in_world(bool lower, const char *after)
 {
     struct version *version = version_of_world();
-    const struct plan plan = pick_full(version, lazy.slice_bytes, lower, loam_str(after));
+    const struct plan plan = pick_full(version, lazy.slice_bytes, lower,
+                                       after == NULL ? loam_bytes(NULL, 0) : loam_str(after));
     version_unref(version);
     return plan.kind;
 }
@@ -587,16 +588,16 @@ static void a_full_merge_is_everything_until_it_is_one_clean_run(void **state)
 {
     (void)state;
     open_world();
-    assert_int_equal(pick_full_in_world(true, ""), PLAN_NOTHING);
+    assert_int_equal(pick_full_in_world(true, NULL), PLAN_NOTHING);
     put_run(0, 10, 0);
-    assert_int_equal(pick_full_in_world(true, ""), PLAN_LOWER);
-    assert_int_equal(pick_full_in_world(false, ""), PLAN_NOTHING); /* flushed meanwhile */
+    assert_int_equal(pick_full_in_world(true, NULL), PLAN_LOWER);
+    assert_int_equal(pick_full_in_world(false, NULL), PLAN_NOTHING); /* flushed meanwhile */
     world.fakes[0].level = LEVEL_WAITING;
-    assert_int_equal(pick_full_in_world(true, ""), PLAN_SLICE);
+    assert_int_equal(pick_full_in_world(true, NULL), PLAN_SLICE);
     world.fakes[0].level = LEVEL_LAST;
-    assert_int_equal(pick_full_in_world(true, ""), PLAN_NOTHING);
+    assert_int_equal(pick_full_in_world(true, NULL), PLAN_NOTHING);
     world.fakes[0].tombstones = 1;
-    assert_int_equal(pick_full_in_world(true, ""), PLAN_SLICE);
+    assert_int_equal(pick_full_in_world(true, NULL), PLAN_SLICE);
     assert_int_equal(pick_full_in_world(true, "999"), PLAN_NOTHING); /* it was tried */
     close_world();
 }
