@@ -113,6 +113,8 @@ struct jobs {
     size_t queue_count;
     bool look_wanted;   /* at all collections */
     uint64_t idle_seen; /* ended_count when an idle worker last looked at all collections */
+    bool rest_wanted;   /* a flush of everything */
+    uint64_t rested_at; /* `visible` when one was last asked for */
     uint64_t flush_retry_ms,
         compact_retry_ms; /* after a full disk or memory, not before; monotonic; 0: the last went well */
     loam_status flush_failure; /* why the last flush is to be tried again */
@@ -176,7 +178,8 @@ struct loam_db {
     _Atomic uint64_t disk_written_bytes, stall_total_ns, stall_max_ns;
     _Atomic(const char *) stall_reason;
     _Atomic bool periodic_pending; /* a PERIODIC commit is not synced yet */
-    uint64_t synced_at_ns;         /* tender */
+    uint64_t synced_at_ns, tended_at,
+        quiet_since_ns; /* tender; tended_at: `visible` at its last round */
 };
 
 /* ---- open.c -------------------------------------------------------------------------------- */
@@ -362,9 +365,13 @@ LOAM_MUST loam_status dbiter_check_range(const loam_db *db, const loam_range *ra
 
 /* ---- flush.c, compact.c ------------------------------------------------------------------------ */
 
+enum flush_how {
+    FLUSH_DUE, /* what is frozen, and what pins a log that is too long */
+    FLUSH_ALL  /* everything; nobody writes, so the log begins anew in a small segment */
+};
 /* Flushes every collection's frozen memtables, packed into one object. While db->manifest is NULL (recovery), into the catalog
    alone: the fresh manifest is written afterwards. */
-LOAM_MUST loam_status flush_run(loam_db *db);
+LOAM_MUST loam_status flush_run(loam_db *db, enum flush_how how);
 /* One merge that pick asks for: because a level is over its bound, because there is nothing else to do, or towards one run. *did says whether there was one. The caller holds the
    collection's compact_running. LOAM_CONFLICT: given up, because the database closes or the collection was dropped. */
 LOAM_MUST loam_status compact_run(struct loam_coll *coll, enum compact_how how, bool *did);

@@ -48,6 +48,27 @@ static loam_status freeze_pinning(loam_db *db)
     return rc;
 }
 
+static loam_status freeze_all(loam_db *db)
+{
+    loam_status rc = LOAM_OK;
+    for (struct loam_coll *coll = db->dirty; rc == LOAM_OK && coll != NULL; coll = coll->dirty_next)
+        rc = view_freeze(coll);
+    return rc;
+}
+
+/* What this flush is for becomes frozen. A log that cannot be made small for want of room is none the worse. */
+static loam_status freeze_for(loam_db *db, enum flush_how how)
+{
+    if (db->manifest == NULL) return how == FLUSH_ALL ? freeze_all(db) : LOAM_OK; /* no log yet */
+    loam_status rc = how == FLUSH_ALL ? wal_shrink(db->wal) : LOAM_OK;
+    if (rc < 0 && rc != LOAM_FULL && rc != LOAM_NOMEM) return rc;
+    mutex_lock(&db->lane);
+    rc = how == FLUSH_ALL ? freeze_all(db) : freeze_pinning(db);
+    if (rc == LOAM_OK && how == FLUSH_ALL) rc = wal_switch(db->wal);
+    mutex_unlock(&db->lane);
+    return rc;
+}
+
 static void note_memrun(struct flush *flush, struct flush_part *part, const struct memrun *memrun)
 {
     if (memrun->first_position == UINT64_MAX) return; /* nothing was ever added */
@@ -340,23 +361,18 @@ static loam_status flush_parts(struct flush *flush)
     return rc;
 }
 
-loam_status flush_run(loam_db *db)
+loam_status flush_run(loam_db *db, enum flush_how how)
 {
     struct flush flush = {.db = db};
-    loam_status rc = LOAM_OK;
-    if (db->manifest != NULL) {
-        mutex_lock(&db->lane);
-        rc = freeze_pinning(db);
-        mutex_unlock(&db->lane);
-    }
+    loam_status rc = freeze_for(db, how);
     if (rc == LOAM_OK) rc = collect_parts(&flush);
     if (rc == LOAM_OK && flush.part_count > 0) {
         rc = flush_parts(&flush);
         if (rc == LOAM_OK) atomic_fetch_add(&db->flush_count, 1);
         for (size_t i = 0; rc == LOAM_OK && db->manifest != NULL && i < flush.part_count; i++)
             if (!atomic_load(&flush.parts[i].coll->dropped)) compact_consider(flush.parts[i].coll);
-    } else if (rc == LOAM_OK && db->manifest != NULL && db_log_is_long(db)) {
-        rc = install(&flush); /* what pinned it was dropped: the floor alone moves */
+    } else if (rc == LOAM_OK && db->manifest != NULL && (how == FLUSH_ALL || db_log_is_long(db))) {
+        rc = install(&flush); /* nothing pins it any more: the floor alone moves */
     }
     end_flush(&flush);
     return rc;

@@ -20,7 +20,8 @@ enum {
     SYNC_MS =
         1000, /* at the latest, whatever the commits ask for: a dead device accepts mapped stores without a word */
     RETRY_MS = 500, /* after a full disk */
-    IDLE_MS = 200   /* without a commit */
+    IDLE_MS = 200,  /* without a commit */
+    REST_ODDS = 8   /* without threads nobody knows how long nobody wrote */
 };
 
 static uint64_t mono_ms(const loam_db *db)
@@ -123,11 +124,12 @@ static bool note_failure(loam_db *db, loam_status rc, const char *what)
 static void run_flush(loam_db *db) REQUIRES(&db->jobs.lock)
 {
     struct jobs *jobs = &db->jobs;
-    jobs->flush_wanted = false;
+    const enum flush_how how = jobs->rest_wanted ? FLUSH_ALL : FLUSH_DUE;
+    jobs->flush_wanted = jobs->rest_wanted = false;
     jobs->flush_running = true;
     jobs->running_count++;
     mutex_unlock(&db->jobs.lock);
-    const loam_status rc = flush_run(db);
+    const loam_status rc = flush_run(db, how);
     const bool again = note_failure(db, rc, "flush");
     mutex_lock(&db->jobs.lock);
     jobs->flush_retry_ms = again ? mono_ms(db) + RETRY_MS : 0;
@@ -206,7 +208,7 @@ static void run_idle(loam_db *db) REQUIRES(&db->jobs.lock)
 
 static bool flush_is_due(loam_db *db) REQUIRES(&db->jobs.lock)
 {
-    return db->jobs.flush_wanted && !db->jobs.flush_running &&
+    return (db->jobs.flush_wanted || db->jobs.rest_wanted) && !db->jobs.flush_running &&
            (db->jobs.flush_retry_ms == 0 || mono_ms(db) >= db->jobs.flush_retry_ms);
 }
 
@@ -214,6 +216,18 @@ static bool compact_is_due(loam_db *db) REQUIRES(&db->jobs.lock)
 {
     return db->jobs.queue_count > 0 &&
            (db->jobs.compact_retry_ms == 0 || mono_ms(db) >= db->jobs.compact_retry_ms);
+}
+
+/* Asks, once after each commit that was the last one, for the flush that makes a large log small: the disk that it takes is for
+   writers, and what it holds would have to be read again by an opening. */
+static void want_rest(loam_db *db) REQUIRES(&db->jobs.lock)
+{
+    struct jobs *jobs = &db->jobs;
+    const uint64_t visible = atomic_load(&db->visible);
+    if (visible == jobs->rested_at || jobs->flush_running || !wal_is_large(db->wal)) return;
+    jobs->rested_at = visible;
+    jobs->rest_wanted = true;
+    cond_signal(&jobs->work);
 }
 
 void jobs_yield_to_flush(loam_db *db)
@@ -234,6 +248,7 @@ bool jobs_run_one(loam_db *db)
     const size_t compactions = compact_is_due(db) ? jobs->queue_count : 0;
     const size_t choices = compactions + flush;
     const bool look = jobs->look_wanted, idle = choices == 0 && !look && idle_is_due(db);
+    if (choices == 0 && rand_below(&jobs->rand, REST_ODDS) == 0) want_rest(db);
     if (look) {
         run_look(db, compact_consider);
     } else if (idle) {
@@ -312,6 +327,15 @@ void jobs_tend_once(loam_db *db)
     if (rc < 0) (void)db_fence(db, rc);
 }
 
+/* Has the last commit been there for a while? */
+static bool is_quiet(loam_db *db)
+{
+    const uint64_t visible = atomic_load(&db->visible), now = db_now_ns(db);
+    if (visible != db->tended_at) db->quiet_since_ns = now;
+    db->tended_at = visible;
+    return now - db->quiet_since_ns >= UINT64_C(1000000) * IDLE_MS;
+}
+
 static uint64_t tend_interval_ns(const loam_db *db)
 {
     const uint64_t ms =
@@ -330,7 +354,9 @@ static void tender_main(void *arg)
         jobs->tend_asked = false;
         mutex_unlock(&db->jobs.lock);
         jobs_tend_once(db);
+        const bool quiet = is_quiet(db);
         mutex_lock(&db->jobs.lock);
+        if (quiet) want_rest(db);
     }
     mutex_unlock(&db->jobs.lock);
 }

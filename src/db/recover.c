@@ -46,7 +46,7 @@ static loam_status recovered_room(loam_db *db, loam_coll *coll, const struct ent
         if ((full || large) && memtable_stats(memrun->memtable).entry_count > 0)
             rc = view_add_memtable(coll);
         if (rc == LOAM_OK && (full || atomic_load(&coll->memrun_count) >= MEMRUNS_MAX))
-            rc = flush_run(db);
+            rc = flush_run(db, FLUSH_DUE);
     }
     if (rc < 0) return rc;
     return memrun_reserve(db, coll->active, 1, entry->key.len + entry->value.len);
@@ -354,11 +354,8 @@ static loam_status flush_many_segments(struct recovery *recovery)
     loam_db *db = recovery->db;
     const size_t count =
         catalog_log_bounds(db->catalog).segment_count + recovery->tail.extent_count;
-    loam_status rc = LOAM_OK;
     if (count <= OLD_SEGMENTS_MAX) return LOAM_OK;
-    for (loam_coll *coll = db->dirty; rc == LOAM_OK && coll != NULL; coll = coll->dirty_next)
-        rc = view_freeze(coll);
-    if (rc == LOAM_OK) rc = flush_run(db);
+    const loam_status rc = flush_run(db, FLUSH_ALL);
     return rc == LOAM_FULL || rc == LOAM_NOMEM ? LOAM_OK : rc;
 }
 

@@ -21,7 +21,8 @@ enum {
     PART_BYTES_MIN = 4096, /* a rest smaller than this is left unused */
     SPARES_MAX = 64, /* a commit is at most 2 GiB, a large segment 64 MiB: 33 and the small ones */
     COMMIT_PIECES_MAX = 6,
-    FREE_SHARE = 8 /* a segment takes at most this share of what is free */
+    FREE_SHARE = 8, /* a segment takes at most this share of what is free */
+    REST_SHARE = 16 /* the segment of a log at rest is this share of the largest */
 };
 
 struct wal_file {
@@ -38,6 +39,7 @@ struct wal {
     struct mutex prepare, lock;
     struct wal_file *oldest, *newest;    /* newest is the active one */
     struct wal_file *spares[SPARES_MAX]; /* oldest first */
+    struct wal_file *dropped;            /* to be deleted, linked by newer */
     _Atomic unsigned spare_count;        /* changed under lock */
     uint32_t next_number;
     uint64_t next_bytes;
@@ -420,6 +422,76 @@ loam_status wal_tend(struct wal *wal)
     return rc;
 }
 
+static uint64_t rest_bytes(const struct wal *wal)
+{
+    const uint64_t least = store_log_bytes_least(wal->config.store);
+    const uint64_t share = wal->config.segment_bytes_max / REST_SHARE & ~UINT64_C(4095);
+    return share > least ? share : least;
+}
+
+/* Not: an active segment of a log at rest with a spare of twice its size. */
+bool wal_is_large(struct wal *wal)
+{
+    const uint64_t floor = atomic_load(&wal->floor), own = wal->config.start;
+    uint64_t bytes = own > floor ? own - floor : 0; /* earlier openers' */
+    mutex_lock(&wal->lock);
+    for (const struct wal_file *file = wal->oldest; file != NULL; file = file->newer)
+        bytes += log_capacity(file->log);
+    for (unsigned i = 0; i < wal->spare_count; i++)
+        bytes += log_capacity(wal->spares[i]->log);
+    mutex_unlock(&wal->lock);
+    return bytes > 4 * rest_bytes(wal);
+}
+
+loam_status wal_shrink(struct wal *wal)
+{
+    loam_status rc = wal_health(wal);
+    if (rc < 0) return rc;
+    mutex_lock(&wal->prepare);
+    wal->next_bytes = rest_bytes(wal);
+    rc = prepare_spare(wal, 0);
+    mutex_unlock(&wal->prepare);
+    return rc;
+}
+
+/* Spares are taken in the lane alone, which may have been promised them. */
+static void drop_all_spares_but_last(struct wal *wal)
+{
+    mutex_lock(&wal->lock);
+    while (wal->spare_count > 1) {
+        struct wal_file *file = wal->spares[0];
+        wal->spares[0] = wal->spares[--wal->spare_count];
+        file->newer = wal->dropped;
+        wal->dropped = file;
+    }
+    mutex_unlock(&wal->lock);
+}
+
+loam_status wal_switch(struct wal *wal)
+{
+    loam_status rc = wal_health(wal);
+    if (rc < 0 || wal->spare_count == 0 || wal->active.log == NULL) return rc;
+    drop_all_spares_but_last(wal);
+    rc = switch_segment(wal);
+    return rc < 0 ? wal_fail(wal, rc) : rc;
+}
+
+static loam_status delete_dropped(struct wal *wal)
+{
+    mutex_lock(&wal->lock);
+    struct wal_file *file = wal->dropped;
+    wal->dropped = NULL;
+    mutex_unlock(&wal->lock);
+    loam_status rc = LOAM_OK;
+    for (struct wal_file *newer; file != NULL; file = newer) {
+        newer = file->newer;
+        const loam_status one = log_delete(file->log);
+        if (rc == LOAM_OK) rc = one;
+        mem_free(file);
+    }
+    return rc;
+}
+
 /* Takes the oldest file off the list if nobody needs it any more. */
 static struct wal_file *take_dead(struct wal *wal, uint64_t floor)
 {
@@ -439,7 +511,9 @@ static loam_status recycle_or_delete(struct wal *wal, struct log *log) REQUIRES(
 {
     char name[OBJECT_NAME_BYTES];
     struct wal_file *file = NULL;
-    const bool wanted = wal->spare_count == 0 && log_capacity(log) >= wal->next_bytes / 2;
+    const uint64_t bytes = log_capacity(log);
+    const bool wanted =
+        wal->spare_count == 0 && bytes >= wal->next_bytes / 2 && bytes <= wal->next_bytes;
     if (wanted) file = new_file(wal, name);
     if (file == NULL) return log_delete(log);
     const loam_status rc = log_recycle(log, name, &file->log);
@@ -459,6 +533,7 @@ loam_status wal_release(struct wal *wal, uint64_t floor)
         rc = recycle_or_delete(wal, file->log);
         mem_free(file);
     }
+    if (rc == LOAM_OK) rc = delete_dropped(wal);
     mutex_unlock(&wal->prepare);
     return rc;
 }
@@ -521,6 +596,8 @@ static loam_status close_files(struct wal *wal, bool trim)
         if (rc == LOAM_OK) rc = one;
         mem_free(wal->spares[i]);
     }
+    const loam_status dropped = delete_dropped(wal);
+    if (rc == LOAM_OK) rc = dropped;
     mutex_deinit(&wal->prepare);
     mutex_deinit(&wal->lock);
     mem_free(wal);

@@ -59,6 +59,14 @@ bool wal_wants_tending(const struct wal *wal);
    deleted. The caller has made the floor, in whole segments, durable in the manifest. */
 LOAM_MUST loam_status wal_release(struct wal *wal, uint64_t floor);
 
+/* Background, of a log that nobody writes to. wal_shrink() prepares a small segment; wal_switch(), in the lane, goes on in it, unless a
+   commit did, and drops the others that were prepared; the next wal_release() then leaves a small log. LOAM_FULL changes
+   nothing. */
+LOAM_MUST loam_status wal_shrink(struct wal *wal);
+LOAM_MUST loam_status wal_switch(struct wal *wal);
+/* Is it worth it? The log takes more than a quarter of segment_bytes_max. */
+bool wal_is_large(struct wal *wal);
+
 /* Are there commits that no sync has covered? (Attest records do not count, so that an idle log stays idle.) */
 bool wal_has_unsynced(const struct wal *wal);
 

@@ -130,7 +130,7 @@ static void freeze(loam_coll *coll)
 static void *flush(void *arg)
 {
     is_flusher = true;
-    *(loam_status *)arg = flush_run(stage.db);
+    *(loam_status *)arg = flush_run(stage.db, FLUSH_DUE);
     return NULL;
 }
 

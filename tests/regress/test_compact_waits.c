@@ -42,7 +42,7 @@ static void make_work(loam_db *db)
         mutex_lock(&db->lane);
         assert_int_equal(view_freeze(db->default_coll), LOAM_OK);
         mutex_unlock(&db->lane);
-        assert_int_equal(flush_run(db), LOAM_OK);
+        assert_int_equal(flush_run(db, FLUSH_DUE), LOAM_OK);
     }
     assert_true(db->default_coll->compact_queued);
 }

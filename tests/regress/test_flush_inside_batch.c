@@ -69,7 +69,7 @@ static void a_snapshot_sees_both_halves_of_a_batch_that_a_flush_published(void *
     assert_int_equal(loam_batch_put(batch, second, loam_str("k"), loam_str("1")), LOAM_OK);
     commit_unpublished(db, batch, second);
 
-    assert_int_equal(flush_run(db), LOAM_OK);
+    assert_int_equal(flush_run(db, FLUSH_DUE), LOAM_OK);
     loam_buf value = {0};
     assert_int_equal(loam_snapshot_open(db, &snap), LOAM_OK);
     const loam_status in_first = loam_get_at(db, NULL, snap, loam_str("k"), &value);
