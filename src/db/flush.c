@@ -56,15 +56,16 @@ static loam_status freeze_all(loam_db *db)
     return rc;
 }
 
-/* What this flush is for becomes frozen. A log that cannot be made small for want of room is none the worse. */
+/* What this flush is for becomes frozen. */
 static loam_status freeze_for(loam_db *db, enum flush_how how)
 {
-    if (db->manifest == NULL) return how == FLUSH_ALL ? freeze_all(db) : LOAM_OK; /* no log yet */
-    loam_status rc = how == FLUSH_ALL ? wal_shrink(db->wal) : LOAM_OK;
-    if (rc < 0 && rc != LOAM_FULL && rc != LOAM_NOMEM) return rc;
+    const bool recovering = db->manifest == NULL; /* there is no log to be too long */
+    loam_status rc = LOAM_OK;
     mutex_lock(&db->lane);
-    rc = how == FLUSH_ALL ? freeze_all(db) : freeze_pinning(db);
-    if (rc == LOAM_OK && how == FLUSH_ALL) rc = wal_switch(db->wal);
+    if (how == FLUSH_ALL)
+        rc = freeze_all(db);
+    else if (!recovering)
+        rc = freeze_pinning(db);
     mutex_unlock(&db->lane);
     return rc;
 }
@@ -361,6 +362,19 @@ static loam_status flush_parts(struct flush *flush)
     return rc;
 }
 
+/* Everything is in tables: the log goes on in a small segment. One that has no room for that is none the worse. */
+static loam_status begin_log_anew(loam_db *db)
+{
+    struct flush nothing = {.db = db};
+    loam_status rc = wal_shrink(db->wal);
+    if (rc == LOAM_FULL || rc == LOAM_NOMEM) return LOAM_OK;
+    if (rc < 0) return rc;
+    mutex_lock(&db->lane);
+    rc = wal_switch(db->wal);
+    mutex_unlock(&db->lane);
+    return rc < 0 ? rc : install(&nothing);
+}
+
 loam_status flush_run(loam_db *db, enum flush_how how)
 {
     struct flush flush = {.db = db};
@@ -371,9 +385,10 @@ loam_status flush_run(loam_db *db, enum flush_how how)
         if (rc == LOAM_OK) atomic_fetch_add(&db->flush_count, 1);
         for (size_t i = 0; rc == LOAM_OK && db->manifest != NULL && i < flush.part_count; i++)
             if (!atomic_load(&flush.parts[i].coll->dropped)) compact_consider(flush.parts[i].coll);
-    } else if (rc == LOAM_OK && db->manifest != NULL && (how == FLUSH_ALL || db_log_is_long(db))) {
-        rc = install(&flush); /* nothing pins it any more: the floor alone moves */
+    } else if (rc == LOAM_OK && db->manifest != NULL && db_log_is_long(db)) {
+        rc = install(&flush); /* what pinned it was dropped: the floor alone moves */
     }
+    if (rc == LOAM_OK && db->manifest != NULL && how == FLUSH_ALL) rc = begin_log_anew(db);
     end_flush(&flush);
     return rc;
 }

@@ -135,6 +135,7 @@ static void run_flush(loam_db *db) REQUIRES(&db->jobs.lock)
     jobs->flush_retry_ms = again ? mono_ms(db) + RETRY_MS : 0;
     if (again) {
         jobs->flush_wanted = true;
+        jobs->rest_wanted |= how == FLUSH_ALL;
         jobs->flush_failure = rc;
         failed_keep(jobs->flush_failure_text, sizeof jobs->flush_failure_text);
     }

@@ -6,6 +6,8 @@
  */
 #include "wal/wal.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -19,6 +21,7 @@
 enum {
     WAL_SEGMENT_BYTES_MOST = 64 << 20,
     PART_BYTES_MIN = 4096, /* a rest smaller than this is left unused */
+    LOOK_BYTES = 16 << 10, /* after so many the writer looks whether the log wants tending */
     SPARES_MAX = 64, /* a commit is at most 2 GiB, a large segment 64 MiB: 33 and the small ones */
     COMMIT_PIECES_MAX = 6,
     FREE_SHARE = 8, /* a segment takes at most this share of what is free */
@@ -39,11 +42,11 @@ struct wal {
     struct mutex prepare, lock;
     struct wal_file *oldest, *newest;    /* newest is the active one */
     struct wal_file *spares[SPARES_MAX]; /* oldest first */
-    struct wal_file *dropped;            /* to be deleted, linked by newer */
     _Atomic unsigned spare_count;        /* changed under lock */
     uint32_t next_number;
     uint64_t next_bytes;
     struct segment active; /* lane; log NULL before the first append */
+    uint64_t look_at;      /* lane: the position from which on it looks again */
     _Atomic uint64_t end, data_end, synced, live_start, floor, written_bytes;
     _Atomic bool wants_spare, wants_tending; /* the writer stores them */
     _Atomic int failed_code;                 /* loam_status; set once */
@@ -166,14 +169,46 @@ static uint64_t room_for_bodies(struct wal *wal)
     return room;
 }
 
+/* Takes back what was prepared for a commit that is refused; its numbers are for the next ones. Lane. */
+static loam_status unprepare(struct wal *wal, unsigned keep_count) REQUIRES(&wal->prepare)
+{
+    loam_status rc = LOAM_OK;
+    while (rc == LOAM_OK && wal->spare_count > keep_count) {
+        mutex_lock(&wal->lock);
+        struct wal_file *file = wal->spares[--wal->spare_count];
+        wal->next_number--;
+        mutex_unlock(&wal->lock);
+        rc = log_delete(file->log);
+        mem_free(file);
+    }
+    return rc < 0 ? wal_fail(wal, rc) : rc; /* the number is taken, and numbers have no holes */
+}
+
+/* Segments for a commit of so many bytes, or none. */
+static loam_status prepare_for(struct wal *wal, uint64_t bytes) REQUIRES(&wal->prepare)
+{
+    const unsigned before = wal->spare_count;
+    const uint64_t next_bytes = wal->next_bytes;
+    uint64_t room = room_for_bodies(wal), free_bytes;
+    loam_status rc = LOAM_OK;
+    if (room < bytes && store_free_bytes(wal->config.store, &free_bytes) == LOAM_OK &&
+        bytes - room > free_bytes)
+        return failed_errno(ENOSPC, "the log needs %" PRIu64 " bytes more", bytes - room);
+    for (; rc == LOAM_OK && room < bytes; room = room_for_bodies(wal))
+        rc = prepare_spare(wal, bytes - room);
+    if (rc == LOAM_OK || wal->spare_count == before) return rc;
+    wal->next_bytes = next_bytes;
+    const loam_status undone = unprepare(wal, before);
+    return undone < 0 ? undone : rc;
+}
+
 loam_status wal_reserve(struct wal *wal, uint64_t body_bytes)
 {
     loam_status rc = wal_health(wal);
     if (rc < 0 || active_room(wal) >= record_bytes(body_bytes)) return rc;
     if (room_for_bodies(wal) >= body_bytes + 8) return LOAM_OK;
     mutex_lock(&wal->prepare);
-    for (uint64_t room; rc == LOAM_OK && (room = room_for_bodies(wal)) < body_bytes + 8;)
-        rc = prepare_spare(wal, body_bytes + 8 - room);
+    rc = prepare_for(wal, body_bytes + 8);
     mutex_unlock(&wal->prepare);
     return rc;
 }
@@ -282,11 +317,16 @@ static loam_status append_parts(struct wal *wal, struct record_spec *spec,
             continue;
         }
         const uint64_t part = left < room ? left : room;
-        struct sys_piece cut[COMMIT_PIECES_MAX];
-        const unsigned cut_count = cut_pieces(pieces, piece_count, done, part, cut);
         spec->flags = (uint8_t)(caller_flags | (done == 0 ? RECORD_FIRST : 0) |
                                 (part == left ? RECORD_LAST : 0));
-        const loam_status rc = segment_append(&wal->active, spec, cut, cut_count, how);
+        loam_status rc;
+        if (part == total) {
+            rc = segment_append(&wal->active, spec, pieces, piece_count, how);
+        } else {
+            struct sys_piece cut[COMMIT_PIECES_MAX];
+            const unsigned cut_count = cut_pieces(pieces, piece_count, done, part, cut);
+            rc = segment_append(&wal->active, spec, cut, cut_count, how);
+        }
         if (rc < 0) return rc;
         done += part;
     } while ((spec->flags & RECORD_LAST) == 0);
@@ -313,7 +353,10 @@ loam_status wal_append(struct wal *wal, const struct record_spec *spec,
     const uint64_t written = atomic_load_explicit(&wal->written_bytes, memory_order_relaxed);
     atomic_store_explicit(&wal->written_bytes, written + (wal->active.end - before),
                           memory_order_relaxed);
-    want_tending(wal);
+    if (wal->active.end >= wal->look_at) {
+        want_tending(wal);
+        wal->look_at = wal->active.end + LOOK_BYTES;
+    }
     *end = wal->active.end;
     return LOAM_OK;
 }
@@ -400,6 +443,7 @@ bool wal_has_unsynced(const struct wal *wal)
 loam_status wal_tend(struct wal *wal)
 {
     loam_status rc = LOAM_OK;
+    atomic_store_explicit(&wal->wants_tending, false, memory_order_relaxed);
     if (atomic_load_explicit(&wal->wants_spare, memory_order_relaxed)) {
         mutex_lock(&wal->prepare);
         mutex_lock(&wal->lock);
@@ -454,42 +498,14 @@ loam_status wal_shrink(struct wal *wal)
     return rc;
 }
 
-/* Spares are taken in the lane alone, which may have been promised them. */
-static void drop_all_spares_but_last(struct wal *wal)
-{
-    mutex_lock(&wal->lock);
-    while (wal->spare_count > 1) {
-        struct wal_file *file = wal->spares[0];
-        wal->spares[0] = wal->spares[--wal->spare_count];
-        file->newer = wal->dropped;
-        wal->dropped = file;
-    }
-    mutex_unlock(&wal->lock);
-}
-
+/* Through those that were prepared before, which stay empty: the reader goes from number to number. */
 loam_status wal_switch(struct wal *wal)
 {
     loam_status rc = wal_health(wal);
-    if (rc < 0 || wal->spare_count == 0 || wal->active.log == NULL) return rc;
-    drop_all_spares_but_last(wal);
-    rc = switch_segment(wal);
+    if (rc < 0 || wal->active.log == NULL) return rc;
+    while (rc == LOAM_OK && wal->spare_count > 0)
+        rc = switch_segment(wal);
     return rc < 0 ? wal_fail(wal, rc) : rc;
-}
-
-static loam_status delete_dropped(struct wal *wal)
-{
-    mutex_lock(&wal->lock);
-    struct wal_file *file = wal->dropped;
-    wal->dropped = NULL;
-    mutex_unlock(&wal->lock);
-    loam_status rc = LOAM_OK;
-    for (struct wal_file *newer; file != NULL; file = newer) {
-        newer = file->newer;
-        const loam_status one = log_delete(file->log);
-        if (rc == LOAM_OK) rc = one;
-        mem_free(file);
-    }
-    return rc;
 }
 
 /* Takes the oldest file off the list if nobody needs it any more. */
@@ -533,7 +549,6 @@ loam_status wal_release(struct wal *wal, uint64_t floor)
         rc = recycle_or_delete(wal, file->log);
         mem_free(file);
     }
-    if (rc == LOAM_OK) rc = delete_dropped(wal);
     mutex_unlock(&wal->prepare);
     return rc;
 }
@@ -596,8 +611,6 @@ static loam_status close_files(struct wal *wal, bool trim)
         if (rc == LOAM_OK) rc = one;
         mem_free(wal->spares[i]);
     }
-    const loam_status dropped = delete_dropped(wal);
-    if (rc == LOAM_OK) rc = dropped;
     mutex_deinit(&wal->prepare);
     mutex_deinit(&wal->lock);
     mem_free(wal);
@@ -608,6 +621,8 @@ loam_status wal_close(struct wal *wal, uint64_t *end, uint64_t *running)
 {
     loam_status rc = wal_health(wal);
     if (rc == LOAM_OK) rc = wal_sync(wal);
+    /* A segment without a record has nothing to sync but its header, which the seal needs. */
+    if (rc == LOAM_OK && wal->active.log != NULL) rc = log_sync(wal->active.log);
     *end = wal->active.end;
     *running = wal->active.running;
     const loam_status closed = close_files(wal, rc == LOAM_OK);

@@ -60,7 +60,7 @@ bool wal_wants_tending(const struct wal *wal);
 LOAM_MUST loam_status wal_release(struct wal *wal, uint64_t floor);
 
 /* Background, of a log that nobody writes to. wal_shrink() prepares a small segment; wal_switch(), in the lane, goes on in it, unless a
-   commit did, and drops the others that were prepared; the next wal_release() then leaves a small log. LOAM_FULL changes
+   commit did; the next wal_release() then leaves a small log. LOAM_FULL changes
    nothing. */
 LOAM_MUST loam_status wal_shrink(struct wal *wal);
 LOAM_MUST loam_status wal_switch(struct wal *wal);

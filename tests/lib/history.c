@@ -67,15 +67,61 @@ loam_status history_open(struct history *h)
     return db_open_in(&h->world, "db", &h->options, &h->db);
 }
 
+/* The engine's calls know the table of functions alone; there is one history at a time. */
+static struct history *calling;
+
+static int open_seen(void *ctx, int dir, const char *name, enum sys_open how)
+{
+    const int fd = calling->below.calls->open(ctx, dir, name, how);
+    const size_t len = strlen(name);
+    if (how == SYS_CREATE && fd >= 0 && len > 4 && strcmp(name + len - 4, ".sst") == 0)
+        calling->table_fd = fd;
+    return fd;
+}
+
+/* There is room without waiting for the job that is under way. */
+static bool may_let_in(const struct history *h)
+{
+    const loam_db *db = h->db;
+    if (!h->lets_in || db == NULL || db_log_is_long(db)) return false;
+    if (atomic_load(&db->memtable_bytes) > db->options.memory_bytes / 4) return false;
+    for (const loam_coll *coll = db->all; coll != NULL; coll = coll->all_next)
+        if (atomic_load(&coll->memrun_count) + 2 > MEMRUNS_MAX) return false;
+    return true;
+}
+
+static int64_t write_seen(void *ctx, int fd, uint64_t offset, const struct sys_piece *pieces,
+                          unsigned piece_count, bool durable)
+{
+    struct history *h = calling;
+    if (fd == h->table_fd && may_let_in(h) && rand_below(&h->rand, 2) == 0) {
+        h->lets_in = false;
+        h->let_in = history_write(h);
+    }
+    return h->below.calls->write(ctx, fd, offset, pieces, piece_count, durable);
+}
+
+/* The disk's calls, and in some of them a commit. */
+static struct sys_table watched_calls(struct history *h)
+{
+    calling = h;
+    h->table_fd = -1;
+    h->below = simdisk_table(h->disk);
+    h->calls = *h->below.calls;
+    h->calls.open = open_seen;
+    h->calls.write = write_seen;
+    return (struct sys_table){&h->calls, h->below.ctx};
+}
+
 static void choose_options(struct history *h)
 {
     static const uint32_t runs[] = {1, 2, 8};
     h->options = loam_options_default();
     h->options.memory_bytes = 4 << 20;
-    h->options.memtable_bytes = 16 << 10;
+    h->options.memtable_bytes = rand_below(&h->rand, 2) == 0 ? 16 << 10 : 128 << 10;
     h->options.runs_per_level = runs[rand_below(&h->rand, 3)];
     h->options.durability = (loam_durability)(1 + rand_below(&h->rand, 3));
-    h->world = (struct db_world){.sys = simdisk_table(h->disk),
+    h->world = (struct db_world){.sys = watched_calls(h),
                                  .mapped_log = rand_below(&h->rand, 2) == 0,
                                  .page_bytes = 256,
                                  .log_bytes_least = UINT64_C(16384) << rand_below(&h->rand, 2),
@@ -258,6 +304,29 @@ static loam_status reopen(struct history *h)
     return history_open(h);
 }
 
+/* Background work, or a wait for it, into which a commit may fall. */
+static loam_status upkeep(struct history *h, uint64_t choice)
+{
+    const uint8_t which = random_coll(h);
+    loam_status rc = LOAM_OK;
+    h->lets_in = true;
+    h->let_in = LOAM_OK;
+    if (choice < 95) {
+        /* A rest: by itself one comes seldom in so short a life. */
+        if (choice < 91) h->db->jobs.rest_wanted = true;
+        (void)jobs_run_one(h->db);
+        rc = db_writable(h->db);
+    } else {
+        loam_coll *coll = handle(h, which);
+        if (coll == NULL)
+            rc = LOAM_READONLY;
+        else
+            rc = choice < 98 ? loam_flush(h->db, coll) : loam_compact(h->db, coll, NULL);
+    }
+    h->lets_in = false;
+    return rc < 0 ? rc : h->let_in;
+}
+
 static loam_status operate(struct history *h)
 {
     const uint64_t choice = rand_below(&h->rand, 100);
@@ -269,14 +338,7 @@ static loam_status operate(struct history *h)
     if (choice < 83 && !h->has_failed) return reopen(h);
     if (choice < 83) return LOAM_OK;
     if (choice < 88) return tend(h);
-    const uint8_t which = random_coll(h);
-    if (choice < 95) {
-        (void)jobs_run_one(h->db);
-        return db_writable(h->db);
-    }
-    loam_coll *coll = handle(h, which);
-    if (coll == NULL) return LOAM_READONLY;
-    return choice < 98 ? loam_flush(h->db, coll) : loam_compact(h->db, coll, NULL);
+    return upkeep(h, choice);
 }
 
 loam_status history_run(struct history *h)
@@ -321,7 +383,7 @@ void history_die(struct history *h, int loss)
 void history_move(struct history *h, struct simdisk *disk)
 {
     h->disk = disk;
-    h->world.sys = simdisk_table(disk);
+    h->world.sys = watched_calls(h);
 }
 
 static void must(const struct history *h, const char *what, loam_status rc)

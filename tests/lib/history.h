@@ -2,7 +2,8 @@
  * history.h - a short life of a store from a seed, and what must be found after its end.
  *
  * Role: what the crash and fault suites share: operations that follow from the seed alone, a list of the commits that were asked
- *   for and of those that were promised, and the check that a reopened store holds a promised prefix of them.
+ *   for and of those that were promised, and the check that a reopened store holds a promised prefix of them. There is one thread,
+ *   but commits fall into the middle of flushes and compactions all the same: one is made from within a write to a table.
  * Invariants: a commit that was refused (full, no memory, read-only) is not on the list; one that failed otherwise may or may not be there, whole.
  * In the picture: tests only; on simdisk.h and model.h.
  */
@@ -36,14 +37,19 @@ struct history {
     struct {
         uint64_t durable_ns; /* when the tender must have synced it */
         size_t step_count;
-    } awaited[HISTORY_OPS]; /* commits that were acknowledged before they were durable */
+    } awaited[2 * HISTORY_OPS]; /* commits that were acknowledged before they were durable */
     size_t awaited_count;
     size_t step_count, acknowledged,
         promised;    /* steps that must survive a death, a loss of power */
     bool power_lost; /* since the run; else it is the acknowledged that must be there */
     bool has[HISTORY_COLLS];
     const char *doing;
-    bool goes_on; /* after a failure: the history plays to its end, in the same handle */
+    struct sys calls; /* the disk's, but for those that let a commit in */
+    struct sys_table below;
+    int table_fd;       /* of the table that was begun last */
+    bool lets_in;       /* once, from now on */
+    loam_status let_in; /* what that commit answered */
+    bool goes_on;       /* after a failure: the history plays to its end, in the same handle */
     bool has_failed;
     /* Called after each operation but the last close, with its answer; now and maybe are kept for it: what was acknowledged, and
        (or NULL) that and the commit behind it of which nobody knows. */

@@ -1,6 +1,7 @@
 /*
  * test_wal.c - the log over segments on a disk that loses power: what is read back, where it ends, what is damage.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -279,16 +280,65 @@ static void a_full_disk_refuses_before_anything_is_written(void **state)
     for (int i = 0; i < 3; i++)
         append(&f, LOG_DURABLE);
     simdisk_full(f.disk, 1 << 20);
-    loam_status rc = LOAM_OK;
-    for (int i = 0; i < 2000 && rc == LOAM_OK; i++) {
-        rc = wal_reserve(f.wal, 8 << 20);
-    }
-    assert_int_equal(rc, LOAM_FULL);
+    const uint64_t used = simdisk_used(f.disk);
+    assert_int_equal(wal_reserve(f.wal, 8 << 20), LOAM_FULL);
+    assert_int_equal(simdisk_used(f.disk), used);
     simdisk_full(f.disk, 0);
     append(&f, LOG_DURABLE);
     die(&f, SIMDISK_LOSE_ALL);
     assert_int_equal(read_back(&f, LOAM_OK), f.next_seq - 1);
     stop(&f);
+}
+
+/* It kept what it had prepared for a commit that was refused, so that nothing else fitted on the disk. */
+static void a_refused_commit_gives_its_segments_back(void **state)
+{
+    (void)state;
+    uint64_t refused = 0;
+    for (uint64_t nth = 1; nth <= 60; nth++) {
+        struct fixture f;
+        start(&f, 8);
+        append(&f, LOG_DURABLE);
+        const uint64_t used = simdisk_used(f.disk);
+        simdisk_fail_at(f.disk, nth, ENOSPC, false);
+        const loam_status rc = wal_reserve(f.wal, 8 << 20);
+        simdisk_fail_at(f.disk, 0, 0, false);
+        refused += rc == LOAM_FULL;
+        if (rc == LOAM_FULL) assert_int_equal(simdisk_used(f.disk), used);
+        for (int i = 0; i < 300; i++)
+            append(&f, LOG_VOLATILE);
+        append(&f, LOG_DURABLE);
+        die(&f, SIMDISK_LOSE_ALL);
+        assert_int_equal(read_back(&f, LOAM_OK), f.next_seq - 1);
+        stop(&f);
+    }
+    assert_true(refused > 10);
+}
+
+/* Into a small segment, through those that were prepared; also when the power goes before the next commit, or right behind it. */
+static void a_switch_leaves_no_hole(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        struct fixture f;
+        start(&f, seed);
+        for (int i = 0; i < 100; i++)
+            append(&f, i % 10 == 9 ? LOG_DURABLE : LOG_VOLATILE);
+        assert_int_equal(wal_reserve(f.wal, 1 << 20), LOAM_OK);
+        assert_int_equal(wal_shrink(f.wal), LOAM_OK);
+        assert_int_equal(wal_switch(f.wal), LOAM_OK);
+        for (uint64_t i = 0; i < seed % 3; i++)
+            append(&f, LOG_DURABLE);
+        const bool sealed = seed % 2 == 0;
+        if (sealed) {
+            assert_int_equal(wal_close(f.wal, &f.past.seal_end, &f.past.seal_running), LOAM_OK);
+            f.wal = NULL;
+        }
+        f.past.sealed = sealed;
+        die(&f, (int)(seed % SIMDISK_LOSSES));
+        assert_int_equal(read_back(&f, LOAM_OK), f.next_seq - 1);
+        stop(&f);
+    }
 }
 
 int main(void)
@@ -301,6 +351,8 @@ int main(void)
         cmocka_unit_test(released_segments_are_used_again_and_do_not_speak),
         cmocka_unit_test(reading_begins_at_the_floor),
         cmocka_unit_test(a_full_disk_refuses_before_anything_is_written),
+        cmocka_unit_test(a_refused_commit_gives_its_segments_back),
+        cmocka_unit_test(a_switch_leaves_no_hole),
     };
     return cmocka_run_group_tests_name("wal/wal", tests, NULL, NULL);
 }
