@@ -63,6 +63,10 @@ static inline size_t bytes_common(loam_slice a, loam_slice b)
         const uint64_t differ = get_u64(x + at) ^ get_u64(y + at);
         if (differ != 0) return at + (size_t)__builtin_ctzll(differ) / 8;
     }
+    if (at > 0) { /* the last word overlaps the one before, which is equal */
+        const uint64_t differ = get_u64(x + len - 8) ^ get_u64(y + len - 8);
+        return differ == 0 ? len : len - 8 + (size_t)__builtin_ctzll(differ) / 8;
+    }
     while (at < len && x[at] == y[at])
         at++;
     return at;
@@ -74,6 +78,9 @@ static inline uint64_t bytes_head(loam_slice key, size_t skip)
 {
     const uint8_t *from = key.data;
     if (key.len >= skip + 8) return get_u64_big_endian(from + skip);
+    if (key.len >= 8) /* what there is stands in the last word */
+        return key.len > skip ? get_u64_big_endian(from + key.len - 8) << 8 * (skip + 8 - key.len)
+                              : 0;
     uint64_t head = 0;
     for (size_t i = skip; i < skip + 8; i++)
         head = head << 8 | (i < key.len ? from[i] : 0);

@@ -436,7 +436,7 @@ static struct memrun *newest_memrun(struct loam_coll *coll)
     struct memrun *memrun = NULL;
     struct view *view = view_acquire(coll);
     for (uint32_t i = 0; i < view->memrun_count && memrun == NULL; i++)
-        if (memtable_stats(view->memruns[i]->memtable).entry_count > 0) memrun = view->memruns[i];
+        if (memtable_entry_count(view->memruns[i]->memtable) > 0) memrun = view->memruns[i];
     if (memrun != NULL) atomic_fetch_add(&memrun->refs, 1);
     view_unref(view);
     return memrun;

@@ -250,8 +250,8 @@ void view_ref(struct view *view);
 void view_unref(struct view *view);
 
 /* Adds an entry, with its key's hash, of the commit at [from, to) of the log; room was reserved. Lane. */
-void memrun_add(struct memrun *memrun, const struct entry *entry, uint64_t hash, uint64_t from,
-                uint64_t to);
+void memrun_add(struct memrun *memrun, const struct entry *entry, uint64_t hash,
+                struct btree_node *near, uint64_t from, uint64_t to);
 /* Reserves in the active memtable and keeps count of memory. Lane. */
 LOAM_MUST loam_status memrun_reserve(loam_db *db, struct memrun *memrun, size_t entry_count,
                                      uint64_t payload_bytes);
@@ -297,7 +297,7 @@ struct commit { /* what is to be committed, as the log will hold it */
     unsigned piece_count;
     uint64_t body_bytes;
     uint8_t record_kind; /* RECORD_COMMIT or RECORD_CHANGE */
-    uint32_t entry_count;
+    uint32_t entry_count, put_count;
     uint64_t payload_bytes;
     loam_slice entries; /* of a batch; else: */
     const loam_batch *batch;

@@ -106,7 +106,7 @@ static loam_status open_inner(loam_iter *it)
     size_t count = 0;
     loam_status rc = inputs == NULL ? LOAM_NOMEM : LOAM_OK;
     for (uint32_t i = 0; rc == LOAM_OK && i < view->memrun_count; i++) {
-        if (memtable_stats(view->memruns[i]->memtable).entry_count == 0) continue;
+        if (memtable_entry_count(view->memruns[i]->memtable) == 0) continue;
         rc = memtable_iter_new(view->memruns[i]->memtable, &inputs[count]);
         if (rc == LOAM_OK) count++;
     }

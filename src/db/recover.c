@@ -20,7 +20,20 @@
 
 #include "base/poison.h"
 
-enum { OLD_SEGMENTS_MAX = 16 };
+enum {
+    OLD_SEGMENTS_MAX = 16,
+    PENDING_MAX = 8,        /* entries on their way: a miss takes about as long as adding so many */
+    PENDING_BYTES_MAX = 512 /* larger ones are not worth a copy */
+};
+
+/* An entry whose leaf has been asked for. */
+struct pending {
+    loam_coll *coll;
+    struct entry entry; /* over bytes */
+    uint64_t hash, from, to;
+    struct btree_node *near; /* NULL: the memtable is another one now */
+    uint8_t bytes[PENDING_BYTES_MAX];
+};
 
 struct recovery {
     loam_db *db;
@@ -28,6 +41,8 @@ struct recovery {
     uint64_t expected_seq; /* 0: not known yet */
     loam_coll *coll;       /* of the last entry; a log has runs of one collection */
     uint64_t coll_flushed_seq;
+    struct pending pending[PENDING_MAX]; /* a ring */
+    uint32_t pending_first, pending_count;
 };
 
 /* ---- entries -------------------------------------------------------------------------------- */
@@ -41,9 +56,8 @@ static loam_status recovered_room(loam_db *db, loam_coll *coll, const struct ent
         rc = view_add_memtable(coll);
     } else if (!db->options.read_only) {
         const bool full = atomic_load(&db->memtable_bytes) > db->options.memory_bytes / 2;
-        const bool large =
-            memtable_stats(memrun->memtable).arena_bytes >= db->options.memtable_bytes;
-        if ((full || large) && memtable_stats(memrun->memtable).entry_count > 0)
+        const bool large = memtable_bytes(memrun->memtable) >= db->options.memtable_bytes;
+        if ((full || large) && memtable_entry_count(memrun->memtable) > 0)
             rc = view_add_memtable(coll);
         if (rc == LOAM_OK && (full || atomic_load(&coll->memrun_count) >= MEMRUNS_MAX))
             rc = flush_run(db, FLUSH_DUE);
@@ -61,14 +75,68 @@ static void look_at_coll(struct recovery *recovery, uint32_t coll_id)
             catalog_coll_by_id(recovery->db->catalog, coll_id)->flushed_seq;
 }
 
+static void forget_near(struct recovery *recovery)
+{
+    for (uint32_t i = 0; i < PENDING_MAX; i++)
+        recovery->pending[i].near = NULL;
+}
+
+/* Adds what is pending, oldest first, but for the newest `keep`. */
+static loam_status add_pending(struct recovery *recovery, uint32_t keep)
+{
+    while (recovery->pending_count > keep) {
+        const struct pending *oldest = &recovery->pending[recovery->pending_first];
+        const struct memrun *before = oldest->coll->active;
+        const loam_status rc = recovered_room(recovery->db, oldest->coll, &oldest->entry);
+        if (rc < 0) return rc;
+        if (oldest->coll->active != before) forget_near(recovery);
+        memrun_add(oldest->coll->active, &oldest->entry, oldest->hash, oldest->near, oldest->from,
+                   oldest->to);
+        recovery->pending_first = (recovery->pending_first + 1) % PENDING_MAX;
+        recovery->pending_count--;
+    }
+    return LOAM_OK;
+}
+
+static struct pending *hold_pending(struct recovery *recovery, const struct entry *entry,
+                                    uint64_t hash, const struct wal_commit *commit)
+{
+    const uint32_t at = (recovery->pending_first + recovery->pending_count++) % PENDING_MAX;
+    struct pending *held = &recovery->pending[at];
+    held->coll = recovery->coll;
+    held->near = NULL;
+    held->entry = *entry;
+    held->hash = hash;
+    held->from = commit->position;
+    held->to = commit->end;
+    if (entry->key.len > 0) memcpy(held->bytes, entry->key.data, entry->key.len);
+    if (entry->value.len > 0)
+        memcpy(held->bytes + entry->key.len, entry->value.data, entry->value.len);
+    held->entry.key = loam_bytes(held->bytes, entry->key.len);
+    held->entry.value = loam_bytes(held->bytes + entry->key.len, entry->value.len);
+    return held;
+}
+
 static loam_status replay_entry(struct recovery *recovery, uint32_t coll_id,
                                 const struct entry *entry, const struct wal_commit *commit)
 {
     look_at_coll(recovery, coll_id);
-    if (recovery->coll == NULL || entry->seq <= recovery->coll_flushed_seq) return LOAM_OK;
-    const loam_status rc = recovered_room(recovery->db, recovery->coll, entry);
+    loam_coll *coll = recovery->coll;
+    const uint64_t hash = hash_key(entry->key);
+    loam_status rc = LOAM_OK;
+    if (coll == NULL || entry->seq <= recovery->coll_flushed_seq) return LOAM_OK;
+    if (entry->key.len + entry->value.len > PENDING_BYTES_MAX) {
+        rc = add_pending(recovery, 0);
+        if (rc == LOAM_OK) rc = recovered_room(recovery->db, coll, entry);
+        if (rc == LOAM_OK)
+            memrun_add(coll->active, entry, hash, NULL, commit->position, commit->end);
+        return rc;
+    }
+    rc = add_pending(recovery, PENDING_MAX - 1);
     if (rc < 0) return rc;
-    memrun_add(recovery->coll->active, entry, hash_key(entry->key), commit->position, commit->end);
+    struct pending *held = hold_pending(recovery, entry, hash, commit);
+    if (coll->active != NULL)
+        held->near = memtable_approach(coll->active->memtable, entry->key, hash);
     return LOAM_OK;
 }
 
@@ -130,7 +198,9 @@ static loam_status replay_change(struct recovery *recovery, const struct wal_com
     struct change change;
     struct edit_reader reader = edit_reader_over(commit->body);
     if (commit->seq <= catalog_counters(db->catalog).change_seq) return LOAM_OK; /* it has it */
-    loam_status rc = edit_next(&reader, &change);
+    loam_status rc = add_pending(recovery, 0); /* it may drop their collection */
+    if (rc < 0) return rc;
+    rc = edit_next(&reader, &change);
     if (rc != LOAM_OK) return commit_is_damaged(commit, "a change that does not parse");
     const enum change_tag tag = change.tag;
     const uint32_t coll_id = change.coll;
@@ -219,6 +289,7 @@ static loam_status read_log(struct recovery *recovery)
     loam_status rc = db_wal_past(recovery->db, &past);
     if (rc < 0) return rc;
     rc = wal_read(&past, replay, recovery, &recovery->tail);
+    if (rc == LOAM_OK) rc = add_pending(recovery, 0);
     wal_past_deinit(&past);
     return rc;
 }

@@ -33,21 +33,21 @@ static struct memrun *memrun_new(loam_db *db)
     return memrun;
 }
 
-void memrun_add(struct memrun *memrun, const struct entry *entry, uint64_t hash, uint64_t from,
-                uint64_t to)
+void memrun_add(struct memrun *memrun, const struct entry *entry, uint64_t hash,
+                struct btree_node *near, uint64_t from, uint64_t to)
 {
     if (memrun->first_position == UINT64_MAX) memrun->first_position = from;
     memrun->end_position = to;
     memrun->last_seq = entry->seq;
-    memtable_add(memrun->memtable, entry, hash);
+    memtable_add(memrun->memtable, entry, hash, near);
 }
 
 loam_status memrun_reserve(loam_db *db, struct memrun *memrun, size_t entry_count,
                            uint64_t payload_bytes)
 {
-    const uint64_t before = memtable_stats(memrun->memtable).arena_bytes;
+    const uint64_t before = memtable_bytes(memrun->memtable);
     const loam_status rc = memtable_reserve(memrun->memtable, entry_count, (size_t)payload_bytes);
-    const uint64_t after = memtable_stats(memrun->memtable).arena_bytes;
+    const uint64_t after = memtable_bytes(memrun->memtable);
     if (after != before)
         atomic_fetch_add_explicit(&db->memtable_bytes, after - before, memory_order_relaxed);
     return rc;
@@ -154,8 +154,7 @@ void view_install(struct loam_coll *coll, struct view *spare, struct version *ve
     check(flushed_count <= old->memrun_count);
     share_memruns(spare, old, old->memrun_count - flushed_count);
     for (uint32_t i = old->memrun_count - flushed_count; i < old->memrun_count; i++)
-        atomic_fetch_sub(&coll->db->memtable_bytes,
-                         memtable_stats(old->memruns[i]->memtable).arena_bytes);
+        atomic_fetch_sub(&coll->db->memtable_bytes, memtable_bytes(old->memruns[i]->memtable));
     version_ref(version);
     spare->version = version;
     replace(coll, spare);
@@ -166,7 +165,7 @@ void view_install(struct loam_coll *coll, struct view *spare, struct version *ve
 loam_status view_freeze(struct loam_coll *coll)
 {
     const struct memrun *memrun = coll->active;
-    if (memrun == NULL || memtable_stats(memrun->memtable).entry_count == 0) return LOAM_OK;
+    if (memrun == NULL || memtable_entry_count(memrun->memtable) == 0) return LOAM_OK;
     if (atomic_load(&coll->memrun_count) >= MEMRUNS_MAX) return LOAM_OK;
     return view_add_memtable(coll);
 }

@@ -22,6 +22,7 @@
 enum {
     SLEEP_NS_MIN = 50 * 1000, /* shorter delays add up until they are worth a system call */
     DELAY_UNIT_BYTES = 1024,  /* of loam_coll.delay_ns */
+    ENTRIES_AHEAD = 6,        /* a miss takes about as long as adding so many */
     ROOM_TRIES_MAX = 1 << 20
 };
 
@@ -63,16 +64,15 @@ static loam_status freeze_large(loam_db *db)
     uint64_t total = 0, count = 0;
     loam_status rc = LOAM_OK;
     for (loam_coll *coll = db->dirty; coll != NULL; coll = coll->dirty_next) {
-        const uint64_t entries = memtable_stats(coll->active->memtable).entry_count;
+        const uint64_t entries = memtable_entry_count(coll->active->memtable);
         if (entries == 0) continue;
-        total += memtable_stats(coll->active->memtable).arena_bytes;
+        total += memtable_bytes(coll->active->memtable);
         count++;
     }
     if (total * 2 < atomic_load(&db->memtable_bytes))
         return LOAM_OK; /* enough is frozen and on its way */
     for (loam_coll *coll = db->dirty; rc == LOAM_OK && coll != NULL; coll = coll->dirty_next)
-        if (memtable_stats(coll->active->memtable).arena_bytes * count >= total)
-            rc = view_freeze(coll);
+        if (memtable_bytes(coll->active->memtable) * count >= total) rc = view_freeze(coll);
     return rc;
 }
 
@@ -92,8 +92,8 @@ static loam_status memtable_room(loam_db *db, loam_coll *coll, uint32_t entry_co
     loam_status rc = LOAM_OK;
     if (memrun == NULL) {
         rc = view_add_memtable(coll);
-    } else if (memtable_stats(memrun->memtable).arena_bytes >= db->options.memtable_bytes &&
-               memtable_stats(memrun->memtable).entry_count > 0) {
+    } else if (memtable_bytes(memrun->memtable) >= db->options.memtable_bytes &&
+               memtable_entry_count(memrun->memtable) > 0) {
         if (atomic_load(&coll->memrun_count) >= MEMRUNS_MAX) {
             *wait = "as many memtables as a collection may have wait to be flushed";
             return LOAM_OK;
@@ -121,12 +121,8 @@ static loam_status relieve(loam_db *db, const char **wait)
 static loam_status room_for_entries(loam_db *db, const struct commit *commit, const char **wait)
 {
     if (commit->record_kind == RECORD_CHANGE) return LOAM_OK;
-    if (commit->coll != NULL) {
-        const loam_status rc =
-            memtable_room(db, commit->coll, commit->entry_count, commit->payload_bytes, wait);
-        if (rc == LOAM_OK) memtable_prefetch(commit->coll->active->memtable, commit->hash);
-        return rc;
-    }
+    if (commit->coll != NULL)
+        return memtable_room(db, commit->coll, commit->entry_count, commit->payload_bytes, wait);
     return batch_make_room(db, commit, wait, memtable_room);
 }
 
@@ -142,31 +138,49 @@ static loam_status room_for(loam_db *db, const struct commit *commit, const char
 
 /* ---- the lane ------------------------------------------------------------------------------- */
 
-static void add_entries(loam_db *db, const struct commit *commit, uint64_t seq, uint64_t from,
-                        uint64_t to)
+struct on_its_way { /* an entry whose leaf was asked for */
+    struct entry entry;
+    loam_coll *coll;
+    uint64_t hash;
+    struct btree_node *near;
+};
+
+static void add_batch(loam_db *db, loam_slice entries, uint64_t seq, uint64_t from, uint64_t to)
 {
-    if (commit->coll != NULL) {
-        struct entry entry = commit->entry;
-        entry.seq = seq;
-        memrun_add(commit->coll->active, &entry, commit->hash, from, to);
-        return;
-    }
-    struct batch_reader reader = batch_reader_over(commit->entries);
-    struct entry entry, next;
+    struct on_its_way ring[ENTRIES_AHEAD];
+    struct batch_reader reader = batch_reader_over(entries);
+    uint64_t taken = 0, added = 0;
+    loam_coll *coll = NULL;
     uint32_t coll_id;
-    uint64_t hash = 0;
-    loam_coll *coll = NULL, *next_coll = NULL;
-    while (batch_next(&reader, &coll_id, &next) == LOAM_OK) {
-        if (next_coll == NULL || next_coll->id != coll_id) next_coll = coll_by_id(db, coll_id);
-        const uint64_t next_hash = hash_key(next.key);
-        memtable_prefetch(next_coll->active->memtable, next_hash);
-        if (coll != NULL) memrun_add(coll->active, &entry, hash, from, to);
-        entry = next;
-        entry.seq = seq++;
-        hash = next_hash;
-        coll = next_coll;
+    for (bool more = true; more || added < taken;) {
+        if (!more || taken - added == ENTRIES_AHEAD) {
+            const struct on_its_way *oldest = &ring[added++ % ENTRIES_AHEAD];
+            memrun_add(oldest->coll->active, &oldest->entry, oldest->hash, oldest->near, from, to);
+            continue;
+        }
+        struct on_its_way *next = &ring[taken % ENTRIES_AHEAD];
+        more = batch_next(&reader, &coll_id, &next->entry) == LOAM_OK;
+        if (!more) continue;
+        if (coll == NULL || coll->id != coll_id) coll = coll_by_id(db, coll_id);
+        next->entry.seq = seq + taken++;
+        next->coll = coll;
+        next->hash = hash_key(next->entry.key);
+        next->near = memtable_approach(coll->active->memtable, next->entry.key, next->hash);
     }
-    if (coll != NULL) memrun_add(coll->active, &entry, hash, from, to);
+}
+
+/* What the lane alone writes needs no atomic addition. */
+static void count_up(_Atomic uint64_t *counter, uint64_t by)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by,
+                          memory_order_relaxed);
+}
+
+static void count_commit(loam_db *db, const struct commit *commit)
+{
+    count_up(&db->put_count, commit->put_count);
+    count_up(&db->delete_count, commit->entry_count - commit->put_count);
+    count_up(&db->user_written_bytes, commit->payload_bytes);
 }
 
 loam_status commit_locked(loam_db *db, const struct commit *commit, loam_durability how,
@@ -175,13 +189,23 @@ loam_status commit_locked(loam_db *db, const struct commit *commit, loam_durabil
     const bool durable = how == LOAM_DURABLE_COMMIT;
     const uint64_t from = wal_end(db->wal);
     const struct record_spec spec = {.kind = commit->record_kind, .seq = db->next_seq};
+    struct btree_node *near = NULL;
     uint64_t end;
+    if (commit->coll != NULL)
+        near = memtable_approach(commit->coll->active->memtable, commit->entry.key, commit->hash);
     const loam_status rc = wal_append(db->wal, &spec, commit->pieces, commit->piece_count,
                                       durable ? LOG_DURABLE : LOG_VOLATILE, &end);
     if (rc < 0) return db_fence(db, rc);
     *seq = db->next_seq;
     if (commit->record_kind == RECORD_CHANGE) db->change_position = from;
-    if (commit->record_kind == RECORD_COMMIT) add_entries(db, commit, *seq, from, end);
+    if (commit->coll != NULL) {
+        struct entry entry = commit->entry;
+        entry.seq = *seq;
+        memrun_add(commit->coll->active, &entry, commit->hash, near, from, end);
+    } else if (commit->record_kind == RECORD_COMMIT) {
+        add_batch(db, commit->entries, *seq, from, end);
+    }
+    if (commit->record_kind == RECORD_COMMIT) count_commit(db, commit);
     db->next_seq += commit->entry_count;
     if (durable) db->durable_end = end;
     *wait_position = db->durable_end;
@@ -253,17 +277,13 @@ static loam_status write_one(loam_db *db, loam_coll *coll, uint8_t kind, loam_sl
                                   .body_bytes = head_bytes + key.len + value.len,
                                   .record_kind = RECORD_COMMIT,
                                   .entry_count = 1,
+                                  .put_count = kind == ENTRY_PUT,
                                   .payload_bytes = key.len + value.len,
                                   .coll = coll,
                                   .entry = {.key = key, .value = value, .kind = kind},
                                   .hash = hash_key(key)};
     throttle(db, coll, commit.payload_bytes);
-    rc = write_commit(db, &commit, LOAM_DURABLE_DEFAULT);
-    if (rc < 0) return rc;
-    atomic_fetch_add_explicit(kind == ENTRY_PUT ? &db->put_count : &db->delete_count, 1,
-                              memory_order_relaxed);
-    atomic_fetch_add_explicit(&db->user_written_bytes, commit.payload_bytes, memory_order_relaxed);
-    return LOAM_OK;
+    return write_commit(db, &commit, LOAM_DURABLE_DEFAULT);
 }
 
 loam_status loam_put(loam_db *db, loam_coll *coll, loam_slice key, loam_slice value)
@@ -296,18 +316,13 @@ loam_status loam_write(loam_db *db, const loam_batch *b, loam_durability how)
                                   .body_bytes = head_bytes + facts.bytes.len,
                                   .record_kind = RECORD_COMMIT,
                                   .entry_count = facts.entry_count,
+                                  .put_count = facts.put_count,
                                   .payload_bytes = facts.payload_bytes,
                                   .entries = facts.bytes,
                                   .batch = facts.batch};
     throttle(db, facts.first_coll == NULL ? db->default_coll : facts.first_coll,
              commit.payload_bytes);
-    rc = write_commit(db, &commit, how);
-    if (rc < 0) return rc;
-    atomic_fetch_add_explicit(&db->put_count, facts.put_count, memory_order_relaxed);
-    atomic_fetch_add_explicit(&db->delete_count, facts.entry_count - facts.put_count,
-                              memory_order_relaxed);
-    atomic_fetch_add_explicit(&db->user_written_bytes, facts.payload_bytes, memory_order_relaxed);
-    return LOAM_OK;
+    return write_commit(db, &commit, how);
 }
 
 loam_status loam_sync(loam_db *db)

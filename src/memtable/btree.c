@@ -17,23 +17,52 @@ static void prefetch_node(const struct btree_node *node, size_t offset)
         __builtin_prefetch(from + offset + i * 8);
 }
 
-void btree_locate(const struct btree *tree, loam_slice key, struct btree_spot *spot)
+struct btree_node *btree_approach(const struct btree *tree, loam_slice key)
 {
-    struct btree_node *node = atomic_load_explicit(&tree->last, memory_order_relaxed);
+    struct btree_node *node = atomic_load_explicit(&tree->root, memory_order_relaxed);
+    struct btree_node *last = atomic_load_explicit(&tree->last, memory_order_relaxed);
+    if (node == NULL) return NULL;
+    if (bytes_compare(cell_key(node_key(last, node_count(last) - 1)), key) < 0) return last;
+    for (uint32_t level = node->level; level > 0; level--) {
+        bool found;
+        const uint32_t rank = node_rank(node, key, &found);
+        node = node_child(node, rank + found);
+        prefetch_node(node, offsetof(struct btree_node, heads));
+    }
+    return node;
+}
+
+/* Where the key stands in this leaf, if it belongs there for certain and nothing above need change. */
+static bool locate_in_leaf(struct btree_node *leaf, loam_slice key, struct btree_spot *spot)
+{
+    bool found;
+    const uint32_t count = node_count(leaf), rank = node_rank(leaf, key, &found);
+    const bool is_last = node_next(leaf) == NULL;
+    if (!found && (count == NODE_KEYS_MAX || rank == 0 || (rank == count && !is_last)))
+        return false;
+    spot->depth = 1;
+    spot->nodes[0] = leaf;
+    spot->indexes[0] = rank;
+    if (found)
+        spot->newest = node_key(leaf, rank);
+    else /* those behind it will be moved up */
+        for (uint32_t i = rank; i < count; i += 8)
+            __builtin_prefetch(&leaf->keys[i], 1);
+    return true;
+}
+
+void btree_locate(const struct btree *tree, struct btree_node *leaf, loam_slice key,
+                  struct btree_spot *spot)
+{
+    struct btree_node *node = atomic_load_explicit(&tree->root, memory_order_relaxed);
     spot->depth = 0;
     spot->newest = NULL;
-    if (node == NULL) return;
-    const uint32_t count = node_count(node);
-    bool found = false;
-    if (count < NODE_KEYS_MAX && bytes_compare(cell_key(node_key(node, count - 1)), key) < 0) {
-        /* Appending in key order: what lies above matters only to splits. */
-        spot->nodes[spot->depth] = node;
-        spot->indexes[spot->depth++] = count;
-        return;
-    }
-    for (node = atomic_load_explicit(&tree->root, memory_order_relaxed);;) {
+    if (node == NULL || (leaf != NULL && locate_in_leaf(leaf, key, spot))) return;
+    for (;;) {
+        bool found;
         uint32_t index = node_rank(node, key, &found);
         check(spot->depth < BTREE_LEVELS_MAX);
+        if (node->level == 0 && found) spot->newest = node_key(node, index);
         if (node->level > 0 && found) index++;
         spot->nodes[spot->depth] = node;
         spot->indexes[spot->depth++] = index;
@@ -41,12 +70,6 @@ void btree_locate(const struct btree *tree, loam_slice key, struct btree_spot *s
         node = node_child(node, index);
         prefetch_node(node, offsetof(struct btree_node, heads));
     }
-    const uint32_t index = spot->indexes[spot->depth - 1];
-    if (found)
-        spot->newest = node_key(node, index);
-    else /* those behind it will be moved up */
-        for (uint32_t i = index; i < node_count(node); i += 8)
-            __builtin_prefetch(&node->keys[i], 1);
 }
 
 static struct btree_node *new_node(struct btree *tree, struct arena *arena, uint32_t level)

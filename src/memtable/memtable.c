@@ -115,20 +115,22 @@ static void count_added_entry(struct memtable *memtable, const struct entry *ent
     store_stat(&memtable->entry_count, count + 1);
 }
 
-void memtable_prefetch(const struct memtable *memtable, uint64_t hash)
+struct btree_node *memtable_approach(const struct memtable *memtable, loam_slice key, uint64_t hash)
 {
     const struct key_filter *filter = atomic_load_explicit(&memtable->filter, memory_order_relaxed);
     if (filter != NULL) key_filter_prefetch(filter, hash);
+    return btree_approach(&memtable->tree, key);
 }
 
-void memtable_add(struct memtable *memtable, const struct entry *entry, uint64_t hash)
+void memtable_add(struct memtable *memtable, const struct entry *entry, uint64_t hash,
+                  struct btree_node *near)
 {
     struct btree_spot spot;
     check(entry->key.len <= KEY_BYTES_MAX);
     check(entry->value.len <= VALUE_BYTES_MAX);
     debug_check(entry->seq > 0 && entry->seq <= SEQ_MAX);
     struct key_filter *filter = atomic_load_explicit(&memtable->filter, memory_order_relaxed);
-    btree_locate(&memtable->tree, entry->key, &spot);
+    btree_locate(&memtable->tree, near, entry->key, &spot);
     debug_check(spot.newest == NULL || cell_seq(spot.newest) < entry->seq);
     if (filter != NULL && spot.newest == NULL) key_filter_add(filter, hash);
     void *memory = arena_take(&memtable->arena, cell_bytes(entry, spot.newest));
@@ -155,14 +157,23 @@ loam_status memtable_iter_new(const struct memtable *memtable, struct iter **out
     return LOAM_OK;
 }
 
-struct memtable_stats memtable_stats(const struct memtable *memtable)
+uint64_t memtable_entry_count(const struct memtable *memtable)
+{
+    return load_stat(&memtable->entry_count);
+}
+
+uint64_t memtable_bytes(const struct memtable *memtable)
 {
     const struct key_filter *filter = atomic_load_explicit(&memtable->filter, memory_order_acquire);
+    return arena_bytes(&memtable->arena) + (filter != NULL ? key_filter_bytes(filter) : 0);
+}
+
+struct memtable_stats memtable_stats(const struct memtable *memtable)
+{
     return (struct memtable_stats){
         .entry_count = load_stat(&memtable->entry_count),
         .payload_bytes = load_stat(&memtable->payload_bytes),
-        .arena_bytes =
-            arena_bytes(&memtable->arena) + (filter != NULL ? key_filter_bytes(filter) : 0),
+        .arena_bytes = memtable_bytes(memtable),
         .seq_min = load_stat(&memtable->seq_min),
         .seq_max = load_stat(&memtable->seq_max),
     };

@@ -40,11 +40,16 @@ void memtable_unref(struct memtable *memtable); /* accepts NULL */
 LOAM_MUST loam_status memtable_reserve(struct memtable *memtable, size_t entry_count,
                                        size_t payload_bytes);
 
+/* Writer, who will add the key in a while: asks for what that will touch, so that the misses pass meanwhile. The answer is
+   for memtable_add() of this key into this memtable, before or after others. */
+struct btree_node;
+struct btree_node *memtable_approach(const struct memtable *memtable, loam_slice key,
+                                     uint64_t hash);
 /* Writer only, after a sufficient reserve (check). Copies key and value. seq is larger than that
-   of any version of the key that is there (check in debug builds); hash is hash_key(key). */
-/* For who will add a key in a while: what that will touch first. */
-void memtable_prefetch(const struct memtable *memtable, uint64_t hash);
-void memtable_add(struct memtable *memtable, const struct entry *entry, uint64_t hash);
+   of any version of the key that is there (check in debug builds); hash is hash_key(key); near is what
+   memtable_approach() answered, or NULL. */
+void memtable_add(struct memtable *memtable, const struct entry *entry, uint64_t hash,
+                  struct btree_node *near);
 
 /* The newest version of key with seq <= the given one, also a tombstone; slices live as long as the
    memtable. False when there is none. */
@@ -62,5 +67,8 @@ struct memtable_stats {
 };
 /* Any thread; exact for the writer and once frozen. */
 struct memtable_stats memtable_stats(const struct memtable *memtable);
+/* Of these, what is asked at every write. */
+uint64_t memtable_entry_count(const struct memtable *memtable);
+uint64_t memtable_bytes(const struct memtable *memtable);
 
 #endif

@@ -213,6 +213,7 @@ static loam_status read_front(struct store *store, const char *name, uint64_t li
     if (rc != LOAM_OK) return rc;
     const uint64_t size = object_bytes(object);
     const size_t len = (size_t)(size < limit ? size : limit);
+    if (bytes->cap < len) loam_buf_free(bytes); /* nothing in it is worth moving */
     rc = buf_reserve(bytes, len > 0 ? len : 1);
     if (rc == LOAM_OK) {
         pages_prefer_huge(bytes->data, len); /* the first touch would cost more than the reading */
@@ -226,7 +227,15 @@ static loam_status read_front(struct store *store, const char *name, uint64_t li
 loam_status segment_load(struct store *store, enum object_kind kind, struct object_id id,
                          struct segment_view *view)
 {
-    memset(view, 0, sizeof *view);
+    loam_buf none = {0};
+    return segment_load_over(store, kind, id, &none, view);
+}
+
+loam_status segment_load_over(struct store *store, enum object_kind kind, struct object_id id,
+                              loam_buf *memory, struct segment_view *view)
+{
+    *view = (struct segment_view){.bytes = *memory};
+    *memory = (loam_buf){0};
     object_name_make(kind, id, view->name);
     loam_status rc = read_front(store, view->name, UINT64_MAX, &view->bytes);
     if (rc == LOAM_OK)

@@ -112,6 +112,10 @@ struct segment_view { /* a segment's bytes in memory, owned by whoever loaded th
    LOAM_CORRUPT for a later segment's header: files have been exchanged. */
 LOAM_MUST loam_status segment_load(struct store *store, enum object_kind kind, struct object_id id,
                                    struct segment_view *view);
+/* The same into memory that a segment before it was in, which becomes the view's, or empty. */
+LOAM_MUST loam_status segment_load_over(struct store *store, enum object_kind kind,
+                                        struct object_id id, loam_buf *memory,
+                                        struct segment_view *view);
 /* The header alone, from the first 8 KiB. */
 LOAM_MUST loam_status segment_peek(struct store *store, enum object_kind kind, struct object_id id,
                                    struct segment_header *header);

@@ -22,6 +22,8 @@ struct reading {
     bool begun; /* a commit's beginning was met; parts before it belong to what the floor passed */
     bool in_parts;
     loam_buf parts; /* of a commit that is cut over several records */
+    loam_buf
+        memory; /* of the segment before, for the next: its first touch took longer than reading it */
     struct wal_commit first;
     char first_name[OBJECT_NAME_BYTES];
 };
@@ -126,7 +128,8 @@ static loam_status read_listed(struct reading *reading, const struct wal_extent 
     struct segment_view view;
     char name[OBJECT_NAME_BYTES];
     object_name_make(OBJECT_SEGMENT, extent->id, name);
-    loam_status rc = segment_load(reading->past->store, OBJECT_SEGMENT, extent->id, &view);
+    loam_status rc = segment_load_over(reading->past->store, OBJECT_SEGMENT, extent->id,
+                                       &reading->memory, &view);
     if (rc == LOAM_NOTFOUND)
         return failed(LOAM_CORRUPT,
                       "%s: byte 0: missing, or without a valid header, and the log needs it", name);
@@ -142,7 +145,7 @@ static loam_status read_listed(struct reading *reading, const struct wal_extent 
     }
     if (rc == LOAM_OK && reading->position != extent->end)
         rc = damaged(name, &view.header, reading->position, "a durable record is damaged");
-    segment_view_deinit(&view);
+    reading->memory = view.bytes;
     return rc;
 }
 
@@ -255,7 +258,8 @@ static loam_status read_current(struct reading *reading, uint32_t number, bool *
     struct segment_header next;
     const struct object_id id = {reading->past->epoch, number};
     *more = false;
-    loam_status rc = segment_load(reading->past->store, OBJECT_SEGMENT, id, &view);
+    loam_status rc =
+        segment_load_over(reading->past->store, OBJECT_SEGMENT, id, &reading->memory, &view);
     if (rc < 0) return rc;
     const bool begun = rc == LOAM_OK && view.header.start == reading->position;
     if (rc == LOAM_OK && begun) rc = header_fits(reading, &view);
@@ -280,7 +284,7 @@ static loam_status read_current(struct reading *reading, uint32_t number, bool *
     if (!*more) rc = look_beyond(reading, &view, number, has_next);
     if (rc == LOAM_OK && !*more && !reading->past->sealed) rc = check_length(reading, &view);
 out:
-    segment_view_deinit(&view);
+    reading->memory = view.bytes;
     return rc;
 }
 
@@ -356,6 +360,7 @@ loam_status wal_read(const struct wal_past *past,
     tail->attested = reading.attested;
     cut_extents(tail);
     loam_buf_free(&reading.parts);
+    loam_buf_free(&reading.memory);
     if (rc < 0) wal_tail_deinit(tail);
     return rc;
 }
