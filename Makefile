@@ -197,7 +197,8 @@ bench-built: $(BUILD)/bench/loam_bench
 	@mkdir -p $(dir $(BENCH_OUT))
 	@BENCH_COMMIT=$$(git describe --always --dirty 2>/dev/null) $(BUILD)/bench/loam_bench --entries $(N) \
 	  --rounds $(ROUNDS) --engines $(ENGINES) --dir $(BUILD)/bench/data --json $(BENCH_OUT).json $(BENCH)
-	@bench/plot $(BENCH_OUT).json > $(BENCH_OUT).svg && echo "wrote $(BENCH_OUT).json and .svg"
+	@if bench/plot $(BENCH_OUT).json > $(BENCH_OUT).svg; then echo "wrote $(BENCH_OUT).json and .svg"; \
+	  else rm -f $(BENCH_OUT).svg; echo "wrote $(BENCH_OUT).json"; fi
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig \
