@@ -193,7 +193,8 @@ static loam_status prepare_for(struct wal *wal, uint64_t bytes) REQUIRES(&wal->p
     loam_status rc = LOAM_OK;
     if (room < bytes && store_free_bytes(wal->config.store, &free_bytes) == LOAM_OK &&
         bytes - room > free_bytes)
-        return failed_errno(ENOSPC, "the log needs %" PRIu64 " bytes more", bytes - room);
+        return failed_errno(ENOSPC, "%s: the log needs %" PRIu64 " bytes more",
+                            store_path(wal->config.store), bytes - room);
     for (; rc == LOAM_OK && room < bytes; room = room_for_bodies(wal))
         rc = prepare_spare(wal, bytes - room);
     if (rc == LOAM_OK || wal->spare_count == before) return rc;
