@@ -74,6 +74,7 @@ static int open_seen(void *ctx, int dir, const char *name, enum sys_open how)
 {
     const int fd = calling->below.calls->open(ctx, dir, name, how);
     const size_t len = strlen(name);
+    if (fd == calling->table_fd) calling->table_fd = -1; /* the number went to another file */
     if (how == SYS_CREATE && fd >= 0 && len > 4 && strcmp(name + len - 4, ".sst") == 0)
         calling->table_fd = fd;
     return fd;
