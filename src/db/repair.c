@@ -75,8 +75,9 @@ static void say_summary(struct repair *repair)
     }
     say_line(repair,
              "lost, as far as is known: of tables %" PRIu64 " entries (pages: %" PRIu64
-             "), of the log %" PRIu64 "; bytes damaged or missing: %" PRIu64,
+             "), of the log %" PRIu64 "%s; bytes damaged or missing: %" PRIu64,
              stats->lost_entry_count, stats->lost_page_count, stats->lost_record_count,
+             repair->has_endless_hole ? " and what was in a hole of unknown extent" : "",
              stats->lost_bytes);
 }
 

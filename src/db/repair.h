@@ -50,7 +50,8 @@ struct repair {
     const char *dir, *path; /* path: of the new store; NULL: dry run */
     loam_repair_options options;
     loam_repair_stats stats;
-    bool is_lossy; /* something is or may be lost */
+    bool is_lossy;         /* something is or may be lost */
+    bool has_endless_hole; /* in the log, so that lost_record_count is not all */
     bool is_copying;
     struct store *store;
     bool has_root;

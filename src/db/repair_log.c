@@ -63,7 +63,8 @@ static void check_seq(struct log_survey *survey, const struct wal_commit *commit
     const uint64_t expected = survey->expected_seq;
     if (repair->log_seq == 0) repair->log_seq = commit->seq;
     if (expected == 0) {
-        repair->is_lossy |= survey->in_hole; /* how much was in it nobody knows */
+        repair->is_lossy |= survey->in_hole;
+        repair->has_endless_hole |= survey->in_hole; /* how much was in it nobody knows */
     } else if (commit->seq > expected) {
         const uint64_t missing = commit->seq - expected;
         repair->is_lossy = true;
@@ -133,7 +134,7 @@ loam_status repair_survey_log(struct repair *repair)
     struct log_survey survey = {.repair = repair};
     const loam_status rc = wal_salvage_walk(repair->log, survey_commit, meet_log_hole, &survey);
     if (survey.in_hole) { /* and nothing behind it */
-        repair->is_lossy = true;
+        repair->is_lossy = repair->has_endless_hole = true;
         repair->log_seq = UINT64_MAX;
     }
     return rc;

@@ -10,12 +10,12 @@
 
 #include "base/poison.h"
 
-enum { PIECE_ORDER_LEAST = 4, PIECES_LEAST = 32 };
+enum { PIECES_LEAST = 32 };
 
 void frames_init(struct frames *frames, uint64_t capacity_bytes)
 {
     *frames = (struct frames){.piece_order = FRAME_ORDERS - 1};
-    while (frames->piece_order > PIECE_ORDER_LEAST &&
+    while (frames->piece_order > FRAME_ORDER_LEAST &&
            frames_piece_bytes(frames) * PIECES_LEAST > capacity_bytes)
         frames->piece_order--;
 }

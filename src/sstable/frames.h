@@ -22,8 +22,9 @@
 
 enum {
     FRAME_UNIT_BYTES = 4096,
-    FRAME_ORDERS = 10, /* the largest block is a piece of 2 MiB */
-    FRAME_LEVELS = 24  /* of the directory, each twice as long as the one before */
+    FRAME_ORDERS = 10,     /* the largest block is a piece of 2 MiB */
+    FRAME_ORDER_LEAST = 5, /* of a piece: any page fits, however small the budget */
+    FRAME_LEVELS = 24      /* of the directory, each twice as long as the one before */
 };
 
 enum frame_state {

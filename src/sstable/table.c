@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "sstable/frames.h"
 #include "sstable/table_extent.h"
 #include "sstable/table_inner.h"
 #include "sstable/table_page.h"
@@ -264,6 +265,10 @@ static loam_status read_frame(const struct table_loaded *loaded, uint32_t page_i
         object_read(loaded->source.object, loaded->source.base + at, frame, frame_bytes);
     return rc < 0 ? rc : table_check_frame(loaded, page_index, frame, head);
 }
+
+_Static_assert(BLOCK_HEADER_BYTES + PAGE_RAW_BYTES_MAX + PAGE_SLACK_BYTES <=
+                   FRAME_UNIT_BYTES << FRAME_ORDER_LEAST,
+               "a page of any length that is checked has room");
 
 loam_status table_load_page(void *ctx, uint32_t page_index, struct page_room *room)
 {

@@ -252,8 +252,10 @@ static void live(struct rot_store *store)
         open_store(store);
         note_moment(store);
         if (i == 0)
-            for (size_t k = 1; k < COLLS; k++)
+            for (size_t k = 1; k < COLLS; k++) {
                 change_collections(store);
+                note_moment(store);
+            }
         if (rand_below(&store->rand, 2) == 0) must(loam_snapshot_open(store->db, &snapshot));
         const uint64_t count = 8 + rand_below(&store->rand, store->moments_max);
         for (uint64_t k = 0; k < count; k++)
@@ -546,6 +548,11 @@ const struct model *rot_torn_model(const struct rot_store *store, const struct r
     while (at > 0 && store->moments[at - 1].end > cut)
         at--;
     check(at > 0);
+    /* A change of collections stands in the manifest as well: where the log is cut just before its record, it has been made. */
+    if (at < store->moment_count && store->moments[at - 1].end == cut &&
+        model_coll_count(store->moments[at].model) !=
+            model_coll_count(store->moments[at - 1].model))
+        at++;
     return store->moments[at - 1].model;
 }
 

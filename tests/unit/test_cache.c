@@ -20,7 +20,7 @@
         if ((call) != LOAM_OK) fail_msg("%s: %s", #call, loam_errmsg());                           \
     } while (0)
 
-enum { PAGES = 500, PAGE_BYTES = 12000, LEAST_BYTES = 64 << 10 /* one piece of frames */ };
+enum { PAGES = 500, PAGE_BYTES = 12000, LEAST_BYTES = 128 << 10 /* one piece of frames */ };
 
 struct source { /* of pages filled with their number */
     _Atomic uint64_t loads;
