@@ -251,7 +251,7 @@ void view_unref(struct view *view);
 
 /* Adds an entry, with its key's hash, of the commit at [from, to) of the log; room was reserved. Lane. */
 void memrun_add(struct memrun *memrun, const struct entry *entry, uint64_t hash,
-                struct btree_node *near, uint64_t from, uint64_t to);
+                struct memtable_near near, uint64_t from, uint64_t to);
 /* Reserves in the active memtable and keeps count of memory. Lane. */
 LOAM_MUST loam_status memrun_reserve(loam_db *db, struct memrun *memrun, size_t entry_count,
                                      uint64_t payload_bytes);

@@ -31,7 +31,7 @@ struct pending {
     loam_coll *coll;
     struct entry entry; /* over bytes */
     uint64_t hash, from, to;
-    struct btree_node *near; /* NULL: the memtable is another one now */
+    struct memtable_near near; /* zeroed: the memtable is another one now */
     uint8_t bytes[PENDING_BYTES_MAX];
 };
 
@@ -78,7 +78,7 @@ static void look_at_coll(struct recovery *recovery, uint32_t coll_id)
 static void forget_near(struct recovery *recovery)
 {
     for (uint32_t i = 0; i < PENDING_MAX; i++)
-        recovery->pending[i].near = NULL;
+        recovery->pending[i].near = (struct memtable_near){0};
 }
 
 /* Adds what is pending, oldest first, but for the newest `keep`. */
@@ -104,7 +104,7 @@ static struct pending *hold_pending(struct recovery *recovery, const struct entr
     const uint32_t at = (recovery->pending_first + recovery->pending_count++) % PENDING_MAX;
     struct pending *held = &recovery->pending[at];
     held->coll = recovery->coll;
-    held->near = NULL;
+    held->near = (struct memtable_near){0};
     held->entry = *entry;
     held->hash = hash;
     held->from = commit->position;
@@ -129,7 +129,8 @@ static loam_status replay_entry(struct recovery *recovery, uint32_t coll_id,
         rc = add_pending(recovery, 0);
         if (rc == LOAM_OK) rc = recovered_room(recovery->db, coll, entry);
         if (rc == LOAM_OK)
-            memrun_add(coll->active, entry, hash, NULL, commit->position, commit->end);
+            memrun_add(coll->active, entry, hash, (struct memtable_near){0}, commit->position,
+                       commit->end);
         return rc;
     }
     rc = add_pending(recovery, PENDING_MAX - 1);

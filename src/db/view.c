@@ -34,7 +34,7 @@ static struct memrun *memrun_new(loam_db *db)
 }
 
 void memrun_add(struct memrun *memrun, const struct entry *entry, uint64_t hash,
-                struct btree_node *near, uint64_t from, uint64_t to)
+                struct memtable_near near, uint64_t from, uint64_t to)
 {
     if (memrun->first_position == UINT64_MAX) memrun->first_position = from;
     memrun->end_position = to;

@@ -142,7 +142,7 @@ struct on_its_way { /* an entry whose leaf was asked for */
     struct entry entry;
     loam_coll *coll;
     uint64_t hash;
-    struct btree_node *near;
+    struct memtable_near near;
 };
 
 static void add_batch(loam_db *db, loam_slice entries, uint64_t seq, uint64_t from, uint64_t to)
@@ -189,7 +189,7 @@ loam_status commit_locked(loam_db *db, const struct commit *commit, loam_durabil
     const bool durable = how == LOAM_DURABLE_COMMIT;
     const uint64_t from = wal_end(db->wal);
     const struct record_spec spec = {.kind = commit->record_kind, .seq = db->next_seq};
-    struct btree_node *near = NULL;
+    struct memtable_near near = {0};
     uint64_t end;
     if (commit->coll != NULL)
         near = memtable_approach(commit->coll->active->memtable, commit->entry.key, commit->hash);

@@ -17,10 +17,12 @@ static void prefetch_node(const struct btree_node *node, size_t offset)
         __builtin_prefetch(from + offset + i * 8);
 }
 
-struct btree_node *btree_approach(const struct btree *tree, loam_slice key)
+struct btree_node *btree_approach(const struct btree *tree, loam_slice key,
+                                  const struct cell **high)
 {
     struct btree_node *node = atomic_load_explicit(&tree->root, memory_order_relaxed);
     struct btree_node *last = atomic_load_explicit(&tree->last, memory_order_relaxed);
+    *high = NULL;
     if (node == NULL) return NULL;
     if (bytes_compare(cell_key(node_key(last, node_count(last) - 1)), key) < 0) return last;
     for (uint32_t level = node->level; level > 0; level--) {
@@ -29,17 +31,16 @@ struct btree_node *btree_approach(const struct btree *tree, loam_slice key)
         node = node_child(node, rank + found);
         prefetch_node(node, offsetof(struct btree_node, heads));
     }
+    *high = node->high;
     return node;
 }
 
-/* Where the key stands in this leaf, if it belongs there for certain and nothing above need change. */
+/* Where the key stands in this leaf, to which it was led, if nothing above need change. */
 static bool locate_in_leaf(struct btree_node *leaf, loam_slice key, struct btree_spot *spot)
 {
     bool found;
     const uint32_t count = node_count(leaf), rank = node_rank(leaf, key, &found);
-    const bool is_last = node_next(leaf) == NULL;
-    if (!found && (count == NODE_KEYS_MAX || rank == 0 || (rank == count && !is_last)))
-        return false;
+    if (!found && count == NODE_KEYS_MAX) return false;
     spot->depth = 1;
     spot->nodes[0] = leaf;
     spot->indexes[0] = rank;
@@ -51,13 +52,15 @@ static bool locate_in_leaf(struct btree_node *leaf, loam_slice key, struct btree
     return true;
 }
 
-void btree_locate(const struct btree *tree, struct btree_node *leaf, loam_slice key,
-                  struct btree_spot *spot)
+void btree_locate(const struct btree *tree, struct btree_node *leaf, const struct cell *high,
+                  loam_slice key, struct btree_spot *spot)
 {
     struct btree_node *node = atomic_load_explicit(&tree->root, memory_order_relaxed);
     spot->depth = 0;
     spot->newest = NULL;
-    if (node == NULL || (leaf != NULL && locate_in_leaf(leaf, key, spot))) return;
+    if (node == NULL) return;
+    /* A leaf that was split meanwhile ends earlier than it did, and the key may belong behind it. */
+    if (leaf != NULL && leaf->high == high && locate_in_leaf(leaf, key, spot)) return;
     for (;;) {
         bool found;
         uint32_t index = node_rank(node, key, &found);

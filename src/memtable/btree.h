@@ -34,13 +34,14 @@ struct btree_spot {
     const struct cell *newest; /* of the key's chain, or NULL */
 };
 
-/* Writer. The leaf that key leads to, NULL in an empty tree; asks for it without waiting for it. */
-struct btree_node *btree_approach(const struct btree *tree, loam_slice key);
+/* Writer. The leaf that key leads to, NULL in an empty tree, and where it ends; asks for it without waiting for it. */
+struct btree_node *btree_approach(const struct btree *tree, loam_slice key,
+                                  const struct cell **high);
 
-/* Writer. leaf: what btree_approach() answered, other keys may have been added since; or NULL. The spot is good until the
-   next change. */
-void btree_locate(const struct btree *tree, struct btree_node *leaf, loam_slice key,
-                  struct btree_spot *spot);
+/* Writer. leaf, high: what btree_approach() answered, other keys may have been added since; or NULL. The spot is good until
+   the next change. */
+void btree_locate(const struct btree *tree, struct btree_node *leaf, const struct cell *high,
+                  loam_slice key, struct btree_spot *spot);
 
 /* Writer. Makes cell the newest version of its key: it was put in front of spot->newest. */
 void btree_add(struct btree *tree, struct arena *arena, const struct btree_spot *spot,

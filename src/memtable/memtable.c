@@ -115,22 +115,25 @@ static void count_added_entry(struct memtable *memtable, const struct entry *ent
     store_stat(&memtable->entry_count, count + 1);
 }
 
-struct btree_node *memtable_approach(const struct memtable *memtable, loam_slice key, uint64_t hash)
+struct memtable_near memtable_approach(const struct memtable *memtable, loam_slice key,
+                                       uint64_t hash)
 {
     const struct key_filter *filter = atomic_load_explicit(&memtable->filter, memory_order_relaxed);
     if (filter != NULL) key_filter_prefetch(filter, hash);
-    return btree_approach(&memtable->tree, key);
+    struct memtable_near near;
+    near.leaf = btree_approach(&memtable->tree, key, &near.high);
+    return near;
 }
 
 void memtable_add(struct memtable *memtable, const struct entry *entry, uint64_t hash,
-                  struct btree_node *near)
+                  struct memtable_near near)
 {
     struct btree_spot spot;
     check(entry->key.len <= KEY_BYTES_MAX);
     check(entry->value.len <= VALUE_BYTES_MAX);
     debug_check(entry->seq > 0 && entry->seq <= SEQ_MAX);
     struct key_filter *filter = atomic_load_explicit(&memtable->filter, memory_order_relaxed);
-    btree_locate(&memtable->tree, near, entry->key, &spot);
+    btree_locate(&memtable->tree, near.leaf, near.high, entry->key, &spot);
     debug_check(spot.newest == NULL || cell_seq(spot.newest) < entry->seq);
     if (filter != NULL && spot.newest == NULL) key_filter_add(filter, hash);
     void *memory = arena_take(&memtable->arena, cell_bytes(entry, spot.newest));

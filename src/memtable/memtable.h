@@ -27,6 +27,12 @@
 
 struct memtable;
 
+/* Where a key will go, as far as it was looked up; all-zero: it was not. */
+struct memtable_near {
+    struct btree_node *leaf;
+    const struct cell *high;
+};
+
 /* bytes_hint: the size at which it will be frozen, for the filter. Costs under 1 KiB until
    something is added; its arena then starts at 8 KiB and doubles to 2 MiB pieces. Reference
    counted: new returns one, the last unref frees. NULL: out of memory. */
@@ -42,14 +48,13 @@ LOAM_MUST loam_status memtable_reserve(struct memtable *memtable, size_t entry_c
 
 /* Writer, who will add the key in a while: asks for what that will touch, so that the misses pass meanwhile. The answer is
    for memtable_add() of this key into this memtable, before or after others. */
-struct btree_node;
-struct btree_node *memtable_approach(const struct memtable *memtable, loam_slice key,
-                                     uint64_t hash);
+struct memtable_near memtable_approach(const struct memtable *memtable, loam_slice key,
+                                       uint64_t hash);
 /* Writer only, after a sufficient reserve (check). Copies key and value. seq is larger than that
    of any version of the key that is there (check in debug builds); hash is hash_key(key); near is what
-   memtable_approach() answered, or NULL. */
+   memtable_approach() answered, or zeroed. */
 void memtable_add(struct memtable *memtable, const struct entry *entry, uint64_t hash,
-                  struct btree_node *near);
+                  struct memtable_near near);
 
 /* The newest version of key with seq <= the given one, also a tombstone; slices live as long as the
    memtable. False when there is none. */

@@ -75,7 +75,7 @@ static struct entry *model_put(struct model *model, const void *key, size_t key_
     return entry;
 }
 
-static void add_entry(struct model *model, const struct entry *entry, struct btree_node *near)
+static void add_entry(struct model *model, const struct entry *entry, struct memtable_near near)
 {
     memtable_add(model->memtable, entry, hash_key(entry->key), near);
 }
@@ -85,7 +85,7 @@ static void put(struct model *model, const void *key, size_t key_bytes)
     const struct entry *entry = model_put(model, key, key_bytes);
     assert_int_equal(memtable_reserve(model->memtable, 1, entry->key.len + entry->value.len),
                      LOAM_OK);
-    add_entry(model, entry, NULL);
+    add_entry(model, entry, (struct memtable_near){0});
 }
 
 static void assert_same_entry(const struct entry *got, const struct entry *want)
@@ -287,6 +287,16 @@ static size_t make_long(uint8_t *key, uint64_t number, uint64_t chance)
     return 304 + (chance >> 40) % 3;
 }
 
+/* Runs of keys under a few beginnings of their own: the leaf between two of them is split where the longer prefix ends. */
+static size_t make_groups(uint8_t *key, uint64_t number, uint64_t chance)
+{
+    static const char *const groups[] = {"", "a", "customer-1/", "customer-2/", "customer-20/"};
+    const char *group = groups[number / 7 % 5];
+    memcpy(key, group, strlen(group));
+    put_u64(key + strlen(group), chance);
+    return strlen(group) + 1 + chance % 8;
+}
+
 static size_t make_few(uint8_t *key, uint64_t number, uint64_t chance)
 {
     (void)number;
@@ -393,9 +403,9 @@ static void every_snapshot_of_a_hot_key_sees_its_version(void **state)
 /* Also with leaves that were approached before others of the batch split them. */
 static void a_batch_never_takes_more_than_was_reserved(void **state)
 {
-    static struct btree_node *near[BATCH_MAX];
-    static key_maker *const makers[] = {make_random, make_shuffled, make_sequential, make_few,
-                                        make_long};
+    static struct memtable_near near[BATCH_MAX];
+    static key_maker *const makers[] = {make_random, make_shuffled, make_sequential,
+                                        make_few,    make_long,     make_groups};
     (void)state;
     for (size_t i = 0; i < sizeof makers / sizeof makers[0]; i++) {
         struct model model = new_model(1 << 20, 77 + i);
@@ -414,15 +424,14 @@ static void a_batch_never_takes_more_than_was_reserved(void **state)
             assert_int_equal(memtable_reserve(model.memtable, count, payload), LOAM_OK);
             for (size_t j = 0; j < count; j++) {
                 const loam_slice wanted = model.entries[first + j].key;
-                near[j] = rand_below(&model.rand, 4) == 0
-                              ? NULL
-                              : memtable_approach(model.memtable, wanted, hash_key(wanted));
+                near[j] = (struct memtable_near){0};
+                if (rand_below(&model.rand, 4) != 0)
+                    near[j] = memtable_approach(model.memtable, wanted, hash_key(wanted));
             }
             for (size_t j = 0; j < count; j++)
                 add_entry(&model, &model.entries[first + j], near[j]);
         }
-        sort_model(&model);
-        check_full_walks(&model);
+        check_all(&model);
         free_model(&model);
     }
 }
@@ -445,7 +454,7 @@ static void a_batch_that_splits_every_leaf_fits_its_reserve(void **state)
     }
     assert_int_equal(memtable_reserve(model.memtable, 300, payload), LOAM_OK);
     for (size_t i = first; i < model.count; i++)
-        add_entry(&model, &model.entries[i], NULL);
+        add_entry(&model, &model.entries[i], (struct memtable_near){0});
     check_all(&model);
     free_model(&model);
 }
@@ -499,7 +508,7 @@ static void a_reserve_that_fails_leaves_it_as_it_was(void **state)
             rc = memtable_reserve(model.memtable, 1, payload);
         }
         assert_int_equal(rc, LOAM_OK);
-        add_entry(&model, entry, NULL);
+        add_entry(&model, entry, (struct memtable_near){0});
     }
     assert_true(failures > 3);
     struct iter *iter;

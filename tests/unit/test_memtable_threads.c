@@ -150,7 +150,7 @@ static void write_all(struct scene *scene)
             .kind = ENTRY_PUT,
         };
         check(memtable_reserve(scene->memtable, 1, entry.key.len + VALUE_BYTES) == LOAM_OK);
-        memtable_add(scene->memtable, &entry, hash_key(entry.key), NULL);
+        memtable_add(scene->memtable, &entry, hash_key(entry.key), (struct memtable_near){0});
         atomic_store_explicit(&scene->written, seq, memory_order_release);
         if (seq % 512 == 0) thread_yield();
     }
