@@ -255,6 +255,8 @@ void memrun_add(struct memrun *memrun, const struct entry *entry, uint64_t hash,
 /* Reserves in the active memtable and keeps count of memory. Lane. */
 LOAM_MUST loam_status memrun_reserve(loam_db *db, struct memrun *memrun, size_t entry_count,
                                      uint64_t payload_bytes);
+/* Gives back what was reserved in one without entries. Lane. */
+void memrun_unreserve(loam_db *db, struct memrun *memrun);
 
 /* A counted reference on the present view; NULL never: a dropped collection's is empty. */
 struct view *view_acquire(struct loam_coll *coll);

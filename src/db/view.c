@@ -53,6 +53,14 @@ loam_status memrun_reserve(loam_db *db, struct memrun *memrun, size_t entry_coun
     return rc;
 }
 
+void memrun_unreserve(loam_db *db, struct memrun *memrun)
+{
+    const uint64_t before = memtable_bytes(memrun->memtable);
+    memtable_unreserve(memrun->memtable);
+    atomic_fetch_sub_explicit(&db->memtable_bytes, before - memtable_bytes(memrun->memtable),
+                              memory_order_relaxed);
+}
+
 struct view *view_spare(void)
 {
     struct view *view = mem_zalloc(sizeof *view);

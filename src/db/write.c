@@ -8,7 +8,6 @@
  * or not, becomes visible when every durable one up to it is on the medium: `durable_end` is where the last such one ends.
  */
 
-#include "base/check.h"
 #include "base/codec.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -58,14 +57,16 @@ static loam_status wait_for_flush(loam_db *db, const char *reason)
 /* ---- room in memtables ---------------------------------------------------------------------- */
 
 /* Freezes every memtable that is at least of average size: together they hold half of the memory or more, be they one or
-   ten thousand. Lane held. */
+   ten thousand. Empty ones, whose commit was refused after it had reserved in them, give that back. Lane held. */
 static loam_status freeze_large(loam_db *db)
 {
     uint64_t total = 0, count = 0;
     loam_status rc = LOAM_OK;
     for (loam_coll *coll = db->dirty; coll != NULL; coll = coll->dirty_next) {
-        const uint64_t entries = memtable_entry_count(coll->active->memtable);
-        if (entries == 0) continue;
+        if (memtable_entry_count(coll->active->memtable) == 0) {
+            memrun_unreserve(db, coll->active);
+            continue;
+        }
         total += memtable_bytes(coll->active->memtable);
         count++;
     }
@@ -111,7 +112,7 @@ static loam_status relieve(loam_db *db, const char **wait)
     if (memory_is_full(db)) {
         const loam_status rc = freeze_large(db);
         if (rc < 0) return rc;
-        *wait = "memtables take half of memory_bytes";
+        if (memory_is_full(db)) *wait = "memtables take half of memory_bytes";
     } else if (db_log_is_long(db)) {
         *wait = "the log is as long as it may be"; /* the flush freezes those that pin it */
     }
@@ -250,7 +251,7 @@ static loam_status write_commit(loam_db *db, const struct commit *commit, loam_d
         rc = try_commit(db, commit, how, &last_seq, &wait_position, &wait);
         if (rc < 0) return rc;
         if (wait == NULL) break;
-        check(tries < ROOM_TRIES_MAX);
+        if (tries == ROOM_TRIES_MAX) return failed(LOAM_NOMEM, "%s, and no flush helps", wait);
         rc = wait_for_flush(db, wait);
         if (rc < 0) return rc;
     }

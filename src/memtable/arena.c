@@ -39,7 +39,10 @@ void arena_deinit(struct arena *arena)
         else
             pages_free(piece, piece->bytes);
     }
-    arena_init(arena, arena->pool);
+    arena->main = arena->spare = (struct arena_area){0};
+    arena->granted_bytes = 0;
+    arena->next_piece_bytes = ARENA_FIRST_PIECE_BYTES;
+    atomic_store_explicit(&arena->bytes, 0, memory_order_relaxed);
 }
 
 static size_t piece_bytes_for(const struct arena *arena, size_t bytes)

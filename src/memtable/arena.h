@@ -54,7 +54,7 @@ static inline size_t arena_area_bytes(const struct arena_area *area)
 }
 
 void arena_init(struct arena *arena, struct arena_pool *pool); /* keeps pool until deinit */
-void arena_deinit(struct arena *arena);
+void arena_deinit(struct arena *arena);                        /* leaves an empty one */
 
 LOAM_MUST loam_status arena_reserve_slowly(struct arena *arena, size_t bytes);
 

@@ -104,6 +104,12 @@ loam_status memtable_reserve(struct memtable *memtable, size_t entry_count, size
                                                btree_growth_bytes(&memtable->tree, entry_count));
 }
 
+void memtable_unreserve(struct memtable *memtable)
+{
+    check(memtable_entry_count(memtable) == 0); /* so no reader has met anything of the arena */
+    arena_deinit(&memtable->arena);
+}
+
 static void count_added_entry(struct memtable *memtable, const struct entry *entry)
 {
     const uint64_t count = load_stat(&memtable->entry_count);

@@ -46,6 +46,9 @@ void memtable_unref(struct memtable *memtable); /* accepts NULL */
 LOAM_MUST loam_status memtable_reserve(struct memtable *memtable, size_t entry_count,
                                        size_t payload_bytes);
 
+/* Writer. Gives the memory back that was reserved, of a memtable without entries. */
+void memtable_unreserve(struct memtable *memtable);
+
 /* Writer, who will add the key in a while: asks for what that will touch, so that the misses pass meanwhile. The answer is
    for memtable_add() of this key into this memtable, before or after others. */
 struct memtable_near memtable_approach(const struct memtable *memtable, loam_slice key,
