@@ -288,7 +288,7 @@ loam_status jobs_wait_for_flush(loam_db *db, uint64_t ended_count, const char *r
 
 /* ---- the tender ------------------------------------------------------------------------------ */
 
-/* Says in the log that the sync happened; otherwise nothing would attest it until the next commit. */
+/* Says in the log that a sync happened, a commit's or ours; otherwise nothing would attest it until the next commit. */
 static loam_status attest(loam_db *db)
 {
     uint64_t end;
@@ -313,9 +313,8 @@ static loam_status tend(loam_db *db)
     if (now - db->synced_at_ns < interval_ms * 1000000) return LOAM_OK;
     atomic_store(&db->periodic_pending, false);
     db->synced_at_ns = now;
-    if (!wal_has_unsynced(db->wal)) return LOAM_OK;
-    rc = wal_sync(db->wal);
-    return rc < 0 ? rc : attest(db);
+    if (wal_has_unsynced(db->wal)) rc = wal_sync(db->wal);
+    return rc == LOAM_OK && wal_is_unattested(db->wal) ? attest(db) : rc;
 }
 
 void jobs_tend_once(loam_db *db)

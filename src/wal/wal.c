@@ -47,7 +47,7 @@ struct wal {
     uint64_t next_bytes;
     struct segment active; /* lane; log NULL before the first append */
     uint64_t look_at;      /* lane: the position from which on it looks again */
-    _Atomic uint64_t end, data_end, synced, live_start, floor, written_bytes;
+    _Atomic uint64_t end, data_end, synced, attested, live_start, floor, written_bytes;
     _Atomic bool wants_spare, wants_tending; /* the writer stores them */
     _Atomic int failed_code;                 /* loam_status; set once */
     char failed_text[STATUS_TEXT_MAX];
@@ -66,6 +66,7 @@ loam_status wal_new(const struct wal_config *config, struct wal **out)
     wal->active.running = config->running;
     atomic_init(&wal->end, config->start);
     atomic_init(&wal->data_end, config->start);
+    atomic_init(&wal->attested, config->start);
     atomic_init(&wal->synced, config->start);
     atomic_init(&wal->live_start, config->start);
     atomic_init(&wal->floor, config->start);
@@ -349,6 +350,7 @@ loam_status wal_append(struct wal *wal, const struct record_spec *spec,
     rc = append_parts(wal, &filled, pieces, piece_count, how);
     if (rc < 0) return wal_fail(wal, rc);
     atomic_store_explicit(&wal->end, wal->active.end, memory_order_release);
+    atomic_store_explicit(&wal->attested, filled.synced_upto, memory_order_relaxed);
     if (spec->kind != RECORD_ATTEST)
         atomic_store_explicit(&wal->data_end, wal->active.end, memory_order_release);
     const uint64_t written = atomic_load_explicit(&wal->written_bytes, memory_order_relaxed);
@@ -437,6 +439,12 @@ loam_status wal_sync(struct wal *wal)
 bool wal_has_unsynced(const struct wal *wal)
 {
     return atomic_load(&wal->synced) < atomic_load(&wal->data_end);
+}
+
+bool wal_is_unattested(const struct wal *wal)
+{
+    const uint64_t synced = atomic_load(&wal->synced), data_end = atomic_load(&wal->data_end);
+    return atomic_load(&wal->attested) < (synced < data_end ? synced : data_end);
 }
 
 /* ---- in the background --------------------------------------------------------------------- */

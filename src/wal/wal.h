@@ -69,6 +69,8 @@ bool wal_is_large(struct wal *wal);
 
 /* Are there commits that no sync has covered? (Attest records do not count, so that an idle log stays idle.) */
 bool wal_has_unsynced(const struct wal *wal);
+/* Are there commits that are durable, and no later record says so? */
+bool wal_is_unattested(const struct wal *wal);
 
 uint64_t wal_end(const struct wal *wal);
 uint64_t wal_synced(const struct wal *wal); /* durable below */
