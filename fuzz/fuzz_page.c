@@ -1,5 +1,5 @@
 /*
- * fuzz_page.c - bytes that page_check() accepts are safe to search and to walk, and behave as a page.
+ * fuzz_page.c - bytes that page_lay_out() accepts, of either format, are safe to search and to walk, and behave as a page.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/hash.h"
 #include "sstable/table_page.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -18,8 +19,7 @@ static void use_entry(const struct page *page, uint32_t index)
     check(page_seek(page, entry.key, entry.seq) == index);
     check(page_seek(page, entry.key, SEQ_MAX) <= index);
     check(page_seek(page, entry.key, 0) > index);
-    const uint64_t hash = (uint64_t)page->bytes[PAGE_HEADER_BYTES + index] << 56;
-    check(page_find(page->bytes, entry.key, hash, entry.seq, &found));
+    check(page_find(page->bytes, page->bytes, entry.key, hash_key(entry.key), entry.seq, &found));
     check(found.seq <= entry.seq && bytes_equal(found.key, entry.key));
     volatile uint8_t last = 0; /* every byte it points to is read */
     for (size_t i = 0; i < entry.key.len; i++)
@@ -29,19 +29,27 @@ static void use_entry(const struct page *page, uint32_t index)
     (void)last;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void use_as(const uint8_t *data, size_t size, unsigned format)
 {
-    uint8_t *raw = malloc(size + PAGE_SLACK_BYTES);
-    if (raw == NULL) return 0;
-    memcpy(raw, data, size);
-    memset(raw + size, 0xa5, PAGE_SLACK_BYTES);
-    if (page_check(raw, size) == NULL) {
-        const struct page page = page_view(raw);
+    size_t bytes;
+    if (page_measure(data, size, format, &bytes) != NULL) return;
+    uint8_t *laid_out = malloc(bytes + PAGE_SLACK_BYTES);
+    if (laid_out == NULL) return;
+    memset(laid_out, 0xa5, bytes + PAGE_SLACK_BYTES);
+    if (page_lay_out(laid_out, data, size, format) == NULL) {
+        page_add_fingerprints(laid_out);
+        const struct page page = page_view(laid_out);
         for (uint32_t i = 0; i < page.entry_count; i++)
             use_entry(&page, i);
-        const loam_slice half = loam_bytes(raw, size / 2 < 40 ? size / 2 : 40);
+        const loam_slice half = loam_bytes(data, size / 2 < 40 ? size / 2 : 40);
         check(page_seek(&page, half, SEQ_MAX) <= page.entry_count);
     }
-    free(raw);
+    free(laid_out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    use_as(data, size, BLOCK_FORMAT);
+    use_as(data, size, BLOCK_FORMAT_FULL_PAGES);
     return 0;
 }

@@ -165,12 +165,15 @@ loam_status page_room_take(struct page_room *room, uint64_t bytes)
 {
     struct page_cache *cache = room->cache;
     check(room->index == 0);
+    const unsigned order = frames_order_for(bytes);
     mutex_lock(&cache->frames_lock);
-    const loam_status rc = claim_block(cache, frames_order_for(bytes), &room->index);
+    const loam_status rc = claim_block(cache, order, &room->index);
     if (rc == LOAM_OK) frames_at(&cache->frames, room->index)->slot = NULL;
     mutex_unlock(&cache->frames_lock);
-    if (rc == LOAM_OK) room->bytes = frames_bytes(&cache->frames, room->index);
-    return rc;
+    if (rc < 0) return rc;
+    room->bytes = frames_bytes(&cache->frames, room->index, &room->side);
+    room->side_bytes = (size_t)FRAME_SIDE_BYTES << order;
+    return LOAM_OK;
 }
 
 /* Puts the loaded page behind its slot, which the caller has pinned. */
@@ -198,7 +201,9 @@ static inline void fill_pin(struct page_cache *cache, page_slot *slot, uint64_t 
                             struct page_pin *pin)
 {
     if ((word & SLOT_USED) == 0) atomic_fetch_or_explicit(slot, SLOT_USED, memory_order_relaxed);
-    *pin = (struct page_pin){slot, frames_bytes(&cache->frames, (uint32_t)(word >> 32))};
+    uint8_t *side;
+    const uint8_t *bytes = frames_bytes(&cache->frames, (uint32_t)(word >> 32), &side);
+    *pin = (struct page_pin){slot, bytes, side};
 }
 
 static loam_status load_page(struct page_cache *cache, page_slot *slots, uint32_t page_index,
@@ -222,7 +227,7 @@ static loam_status load_page(struct page_cache *cache, page_slot *slots, uint32_
         goto out;
     }
     install_page(cache, slot, room.index);
-    *pin = (struct page_pin){slot, room.bytes};
+    *pin = (struct page_pin){slot, room.bytes, room.side};
 out:
     mutex_unlock(lock);
     return rc;
@@ -250,10 +255,15 @@ loam_status page_pin(struct page_cache *cache, page_slot *slots, uint32_t page_i
     return load_page(cache, slots, page_index, load, ctx, pin);
 }
 
-const uint8_t *page_peek(struct page_cache *cache, page_slot *slots, uint32_t page_index)
+const uint8_t *page_peek(struct page_cache *cache, page_slot *slots, uint32_t page_index,
+                         const uint8_t **side)
 {
     const uint64_t word = atomic_load_explicit(&slots[page_index], memory_order_acquire);
-    return word >> 32 == 0 ? NULL : frames_bytes(&cache->frames, (uint32_t)(word >> 32));
+    if (word >> 32 == 0) return NULL;
+    uint8_t *its_side;
+    const uint8_t *bytes = frames_bytes(&cache->frames, (uint32_t)(word >> 32), &its_side);
+    if (side != NULL) *side = its_side;
+    return bytes;
 }
 
 void page_unpin(struct page_pin *pin)

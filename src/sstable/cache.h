@@ -29,6 +29,7 @@ typedef _Atomic uint64_t page_slot; /* zero = absent, no pins */
 struct page_pin { /* all-zero pins nothing */
     page_slot *slot;
     const uint8_t *bytes; /* the raw page */
+    const uint8_t *side;  /* what its loader put there */
 };
 
 /* Where a page that is being loaded comes to stand. */
@@ -36,9 +37,11 @@ struct page_room {
     struct page_cache *cache;
     uint32_t index; /* 0: not taken yet */
     uint8_t *bytes;
+    uint8_t *side; /* dense beside those of other pages: for what is looked at first */
+    size_t side_bytes;
 };
 
-/* Once for each room; sets its bytes. LOAM_NOMEM. */
+/* Once for each room; sets its bytes and side. LOAM_NOMEM. */
 LOAM_MUST loam_status page_room_take(struct page_room *room, uint64_t bytes);
 
 /* Loads the page of a slot, raw and verified, into the room, which it takes when it knows how large. */
@@ -53,8 +56,10 @@ LOAM_MUST loam_status page_pin(struct page_cache *cache, page_slot *slots, uint3
 /* The same if the page is there; false, and nothing pinned, if it is not. */
 bool page_pin_cached(struct page_cache *cache, page_slot *slots, uint32_t page_index,
                      struct page_pin *pin);
-/* Where the page's bytes are, or were a moment ago, for prefetching: nothing keeps them. NULL if absent. */
-const uint8_t *page_peek(struct page_cache *cache, page_slot *slots, uint32_t page_index);
+/* Where the page and its side are, or were a moment ago, for prefetching: nothing keeps them. NULL if absent.
+   side may be NULL. */
+const uint8_t *page_peek(struct page_cache *cache, page_slot *slots, uint32_t page_index,
+                         const uint8_t **side);
 void page_unpin(struct page_pin *pin); /* zeroes it; nothing for an empty one */
 
 /* Whether any slot of the array is pinned at this moment. */

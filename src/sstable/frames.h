@@ -4,6 +4,8 @@
  * Role: the page cache's own allocator. A point read in memory is two or three dependent misses, and on small
  *   pages of memory each of them is one of address translation as well; so blocks are cut from pieces of 2 MiB,
  *   which the system backs by huge pages, and are used again, because a first touch costs more than reading the page.
+ *   What is looked at first in each page stands once more at its side, dense, all of a piece's together: a
+ *   processor's cache holds that of a hundred times as many pages as fit into it.
  * Invariants: (1) a buddy system (Knowlton, 1965): a block of 2^k units begins at a multiple of 2^k units of its
  *   piece, and no two free blocks are each other's buddies. (2) A frame's index tells where its bytes are, without
  *   another look at memory than at its piece; a piece stays where it is until the end, also when its memory has
@@ -22,9 +24,10 @@
 
 enum {
     FRAME_UNIT_BYTES = 4096,
-    FRAME_ORDERS = 10,     /* the largest block is a piece of 2 MiB */
-    FRAME_ORDER_LEAST = 5, /* of a piece: any page fits, however small the budget */
-    FRAME_LEVELS = 24      /* of the directory, each twice as long as the one before */
+    FRAME_SIDE_BYTES = 128, /* of each unit, apart from its bytes */
+    FRAME_ORDERS = 10,      /* the largest block is a piece of 2 MiB */
+    FRAME_ORDER_LEAST = 5,  /* of a piece: any page fits, however small the budget */
+    FRAME_LEVELS = 24       /* of the directory, each twice as long as the one before */
 };
 
 enum frame_state {
@@ -56,9 +59,10 @@ struct frames {
 void frames_init(struct frames *frames, uint64_t capacity_bytes); /* chooses the size of pieces */
 void frames_deinit(struct frames *frames);
 
+/* All that a piece takes: its units, and behind them their sides. */
 static inline uint64_t frames_piece_bytes(const struct frames *frames)
 {
-    return (uint64_t)FRAME_UNIT_BYTES << frames->piece_order;
+    return (uint64_t)(FRAME_UNIT_BYTES + FRAME_SIDE_BYTES) << frames->piece_order;
 }
 
 /* The order of the smallest block that has so many bytes; may be more than a piece's. */
@@ -88,11 +92,14 @@ static inline struct frame *frames_at(const struct frames *frames, uint32_t inde
                 ->frames[unit & ((UINT32_C(1) << frames->piece_order) - 1)];
 }
 
-static inline uint8_t *frames_bytes(const struct frames *frames, uint32_t index)
+/* Where a block is, and its side. */
+static inline uint8_t *frames_bytes(const struct frames *frames, uint32_t index, uint8_t **side)
 {
-    const uint32_t unit = index - 1;
-    return frames_piece(frames, unit >> frames->piece_order)->bytes +
-           (size_t)(unit & ((UINT32_C(1) << frames->piece_order) - 1)) * FRAME_UNIT_BYTES;
+    const uint32_t units = UINT32_C(1) << frames->piece_order;
+    const size_t unit = (index - 1) & (units - 1);
+    uint8_t *piece = frames_piece(frames, (index - 1) >> frames->piece_order)->bytes;
+    *side = piece + (size_t)units * FRAME_UNIT_BYTES + unit * FRAME_SIDE_BYTES;
+    return piece + unit * FRAME_UNIT_BYTES;
 }
 
 #endif

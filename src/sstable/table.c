@@ -234,26 +234,52 @@ loam_status table_check_frame(const struct table_loaded *loaded, uint32_t page_i
     if (rc < 0) return rc;
     if (head->stored_bytes != frame_bytes - BLOCK_HEADER_BYTES)
         return block_fault(&loaded->source, at, "a page is shorter than its place");
-    if (head->raw_bytes > PAGE_RAW_BYTES_MAX)
+    if (head->raw_bytes > PAGE_BYTES_MAX)
         return block_fault(&loaded->source, at, "a page is too long");
     return LOAM_OK;
 }
 
-loam_status table_open_page(const struct table_loaded *loaded, uint32_t page_index,
-                            const struct block_head *head, const uint8_t *frame, uint8_t *unpacked,
-                            const uint8_t **page)
+/* The bytes of a checked page as they were before packing, and how many it takes in memory. */
+struct stored {
+    const uint8_t *raw;
+    size_t page_bytes;
+};
+
+/* unpacked: room for them, if they are packed. */
+static loam_status stored_page(const struct table_loaded *loaded, uint64_t at,
+                               const struct block_head *head, const uint8_t *frame,
+                               uint8_t *unpacked, struct stored *stored)
 {
-    const uint64_t at = index_page_start(&loaded->index, page_index);
-    const uint8_t *raw = frame + BLOCK_HEADER_BYTES;
+    *stored = (struct stored){.raw = frame + BLOCK_HEADER_BYTES};
     if (head->codec != CODEC_RAW) {
         const loam_status rc = block_unpack(&loaded->source, at, head, frame, unpacked);
         if (rc < 0) return rc;
-        raw = unpacked;
+        stored->raw = unpacked;
     }
-    const char *fault = page_check(raw, head->raw_bytes);
-    if (fault != NULL) return block_fault(&loaded->source, at, fault);
-    *page = raw;
-    return LOAM_OK;
+    const char *fault =
+        page_measure(stored->raw, head->raw_bytes, head->format, &stored->page_bytes);
+    return fault == NULL ? LOAM_OK : block_fault(&loaded->source, at, fault);
+}
+
+loam_status table_open_page(const struct table_loaded *loaded, uint32_t page_index,
+                            const struct block_head *head, const uint8_t *frame,
+                            struct page_space *space)
+{
+    const uint64_t at = index_page_start(&loaded->index, page_index);
+    struct stored stored = {0};
+    loam_status rc = LOAM_OK;
+    if (head->codec != CODEC_RAW) rc = buf_reserve(&space->unpacked, head->raw_bytes);
+    if (rc == LOAM_OK) rc = stored_page(loaded, at, head, frame, space->unpacked.data, &stored);
+    if (rc == LOAM_OK) rc = buf_reserve(&space->bytes, stored.page_bytes + PAGE_SLACK_BYTES);
+    if (rc < 0) return rc;
+    const char *fault = page_lay_out(space->bytes.data, stored.raw, head->raw_bytes, head->format);
+    return fault == NULL ? LOAM_OK : block_fault(&loaded->source, at, fault);
+}
+
+void page_space_deinit(struct page_space *space)
+{
+    loam_buf_free(&space->unpacked);
+    loam_buf_free(&space->bytes);
 }
 
 static loam_status read_frame(const struct table_loaded *loaded, uint32_t page_index,
@@ -266,9 +292,44 @@ static loam_status read_frame(const struct table_loaded *loaded, uint32_t page_i
     return rc < 0 ? rc : table_check_frame(loaded, page_index, frame, head);
 }
 
-_Static_assert(BLOCK_HEADER_BYTES + PAGE_RAW_BYTES_MAX + PAGE_SLACK_BYTES <=
-                   FRAME_UNIT_BYTES << FRAME_ORDER_LEAST,
+/* The front of a page of many tiny entries does not fit; a count of no entries, which no page has, says so. */
+static void fill_side(struct page_room *room)
+{
+    const size_t front_bytes = page_front_bytes(room->bytes);
+    if (front_bytes <= room->side_bytes)
+        memcpy(room->side, room->bytes, front_bytes);
+    else
+        put_u16(room->side, 0);
+}
+
+static const uint8_t *page_front(const struct page_pin *pin)
+{
+    return get_u16(pin->side) != 0 ? pin->side : pin->bytes;
+}
+
+_Static_assert(PAGE_BYTES_MAX + PAGE_SLACK_BYTES <= FRAME_UNIT_BYTES << FRAME_ORDER_LEAST,
                "a page of any length that is checked has room");
+
+static loam_status lay_out_page(const struct table_loaded *loaded, uint32_t page_index,
+                                const struct block_head *head, const uint8_t *frame,
+                                struct page_room *room)
+{
+    const uint64_t at = index_page_start(&loaded->index, page_index);
+    struct stored stored;
+    uint8_t *unpacked = NULL;
+    if (head->codec != CODEC_RAW) {
+        unpacked = mem_alloc(head->raw_bytes);
+        if (unpacked == NULL) return LOAM_NOMEM;
+    }
+    loam_status rc = stored_page(loaded, at, head, frame, unpacked, &stored);
+    if (rc == LOAM_OK) rc = page_room_take(room, stored.page_bytes + PAGE_SLACK_BYTES);
+    if (rc == LOAM_OK) {
+        const char *fault = page_lay_out(room->bytes, stored.raw, head->raw_bytes, head->format);
+        if (fault != NULL) rc = block_fault(&loaded->source, at, fault);
+    }
+    mem_free(unpacked);
+    return rc;
+}
 
 loam_status table_load_page(void *ctx, uint32_t page_index, struct page_room *room)
 {
@@ -276,16 +337,14 @@ loam_status table_load_page(void *ctx, uint32_t page_index, struct page_room *ro
     const uint64_t at = index_page_start(&loaded->index, page_index);
     const size_t frame_bytes = (size_t)(index_page_end(&loaded->index, page_index) - at);
     struct block_head head = {0};
-    const uint8_t *page = NULL;
-    uint8_t *frame = mem_alloc(frame_bytes + PAGE_SLACK_BYTES);
+    uint8_t *frame = mem_alloc(frame_bytes);
     if (frame == NULL) return LOAM_NOMEM;
     loam_status rc = read_frame(loaded, page_index, frame, &head);
-    const uint64_t bytes = BLOCK_HEADER_BYTES + (uint64_t)head.raw_bytes;
-    if (rc == LOAM_OK) rc = page_room_take(room, bytes + PAGE_SLACK_BYTES);
-    if (rc == LOAM_OK)
-        rc = table_open_page(loaded, page_index, &head, frame, room->bytes + BLOCK_HEADER_BYTES,
-                             &page);
-    if (rc == LOAM_OK && head.codec == CODEC_RAW) memcpy(room->bytes, frame, (size_t)bytes);
+    if (rc == LOAM_OK) rc = lay_out_page(loaded, page_index, &head, frame, room);
+    if (rc == LOAM_OK) {
+        page_add_fingerprints(room->bytes);
+        fill_side(room);
+    }
     mem_free(frame);
     return rc;
 }
@@ -328,10 +387,14 @@ static loam_status get_from_page(struct table *table, struct table_loaded *loade
 {
     if (index_is_extent(&loaded->index, page))
         return get_from_extent(loaded, page, wanted->key, wanted->seq, hit);
+    const uint8_t *side;
+    /* Before the pin, whose atomic operation waits for all misses before it, the filter's among them. */
+    if (page_peek(table->owner.cache, loaded->slots, (uint32_t)page, &side) != NULL)
+        page_prefetch(side, PAGE_FRONT_BYTES);
     const loam_status rc = page_pin(table->owner.cache, loaded->slots, (uint32_t)page,
                                     table_load_page, loaded, &hit->pin);
     if (rc < 0) return rc;
-    if (page_find(hit->pin.bytes + BLOCK_HEADER_BYTES, wanted->key, wanted->hash, wanted->seq,
+    if (page_find(hit->pin.bytes, page_front(&hit->pin), wanted->key, wanted->hash, wanted->seq,
                   &hit->entry))
         return LOAM_OK;
     page_unpin(&hit->pin);
@@ -363,27 +426,41 @@ loam_status table_get(struct table *table, loam_slice key, uint64_t hash, uint64
     return rc;
 }
 
-static void look_ahead_at_page(struct table *table, struct table_loaded *loaded, loam_slice key)
+static void look_ahead_at_page(struct table *table, struct table_loaded *loaded, uint64_t page)
 {
-    const uint64_t page = index_find(&loaded->index, key);
-    if (page == loaded->index.page_count) return;
-    const uint8_t *there = page_peek(table->owner.cache, loaded->slots, (uint32_t)page);
+    const uint8_t *side;
+    const uint8_t *there = page_peek(table->owner.cache, loaded->slots, (uint32_t)page, &side);
     const uint64_t start = index_page_start(&loaded->index, page);
     if (there != NULL)
-        page_prefetch(there, PAGE_PREFETCH_BYTES);
+        page_prefetch(side, PAGE_FRONT_BYTES);
     else
         object_will_need(loaded->source.object, loaded->source.base + start,
                          index_page_end(&loaded->index, page) - start);
+}
+
+static void look_ahead_at_entry(struct table *table, struct table_loaded *loaded, uint64_t page,
+                                uint64_t hash)
+{
+    struct page_pin pin;
+    if (!page_pin_cached(table->owner.cache, loaded->slots, (uint32_t)page, &pin)) return;
+    page_look_ahead(pin.bytes, page_front(&pin), hash);
+    page_unpin(&pin);
 }
 
 void table_look_ahead(struct table *table, loam_slice key, uint64_t hash, enum table_ahead what)
 {
     struct table_hold hold;
     if (table_hold(table, &hold) < 0) return;
-    if (what == TABLE_AHEAD_FILTER)
-        table_filter_prefetch(&hold.loaded->filter, hash);
-    else if (!table_filter_denies(&hold.loaded->filter, hash))
-        look_ahead_at_page(table, hold.loaded, key);
+    struct table_loaded *loaded = hold.loaded;
+    if (what == TABLE_AHEAD_FILTER) {
+        table_filter_prefetch(&loaded->filter, hash);
+    } else if (!table_filter_denies(&loaded->filter, hash)) {
+        const uint64_t page = index_find(&loaded->index, key);
+        if (page < loaded->index.page_count && what == TABLE_AHEAD_PAGE)
+            look_ahead_at_page(table, loaded, page);
+        else if (page < loaded->index.page_count && !index_is_extent(&loaded->index, page))
+            look_ahead_at_entry(table, loaded, page, hash);
+    }
     table_release(&hold);
 }
 

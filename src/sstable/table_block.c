@@ -44,8 +44,9 @@ loam_status block_check(const struct block_source *source, enum block_type type,
         return failed(LOAM_TOONEW, "%s: byte %" PRIu64 ": block format %u; this library knows %d",
                       object_name(source->object), source->base + at, bytes[5], BLOCK_FORMAT);
     if (bytes[4] != (uint8_t)type) return block_fault(source, at, "a block of another type");
-    if (bytes[5] != BLOCK_FORMAT || bytes[6] > CODEC_ZSTD || bytes[7] != 0)
+    if (bytes[5] == 0 || bytes[6] > CODEC_ZSTD || bytes[7] != 0)
         return block_fault(source, at, "unknown block header");
+    head->format = bytes[5];
     head->codec = bytes[6];
     head->raw_bytes = get_u32(bytes + 8);
     head->stored_bytes = stored;
@@ -60,7 +61,7 @@ loam_status block_check(const struct block_source *source, enum block_type type,
 static bool may_be_block(const uint8_t *bytes, size_t len)
 {
     if (bytes[4] < BLOCK_PAGE || bytes[4] > BLOCK_FOOTER || bytes[5] == 0) return false;
-    if (bytes[5] == BLOCK_FORMAT && (bytes[6] > CODEC_ZSTD || bytes[7] != 0)) return false;
+    if (bytes[5] <= BLOCK_FORMAT && (bytes[6] > CODEC_ZSTD || bytes[7] != 0)) return false;
     const uint32_t stored = get_u32(bytes + 12);
     return stored > 0 && stored <= CHUNK_BYTES && stored <= len - BLOCK_HEADER_BYTES;
 }

@@ -27,7 +27,7 @@ struct block_source {
 
 struct block_head {
     uint32_t raw_bytes, stored_bytes;
-    uint8_t codec;
+    uint8_t format, codec;
 };
 
 /* Records LOAM_CORRUPT (or TOONEW): object, offset within the object, what. */

@@ -7,7 +7,8 @@
  *   block   = check u32 | type u8 | format u8 | codec u8 | zero u8 | raw bytes u32 | stored bytes u32 | stored
  *             check = low 32 bits of XXH3-64 of all that follows it, seeded with uid ^ offset in the table.
  *   page    = one block. Raw:
- *             entry count n u16 | prefix bytes u16 | zero u32 | sequence base u64
+ *             entry count n u16 | prefix bytes u16 | zero u32 | sequence base u64 | entry [n]
+ *             In memory, and in blocks of format 1 also here, arrays that follow from the entries stand before them:
  *             | fingerprint u8 [n], padded to 2 | offset u16 [n], padded to 8 | head u64 [n] | entry [n]
  *   entry   = kind u8 | key bytes varint | value bytes varint | sequence varint | key | value
  *             In a page the sequence is a zigzag difference from the page's base, in an extent it is itself.
@@ -41,11 +42,12 @@ enum block_type { /* 0 is never valid */
 enum block_codec { CODEC_RAW = 0, CODEC_LZ4 = 1, CODEC_ZSTD = 2 };
 
 enum {
-    BLOCK_FORMAT = 1,
+    BLOCK_FORMAT = 2,
+    BLOCK_FORMAT_FULL_PAGES = 1,
     BLOCK_HEADER_BYTES = 16,
 
     PAGE_HEADER_BYTES = 16,
-    PAGE_RAW_BYTES_MAX = 65535,  /* offsets are u16 */
+    PAGE_BYTES_MAX = 65535,      /* in memory, and so also stored: offsets are u16 */
     PAGE_ENTRY_BYTES_MIN = 4,    /* kind, two lengths and a sequence of one byte each */
     PAGE_SLOT_BYTES = 1 + 2 + 8, /* fingerprint, offset, head */
     ENTRY_HEAD_BYTES_MAX = 1 + 3 + 5 + 10,
@@ -66,6 +68,6 @@ enum {
 
 #define INDEX_EXTENT_BIT (UINT64_C(1) << 63)
 
-_Static_assert(CHUNK_BYTES > PAGE_RAW_BYTES_MAX, "a chunk's buffers serve pages as well");
+_Static_assert(CHUNK_BYTES > PAGE_BYTES_MAX, "a chunk's buffers serve pages as well");
 
 #endif

@@ -102,7 +102,7 @@ static const char *check_page_ends(const struct table_index *index, uint64_t pag
         const uint64_t end = index_page_end(index, page);
         if (end < start || end - start <= BLOCK_HEADER_BYTES || end > pages_end)
             return "a page's end is out of place";
-        if (!index_is_extent(index, page) && end - start > BLOCK_HEADER_BYTES + PAGE_RAW_BYTES_MAX)
+        if (!index_is_extent(index, page) && end - start > BLOCK_HEADER_BYTES + PAGE_BYTES_MAX)
             return "a page is too long";
         start = end;
     }

@@ -52,16 +52,22 @@ struct table_hold {
 LOAM_MUST loam_status table_hold(struct table *table, struct table_hold *hold);
 void table_release(struct table_hold *hold); /* accepts a zeroed one */
 
-/* A page as the cache holds it: from mem_alloc, the frame's header (or as much room), the raw page,
-   PAGE_SLACK_BYTES. A page_load for pages that are no extents; ctx is a struct table_loaded. */
+/* A page as the cache holds it: laid out, with its fingerprints, its front at the side as well if that has room.
+   A page_load for pages that are no extents; ctx is a struct table_loaded. */
 loam_status table_load_page(void *ctx, uint32_t page_index, struct page_room *room);
 
-/* The same in two steps over bytes that were read by the caller: the frame's checksum and lengths, then the page itself. *page
-   is within the frame, or, when it had to be unpacked, the head->raw_bytes bytes at unpacked. */
+/* Room for one page, as it is stored and as it is laid out, which grows as needed; all-zero has none. */
+struct page_space {
+    loam_buf unpacked, bytes;
+};
+void page_space_deinit(struct page_space *space);
+
+/* The same in two steps over bytes that were read by the caller: the frame's checksum and lengths, then the page, laid
+   out in space->bytes without fingerprints. */
 LOAM_MUST loam_status table_check_frame(const struct table_loaded *loaded, uint32_t page_index,
                                         const uint8_t *frame, struct block_head *head);
 LOAM_MUST loam_status table_open_page(const struct table_loaded *loaded, uint32_t page_index,
                                       const struct block_head *head, const uint8_t *frame,
-                                      uint8_t *unpacked, const uint8_t **page);
+                                      struct page_space *space);
 
 #endif

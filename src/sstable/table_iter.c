@@ -32,9 +32,9 @@ struct table_iter {
     const uint8_t
         *ahead; /* the next page, if it is in memory, else this one; not pinned, never read */
     struct extent extent;
-    /* Bulk: the stored bytes [run_from, run_end) of the table, and room for one page unpacked
-       (NULL until one is). */
-    uint8_t *run, *unpacked;
+    /* Bulk: the stored bytes [run_from, run_end) of the table, and room for one page. */
+    uint8_t *run;
+    struct page_space space;
     uint64_t run_from, run_end;
 };
 
@@ -89,7 +89,7 @@ static loam_status read_run(struct table_iter *it, uint64_t page)
     return LOAM_OK;
 }
 
-static loam_status open_bulk_page(struct table_iter *it, uint64_t page, const uint8_t **raw)
+static loam_status open_bulk_page(struct table_iter *it, uint64_t page)
 {
     const struct table_index *index = iter_index(it);
     const uint64_t start = index_page_start(index, page), end = index_page_end(index, page);
@@ -100,11 +100,7 @@ static loam_status open_bulk_page(struct table_iter *it, uint64_t page, const ui
     const uint8_t *frame = it->run + (start - it->run_from);
     rc = table_check_frame(it->hold.loaded, (uint32_t)page, frame, &head);
     if (rc < 0) return rc;
-    if (head.codec != CODEC_RAW && it->unpacked == NULL) {
-        it->unpacked = mem_alloc(PAGE_RAW_BYTES_MAX + PAGE_SLACK_BYTES);
-        if (it->unpacked == NULL) return LOAM_NOMEM;
-    }
-    return table_open_page(it->hold.loaded, (uint32_t)page, &head, frame, it->unpacked, raw);
+    return table_open_page(it->hold.loaded, (uint32_t)page, &head, frame, &it->space);
 }
 
 /* ---- positions ---- */
@@ -125,14 +121,14 @@ static loam_status enter_page(struct table_iter *it, uint64_t page)
         it->entry_count = 1;
     } else {
         if (it->flags & TABLE_ITER_BULK) {
-            rc = open_bulk_page(it, page, &raw);
+            rc = open_bulk_page(it, page);
+            raw = it->space.bytes.data;
         } else {
             rc = page_pin(it->table->owner.cache, loaded->slots, (uint32_t)page, table_load_page,
                           loaded, &it->pin);
-            if (rc == LOAM_OK) raw = it->pin.bytes + BLOCK_HEADER_BYTES;
+            raw = it->pin.bytes;
         }
         if (rc != LOAM_OK) return rc;
-        check(raw != NULL);
         it->page = page_view(raw);
         it->ahead = raw; /* until look_ahead() knows better */
         it->entry_count = it->page.entry_count;
@@ -171,8 +167,8 @@ static void look_ahead(struct table_iter *it, uint64_t page)
 {
     const uint8_t *ahead = NULL;
     if (page < iter_index(it)->page_count)
-        ahead = page_peek(it->table->owner.cache, it->hold.loaded->slots, (uint32_t)page);
-    it->ahead = ahead != NULL ? ahead + BLOCK_HEADER_BYTES : it->page.bytes;
+        ahead = page_peek(it->table->owner.cache, it->hold.loaded->slots, (uint32_t)page, NULL);
+    it->ahead = ahead != NULL ? ahead : it->page.bytes;
 }
 
 /* Pages lie anywhere in memory, which defeats the processor's own prefetcher: the next page's lines are
@@ -221,8 +217,8 @@ enum {
 static void prefetch_for_seek(const struct table_iter *it, uint64_t page)
 {
     if (it->has_page && it->page_index == page) return;
-    const uint8_t *there =
-        page_peek(it->table->owner.cache, it->hold.loaded->slots, (uint32_t)page);
+    const uint8_t *side,
+        *there = page_peek(it->table->owner.cache, it->hold.loaded->slots, (uint32_t)page, &side);
     if (there != NULL) page_prefetch(there, SEEK_PREFETCH_BYTES);
 }
 
@@ -300,7 +296,7 @@ static void table_iter_close(struct iter *iter)
     table_release(&it->hold);
     table_unref(it->table);
     mem_free(it->run);
-    mem_free(it->unpacked);
+    page_space_deinit(&it->space);
     mem_free(it);
 }
 
@@ -325,7 +321,7 @@ loam_status table_iter_new(struct table *table, unsigned flags, struct iter **ou
     loam_status rc = table_hold(table, &it->hold);
     if (rc == LOAM_OK && (flags & TABLE_ITER_BULK)) {
         const uint64_t stored = it->hold.loaded->footer.index.at;
-        it->run = mem_alloc((size_t)(stored < BULK_BYTES ? stored : BULK_BYTES) + PAGE_SLACK_BYTES);
+        it->run = mem_alloc((size_t)(stored < BULK_BYTES ? stored : BULK_BYTES));
         if (it->run == NULL) rc = LOAM_NOMEM;
     }
     if (rc < 0) {

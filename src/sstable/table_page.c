@@ -8,8 +8,11 @@
 #endif
 
 #include "base/bytes.h"
+#include "base/hash.h"
 
 #include "base/poison.h"
+
+enum { CANDIDATES_MAX = 8 };
 
 /* A bit for each of the 32 bytes at `bytes` that equals wanted. */
 #if defined(__SSE2__)
@@ -31,24 +34,59 @@ static inline uint32_t match_bytes(const uint8_t *bytes, uint8_t wanted)
 }
 #endif
 
-bool page_find(const uint8_t *raw, loam_slice key, uint64_t hash, uint64_t seq, struct entry *entry)
+/* A bit for each entry of the 32 from `from` on whose fingerprint is that of hash. */
+static inline uint32_t matches_from(const struct page *front, uint32_t from, uint64_t hash)
 {
-    page_prefetch(raw, PAGE_PREFETCH_BYTES);
-    const struct page page = page_view(raw);
-    const uint8_t *fingerprints = raw + PAGE_HEADER_BYTES;
-    for (uint32_t from = 0; from < page.entry_count; from += 32) {
-        uint32_t mask = match_bytes(fingerprints + from, page_fingerprint(hash));
-        if (page.entry_count - from < 32) mask &= (UINT32_C(1) << (page.entry_count - from)) - 1;
-        for (; mask != 0; mask &= mask - 1) {
-            const uint32_t index = from + (uint32_t)__builtin_ctz(mask);
-            const uint8_t *at = raw + get_u16(raw + page.offsets_at + (size_t)2 * index);
-            page_prefetch(at, 128); /* the value, too, which will be copied */
-            page_entry_at(&page, at, entry);
-            if (entry->key.len == key.len && entry->seq <= seq && bytes_equal(entry->key, key))
-                return true;
-        }
+    const uint32_t left = front->entry_count - from;
+    const uint32_t mask =
+        match_bytes(front->bytes + PAGE_HEADER_BYTES + from, page_fingerprint(hash));
+    return left < 32 ? mask & ((UINT32_C(1) << left) - 1) : mask;
+}
+
+static inline const uint8_t *entry_from(const struct page *front, const uint8_t *bytes,
+                                        uint32_t index)
+{
+    const uint8_t *at = bytes + get_u16(front->bytes + front->offsets_at + (size_t)2 * index);
+    page_prefetch(at, 128); /* the value, too, which will be copied */
+    return at;
+}
+
+static bool is_among(const struct page *page, const uint8_t *const *candidates, unsigned count,
+                     loam_slice key, uint64_t seq, struct entry *entry)
+{
+    for (unsigned i = 0; i < count; i++) {
+        page_entry_at(page, candidates[i], entry);
+        if (entry->key.len == key.len && entry->seq <= seq && bytes_equal(entry->key, key))
+            return true;
     }
     return false;
+}
+
+bool page_find(const uint8_t *bytes, const uint8_t *front, loam_slice key, uint64_t hash,
+               uint64_t seq, struct entry *entry)
+{
+    const struct page page = page_view(front);
+    const uint8_t *candidates[CANDIDATES_MAX];
+    unsigned count = 0;
+    /* All that have the fingerprint are asked for before the first is looked at: every fourth time it is another key's. */
+    for (uint32_t from = 0; from < page.entry_count; from += 32) {
+        for (uint32_t mask = matches_from(&page, from, hash); mask != 0; mask &= mask - 1) {
+            if (count == CANDIDATES_MAX) {
+                if (is_among(&page, candidates, count, key, seq, entry)) return true;
+                count = 0;
+            }
+            candidates[count++] = entry_from(&page, bytes, from + (uint32_t)__builtin_ctz(mask));
+        }
+    }
+    return is_among(&page, candidates, count, key, seq, entry);
+}
+
+void page_look_ahead(const uint8_t *bytes, const uint8_t *front, uint64_t hash)
+{
+    const struct page page = page_view(front);
+    for (uint32_t from = 0; from < page.entry_count; from += 32)
+        for (uint32_t mask = matches_from(&page, from, hash); mask != 0; mask &= mask - 1)
+            (void)entry_from(&page, bytes, from + (uint32_t)__builtin_ctz(mask));
 }
 
 /* Negative when key is below all keys of the page's prefix, positive when above them, 0 within. */
@@ -111,23 +149,22 @@ static const char *check_entry(const struct page *page, const uint8_t **at, cons
     return NULL;
 }
 
-static const char *check_entries(const struct page *page, size_t len)
+/* Walks the entries, which are in place, checks them, and writes what stands before them but for the fingerprints. */
+static const char *index_entries(const struct page *page, uint8_t *bytes, size_t len)
 {
-    const uint8_t *at = page->bytes + page_entries_at(page->entry_count), *end = page->bytes + len;
-    const uint8_t *heads = page->bytes + page->heads_at;
+    const uint8_t *at = bytes + page_entries_at(page->entry_count), *end = bytes + len;
     struct entry entry, last = {0};
     uint64_t last_head = 0;
     for (uint32_t i = 0; i < page->entry_count; i++) {
-        if (get_u16(page->bytes + page->offsets_at + (size_t)2 * i) != (uint64_t)(at - page->bytes))
-            return "an offset is not where an entry starts";
+        put_u16(bytes + page->offsets_at + (size_t)2 * i, (uint16_t)(at - bytes));
         const char *fault = check_entry(page, &at, end, &entry);
         if (fault != NULL) return fault;
         if (entry.key.len < page->prefix_bytes) return "a key is shorter than the prefix";
         if (i > 0 && page->prefix_bytes > 0 &&
             memcmp(entry.key.data, last.key.data, page->prefix_bytes) != 0)
             return "a key leaves the prefix";
-        const uint64_t head = get_u64(heads + (size_t)8 * i);
-        if (head != bytes_head(entry.key, page->prefix_bytes)) return "a head is not its key's";
+        const uint64_t head = bytes_head(entry.key, page->prefix_bytes);
+        put_u64(bytes + page->heads_at + (size_t)8 * i, head);
         if (i > 0 && head <= last_head &&
             (head < last_head || entry_compare(last.key, last.seq, entry.key, entry.seq) >= 0))
             return "entries out of order";
@@ -137,12 +174,39 @@ static const char *check_entries(const struct page *page, size_t len)
     return at == end ? NULL : "bytes behind the last entry";
 }
 
-const char *page_check(const uint8_t *raw, size_t len)
+static size_t stored_entries_at(const uint8_t *stored, unsigned format)
 {
-    if (len < PAGE_HEADER_BYTES || len > PAGE_RAW_BYTES_MAX) return "impossible page length";
-    const struct page page = page_view(raw);
-    if (page.entry_count == 0) return "an empty page";
-    if (get_u32(raw + 4) != 0) return "unknown page flags";
-    if (page_entries_at(page.entry_count) > len) return "more entries than bytes";
-    return check_entries(&page, len);
+    return format == BLOCK_FORMAT_FULL_PAGES ? page_entries_at(get_u16(stored)) : PAGE_HEADER_BYTES;
+}
+
+const char *page_measure(const uint8_t *stored, size_t len, unsigned format, size_t *bytes)
+{
+    *bytes = 0;
+    if (len < PAGE_HEADER_BYTES) return "impossible page length";
+    const size_t entries_at = stored_entries_at(stored, format);
+    if (get_u16(stored) == 0) return "an empty page";
+    if (get_u32(stored + 4) != 0) return "unknown page flags";
+    if (entries_at > len) return "more entries than bytes";
+    *bytes = page_entries_at(get_u16(stored)) + (len - entries_at);
+    return *bytes <= PAGE_BYTES_MAX ? NULL : "a page is too long";
+}
+
+const char *page_lay_out(uint8_t *bytes, const uint8_t *stored, size_t len, unsigned format)
+{
+    const size_t from = stored_entries_at(stored, format);
+    memcpy(bytes, stored, PAGE_HEADER_BYTES);
+    const struct page page = page_view(bytes);
+    const size_t entries_at = page_entries_at(page.entry_count);
+    memcpy(bytes + entries_at, stored + from, len - from);
+    return index_entries(&page, bytes, entries_at + (len - from));
+}
+
+void page_add_fingerprints(uint8_t *bytes)
+{
+    const struct page page = page_view(bytes);
+    struct entry entry;
+    for (uint32_t i = 0; i < page.entry_count; i++) {
+        page_entry(&page, i, &entry);
+        bytes[PAGE_HEADER_BYTES + i] = page_fingerprint(hash_key(entry.key));
+    }
 }

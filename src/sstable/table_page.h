@@ -1,12 +1,12 @@
 /*
  * table_page.h - a flat page of entries: found by fingerprint, sought by head, decoded by offset.
  *
- * Role: the layout that point reads, seeks and both directions of a scan share. Header,
- *   fingerprints and offsets of a 4 KiB page stand in its first two cache lines, so a point read misses about
- *   twice: there and at its entry.
- * Invariants: (1) page_check() has passed before anything else here sees the bytes; from then on nothing is
- *   bounds-checked. (2) At least PAGE_SLACK_BYTES readable bytes follow a page: fingerprints are compared 32 at
- *   a time, and the head of an entry is read as one word. (3) Fingerprints may lie; heads and offsets were checked.
+ * Role: the layout that point reads, seeks and both directions of a scan share, made of what is stored, which is
+ *   entries alone: fingerprints, offsets and heads follow from them, and cost less to make than to read and check.
+ *   Header, fingerprints and offsets are a page's front: a point read looks there, and goes straight to its entry.
+ * Invariants: (1) page_lay_out() has made and checked the bytes before anything else here sees them; from then on
+ *   nothing is bounds-checked. (2) At least PAGE_SLACK_BYTES readable bytes follow a page: fingerprints are compared
+ *   32 at a time, and the head of an entry is read as one word.
  * In the picture: sstable layer; knows no file. Bytes: table_format.h.
  */
 #ifndef LOAM_SSTABLE_TABLE_PAGE_H
@@ -22,7 +22,7 @@
 
 enum {
     PAGE_SLACK_BYTES = 32,
-    PAGE_PREFETCH_BYTES = 384 /* header, fingerprints and offsets of a page of 16 KiB */
+    PAGE_FRONT_BYTES = 448 /* of a page of 16 KiB with entries of 116 bytes */
 };
 
 struct page { /* a page's header, decoded */
@@ -47,14 +47,14 @@ static inline uint32_t page_entries_at(uint32_t entry_count)
     return page_heads_at(entry_count) + 8 * entry_count;
 }
 
-static inline struct page page_view(const uint8_t *raw)
+static inline struct page page_view(const uint8_t *bytes)
 {
-    const uint32_t count = get_u16(raw);
+    const uint32_t count = get_u16(bytes);
     return (struct page){
-        .bytes = raw,
-        .seq_base = get_u64(raw + 8),
+        .bytes = bytes,
+        .seq_base = get_u64(bytes + 8),
         .entry_count = count,
-        .prefix_bytes = get_u16(raw + 2),
+        .prefix_bytes = get_u16(bytes + 2),
         .offsets_at = page_offsets_at(count),
         .heads_at = page_heads_at(count),
     };
@@ -125,12 +125,25 @@ static inline uint8_t page_fingerprint(uint64_t hash)
     return (uint8_t)(hash >> 56);
 }
 
-/* NULL if the bytes are a page in every respect but its fingerprints, else what is wrong. */
-const char *page_check(const uint8_t *raw, size_t len);
+/* How many bytes the page takes in memory whose raw bytes, of a block of that format, are stored. NULL, or what is wrong. */
+const char *page_measure(const uint8_t *stored, size_t len, unsigned format, size_t *bytes);
+/* Lays it out at bytes, which has so many and PAGE_SLACK_BYTES, but for the fingerprints. NULL, or what is wrong. */
+const char *page_lay_out(uint8_t *bytes, const uint8_t *stored, size_t len, unsigned format);
+void page_add_fingerprints(uint8_t *bytes); /* what page_find() needs, and a walk does not */
 
-/* The newest version of key with sequence <= seq. */
-bool page_find(const uint8_t *raw, loam_slice key, uint64_t hash, uint64_t seq,
-               struct entry *entry);
+/* How much of a page page_find() reads before it goes to an entry: header, fingerprints and offsets. */
+static inline size_t page_front_bytes(const uint8_t *bytes)
+{
+    const uint32_t count = get_u16(bytes);
+    return page_offsets_at(count) + 2 * (size_t)count;
+}
+
+/* The newest version of key with sequence <= seq. front: bytes, or a copy of its first page_front_bytes(). */
+bool page_find(const uint8_t *bytes, const uint8_t *front, loam_slice key, uint64_t hash,
+               uint64_t seq, struct entry *entry);
+
+/* Asks for the entries that page_find() will look at. */
+void page_look_ahead(const uint8_t *bytes, const uint8_t *front, uint64_t hash);
 
 /* The index of the first entry at or after (key, seq); entry_count if there is none. */
 uint32_t page_seek(const struct page *page, loam_slice key, uint64_t seq);

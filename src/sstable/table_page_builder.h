@@ -1,8 +1,8 @@
 /*
- * table_page_builder.h - collects entries until a page is full, then lays them out.
+ * table_page_builder.h - collects entries until a page is full.
  *
  * Role: the writing side of table_page.h.
- * Invariants: (1) a page's raw bytes are at most page_bytes, unless it holds one entry alone, which may take
+ * Invariants: (1) a page takes at most page_bytes in memory, unless it holds one entry alone, which may take
  *   up to entry_bytes_max; beyond that it is the caller's to write an extent. (2) The same entries make the same bytes.
  * In the picture: sstable layer; used by table_writer.c.
  */
@@ -15,14 +15,11 @@
 
 #include "record/entry.h"
 
-struct page_item; /* where an entry and its key stand */
-
 struct page_builder {
-    uint8_t *frame;   /* BLOCK_HEADER_BYTES for the caller, then the page */
-    uint8_t *entries; /* encoded, waiting for their place */
-    struct page_item *items;
+    uint8_t *frame; /* BLOCK_HEADER_BYTES for the caller, then the page as it is stored */
     uint32_t page_bytes, alone_bytes; /* limits of a page, and of one with a single entry */
     uint32_t entry_count, entries_bytes, tombstone_count;
+    uint32_t first_key_at, first_key_bytes, last_key_at, last_key_bytes; /* in the entries */
     uint64_t seq_base;
 };
 
@@ -33,9 +30,9 @@ void page_builder_deinit(struct page_builder *builder); /* accepts a zeroed one 
 bool page_builder_takes(const struct page_builder *builder, const struct entry *entry);
 /* Whether there is room for it now (an empty builder has room for all it takes). */
 bool page_builder_has_room(const struct page_builder *builder, const struct entry *entry);
-void page_builder_add(struct page_builder *builder, const struct entry *entry, uint64_t hash);
+void page_builder_add(struct page_builder *builder, const struct entry *entry);
 
-/* Lays the page out behind frame's header, returns its raw bytes and starts anew; not for an empty one. */
+/* Completes the page behind frame's header, returns its raw bytes and starts anew; not for an empty one. */
 size_t page_builder_finish(struct page_builder *builder);
 
 #endif

@@ -24,11 +24,11 @@ struct walk {
     const struct table_salvage *salvage;
     struct table_found *found;
     struct block_source source;
-    uint64_t at, end;      /* in the table; end: of what the object holds of it */
-    uint64_t pages_end;    /* where no entries are behind; UINT64_MAX: not known */
-    uint64_t hole_at;      /* where damage began; UINT64_MAX: no damage at hand */
-    bool in_doubt;         /* the next extent's block may be from the middle of one */
-    uint8_t *window, *raw; /* bytes from window_at on; a raw block and PAGE_SLACK_BYTES */
+    uint64_t at, end;             /* in the table; end: of what the object holds of it */
+    uint64_t pages_end;           /* where no entries are behind; UINT64_MAX: not known */
+    uint64_t hole_at;             /* where damage began; UINT64_MAX: no damage at hand */
+    bool in_doubt;                /* the next extent's block may be from the middle of one */
+    uint8_t *window, *raw, *page; /* bytes from window_at on; a raw block; a page laid out */
     uint64_t window_at;
     size_t window_len;
     struct table_index index; /* page_count 0: there is none */
@@ -95,10 +95,13 @@ static loam_status yield(struct walk *walk, const struct entry *entry)
 static loam_status take_page(struct walk *walk, const struct block_head *head, loam_slice frame,
                              bool *intact)
 {
+    size_t bytes;
     loam_status rc = block_unpack(&walk->source, walk->at, head, frame.data, walk->raw);
-    *intact = rc == LOAM_OK && page_check(walk->raw, head->raw_bytes) == NULL;
+    *intact = rc == LOAM_OK &&
+              page_measure(walk->raw, head->raw_bytes, head->format, &bytes) == NULL &&
+              page_lay_out(walk->page, walk->raw, head->raw_bytes, head->format) == NULL;
     if (!*intact) return rc == LOAM_CORRUPT ? LOAM_OK : rc;
-    const struct page page = page_view(walk->raw);
+    const struct page page = page_view(walk->page);
     for (uint32_t i = 0; rc == LOAM_OK && i < page.entry_count; i++) {
         struct entry entry;
         page_entry(&page, i, &entry);
@@ -269,11 +272,14 @@ loam_status table_salvage_walk(const struct table_salvage *salvage, struct table
         walk.end =
             size - salvage->offset < salvage->bytes ? size - salvage->offset : salvage->bytes;
     walk.window = mem_alloc(WINDOW_BYTES);
-    walk.raw = mem_zalloc(CHUNK_BYTES + PAGE_SLACK_BYTES);
-    loam_status rc = walk.window == NULL || walk.raw == NULL ? LOAM_NOMEM : load_witness(&walk);
+    walk.raw = mem_alloc(CHUNK_BYTES);
+    walk.page = mem_alloc(PAGE_BYTES_MAX + PAGE_SLACK_BYTES);
+    loam_status rc = LOAM_NOMEM;
+    if (walk.window != NULL && walk.raw != NULL && walk.page != NULL) rc = load_witness(&walk);
     if (rc == LOAM_OK) rc = walk_blocks(&walk);
     mem_free(walk.window);
     mem_free(walk.raw);
+    mem_free(walk.page);
     mem_free(walk.index_bytes);
     return rc;
 }

@@ -25,8 +25,9 @@ struct verify {
     void *ctx;
     uint64_t fault_count;
     uint64_t page;
-    uint8_t *frame, *unpacked; /* of a page */
-    loam_buf last_key;         /* and last_seq: of the entry before, if has_last */
+    uint8_t *frame; /* of a page */
+    struct page_space space;
+    loam_buf last_key; /* and last_seq: of the entry before, if has_last */
     uint64_t last_seq;
     bool has_last; /* false at the first entry, and behind a page that could not be read */
     struct table_meta found; /* counts; no keys */
@@ -79,15 +80,13 @@ static loam_status verify_entry(struct verify *verify, const struct entry *entry
     return buf_set(&verify->last_key, entry->key.data, entry->key.len);
 }
 
-static loam_status verify_entries(struct verify *verify, const uint8_t *raw)
+static loam_status verify_entries(struct verify *verify)
 {
-    const struct page page = page_view(raw);
+    const struct page page = page_view(verify->space.bytes.data);
     uint32_t tombstones = 0;
     for (uint32_t i = 0; i < page.entry_count; i++) {
         struct entry entry;
         page_entry(&page, i, &entry);
-        if (raw[PAGE_HEADER_BYTES + i] != page_fingerprint(hash_key(entry.key)))
-            say_page(verify, "a fingerprint is not its key's");
         tombstones += entry.kind == ENTRY_DELETE;
         const loam_status rc = verify_entry(verify, &entry);
         if (rc < 0) return rc;
@@ -114,16 +113,14 @@ static loam_status verify_page(struct verify *verify)
     const struct table_loaded *loaded = verify->loaded;
     const uint64_t start = index_page_start(&loaded->index, verify->page);
     const uint64_t end = index_page_end(&loaded->index, verify->page);
-    const uint8_t *raw = NULL;
     struct block_head head = {0};
     if (index_is_extent(&loaded->index, verify->page)) return verify_extent(verify, start, end);
     loam_status rc = object_read(loaded->source.object, loaded->source.base + start, verify->frame,
                                  (size_t)(end - start));
     if (rc == LOAM_OK) rc = table_check_frame(loaded, (uint32_t)verify->page, verify->frame, &head);
     if (rc == LOAM_OK)
-        rc = table_open_page(loaded, (uint32_t)verify->page, &head, verify->frame, verify->unpacked,
-                             &raw);
-    return rc == LOAM_OK ? verify_entries(verify, raw) : rc;
+        rc = table_open_page(loaded, (uint32_t)verify->page, &head, verify->frame, &verify->space);
+    return rc == LOAM_OK ? verify_entries(verify) : rc;
 }
 
 /* A page that cannot be read is said and passed over; everything else that fails ends the work. */
@@ -207,9 +204,8 @@ loam_status table_verify(struct table *table, void (*line)(void *ctx, const char
         return rc;
     }
     verify.loaded = hold.loaded;
-    verify.frame = mem_alloc(BLOCK_HEADER_BYTES + PAGE_RAW_BYTES_MAX + PAGE_SLACK_BYTES);
-    verify.unpacked = mem_alloc(PAGE_RAW_BYTES_MAX + PAGE_SLACK_BYTES);
-    if (verify.frame == NULL || verify.unpacked == NULL) rc = LOAM_NOMEM;
+    verify.frame = mem_alloc(BLOCK_HEADER_BYTES + PAGE_BYTES_MAX);
+    if (verify.frame == NULL) rc = LOAM_NOMEM;
     if (rc == LOAM_OK) rc = verify_pages(&verify);
     if (rc == LOAM_OK) rc = verify_bounds(&verify);
     if (rc == LOAM_OK && verify.complete) verify_counts(&verify);
@@ -218,7 +214,7 @@ loam_status table_verify(struct table *table, void (*line)(void *ctx, const char
             failed(LOAM_CORRUPT, "%s: byte %" PRIu64 ": a table with %" PRIu64 " faults",
                    object_name(hold.loaded->source.object), table->meta.offset, verify.fault_count);
     mem_free(verify.frame);
-    mem_free(verify.unpacked);
+    page_space_deinit(&verify.space);
     loam_buf_free(&verify.last_key);
     table_release(&hold);
     return rc;

@@ -12,14 +12,15 @@
 #include "sstable/table_filter.h"
 #include "sstable/table_footer.h"
 #include "sstable/table_index.h"
+#include "sstable/table_page.h"
 #include "sstable/table_page_builder.h"
 #include "sstable/table_stream.h"
 
 #include "base/poison.h"
 
 enum {
-    PAGE_BYTES_RAW = 4096 - 48,
-    PAGE_BYTES_PACKED = 16384 - 48
+    PAGE_BYTES_RAW = 4096 - PAGE_SLACK_BYTES,
+    PAGE_BYTES_PACKED = 16384 - PAGE_SLACK_BYTES
 }; /* with header and slack: a whole frame */
 
 struct table_writer {
@@ -28,7 +29,7 @@ struct table_writer {
     struct index_builder index;
     loam_buf hashes; /* of the distinct keys, u64 each */
     loam_buf first_key, last_key;
-    uint64_t last_seq, last_hash;
+    uint64_t last_seq;
     uint64_t
         page_end; /* with INDEX_EXTENT_BIT: of a page that waits for its separator; 0: none does */
     uint32_t bits_per_key;
@@ -118,18 +119,19 @@ static loam_status put_extent(struct table_writer *writer, const struct entry *e
     return count_page(writer, writer->sink.at | INDEX_EXTENT_BIT, entry->kind == ENTRY_DELETE);
 }
 
-/* Remembers the key and its hash; the same key again (another version) is in the filter already. */
+/* Remembers the key, and its hash; the same key again (another version) is in the filter already. */
 static loam_status note_key(struct table_writer *writer, const struct entry *entry)
 {
     const bool is_first = writer->meta.entry_count == 0;
     if (!is_first && bytes_equal(last_key(writer), entry->key)) return LOAM_OK;
-    const uint64_t hash = hash_key(entry->key);
     loam_status rc = LOAM_OK;
-    if (writer->bits_per_key > 0) rc = buf_append(&writer->hashes, &hash, sizeof hash);
+    if (writer->bits_per_key > 0) {
+        const uint64_t hash = hash_key(entry->key);
+        rc = buf_append(&writer->hashes, &hash, sizeof hash);
+    }
     if (rc == LOAM_OK && is_first)
         rc = buf_set(&writer->first_key, entry->key.data, entry->key.len);
     if (rc == LOAM_OK) rc = buf_set(&writer->last_key, entry->key.data, entry->key.len);
-    if (rc == LOAM_OK) writer->last_hash = hash;
     return rc;
 }
 
@@ -156,7 +158,7 @@ loam_status table_writer_add(struct table_writer *writer, const struct entry *en
     if (!fits || !page_builder_has_room(page, entry)) rc = close_page(writer);
     if (rc == LOAM_OK) rc = separate_page(writer, &entry->key);
     if (rc == LOAM_OK) rc = note_key(writer, entry);
-    if (rc == LOAM_OK && fits) page_builder_add(page, entry, writer->last_hash);
+    if (rc == LOAM_OK && fits) page_builder_add(page, entry);
     if (rc == LOAM_OK && !fits) rc = put_extent(writer, entry);
     if (rc < 0) return rc;
     writer->last_seq = entry->seq;

@@ -20,7 +20,7 @@
         if ((call) != LOAM_OK) fail_msg("%s: %s", #call, loam_errmsg());                           \
     } while (0)
 
-enum { PAGES = 500, PAGE_BYTES = 12000, LEAST_BYTES = 128 << 10 /* one piece of frames */ };
+enum { PAGES = 500, PAGE_BYTES = 12000, LEAST_BYTES = 132 << 10 /* one piece of frames */ };
 
 struct source { /* of pages filled with their number */
     _Atomic uint64_t loads;
@@ -40,8 +40,11 @@ static loam_status load_numbered(void *ctx, uint32_t page_index, struct page_roo
     if (page_index == source->failing_page) return failed(LOAM_IOERR, "no such page");
     const uint32_t count = page_len(page_index);
     const loam_status rc = page_room_take(room, count);
-    if (rc == LOAM_OK) memset(room->bytes, (int)(page_index * 31 + source->salt), count);
-    return rc;
+    if (rc < 0) return rc;
+    memset(room->bytes, (int)(page_index * 31 + source->salt), count);
+    assert_in_range(room->side_bytes, count / 32, 2 * (count / 32) + 128);
+    memset(room->side, (int)(page_index * 29 + source->salt), room->side_bytes);
+    return LOAM_OK;
 }
 
 static bool holds_page(const struct page_pin *pin, uint32_t page_index, uint32_t salt)
@@ -49,6 +52,9 @@ static bool holds_page(const struct page_pin *pin, uint32_t page_index, uint32_t
     const uint8_t wanted = (uint8_t)(page_index * 31 + salt);
     for (uint32_t i = 0; i < page_len(page_index); i += 37) {
         if (pin->bytes[i] != wanted) return false;
+    }
+    for (uint32_t i = 0; i < page_len(page_index) / 32; i++) {
+        if (pin->side[i] != (uint8_t)(page_index * 29 + salt)) return false;
     }
     return pin->bytes[page_len(page_index) - 1] == wanted;
 }
@@ -143,12 +149,12 @@ static void a_failed_load_is_passed_on_and_tried_again(void **state)
     assert_ok(page_cache_new(1 << 20, &cache));
     assert_int_equal(page_pin(cache, slots, 3, load_numbered, &source, &pin), LOAM_IOERR);
     assert_false(page_pin_cached(cache, slots, 3, &pin));
-    assert_null(page_peek(cache, slots, 3));
+    assert_null(page_peek(cache, slots, 3, NULL));
     source.failing_page = UINT32_MAX;
     assert_ok(page_pin(cache, slots, 3, load_numbered, &source, &pin));
     page_unpin(&pin);
     assert_true(page_pin_cached(cache, slots, 3, &pin));
-    assert_ptr_equal(page_peek(cache, slots, 3), pin.bytes);
+    assert_ptr_equal(page_peek(cache, slots, 3, NULL), pin.bytes);
     page_unpin(&pin);
     page_slots_drop(cache, slots, PAGES);
     page_cache_free(cache);
@@ -261,7 +267,7 @@ static void run_worker(void *arg)
             !holds_page(&pin, page, own_source.salt))
             worker->wrong++;
         page_unpin(&pin);
-        (void)page_peek(worker->cache, shared_slots, (uint32_t)rand_below(&rand, PAGES));
+        (void)page_peek(worker->cache, shared_slots, (uint32_t)rand_below(&rand, PAGES), NULL);
         if (round % 100 != 99) continue;
         page_slots_drop(worker->cache, own, 20);
         free(own);

@@ -164,8 +164,12 @@ static void a_newer_format_is_too_new_and_an_unknown_type_corrupt(void **state)
             size_t byte;
             uint8_t value;
             loam_status rc;
-        } cases[] = {{5, 2, LOAM_TOONEW},  {5, 0, LOAM_CORRUPT}, {4, 9, LOAM_CORRUPT},
-                     {4, 0, LOAM_CORRUPT}, {6, 3, LOAM_CORRUPT}, {7, 1, LOAM_CORRUPT}};
+        } cases[] = {{5, BLOCK_FORMAT + 1, LOAM_TOONEW},
+                     {5, 0, LOAM_CORRUPT},
+                     {4, 9, LOAM_CORRUPT},
+                     {4, 0, LOAM_CORRUPT},
+                     {6, 3, LOAM_CORRUPT},
+                     {7, 1, LOAM_CORRUPT}};
         const size_t next = at + BLOCK_HEADER_BYTES + get_u32(rot.live + at + 12);
         /* What stands in front of the pages is read at the first use, and says its own status. */
         const bool is_early = at >= rot.len - FOOTER_BYTES || rot.bytes[at + 4] == BLOCK_INDEX ||
