@@ -94,6 +94,13 @@ static loam_slice random_key(struct history *h)
         len = (size_t)(number / 11 % 4);
         memset(text, (int)(number / 44 % 3) * 127 + (number % 2 ? 1 : 0), 4);
         break;
+    case 3: /* runs of keys under beginnings of their own, some of which begin others */
+    case 4:
+    case 5:
+        len = (size_t)snprintf(text, 700, "customer-%llu/%04llx",
+                               (unsigned long long)(number / 300 % 12),
+                               (unsigned long long)(number * 7919 % 65536));
+        break;
     default:
         len = (size_t)snprintf(text, 700, "key/%06llu",
                                (unsigned long long)(number * 7919 % 1000000));
