@@ -91,7 +91,7 @@ static void look_for_all(const struct view *view, const struct look *looks, loam
     size_t left_count = 0;
     for (size_t i = 0; i < count; i++)
         if (!look_in_memtables(view, &looks[i], &of[i]->answer)) left[left_count++] = &looks[i];
-    for (int what = TABLE_AHEAD_FILTER; what <= TABLE_AHEAD_ENTRY; what++)
+    for (int what = TABLE_AHEAD_FILTER; what <= TABLE_AHEAD_PAGE; what++)
         for (size_t i = 0; i < left_count; i++)
             version_look_ahead(view->version, left[i]->key, left[i]->hash, left[i]->seq,
                                (enum table_ahead)what);

@@ -426,8 +426,10 @@ loam_status table_get(struct table *table, loam_slice key, uint64_t hash, uint64
     return rc;
 }
 
-static void look_ahead_at_page(struct table *table, struct table_loaded *loaded, uint64_t page)
+static void look_ahead_at_page(struct table *table, struct table_loaded *loaded, loam_slice key)
 {
+    const uint64_t page = index_find(&loaded->index, key);
+    if (page == loaded->index.page_count) return;
     const uint8_t *side;
     const uint8_t *there = page_peek(table->owner.cache, loaded->slots, (uint32_t)page, &side);
     const uint64_t start = index_page_start(&loaded->index, page);
@@ -438,29 +440,14 @@ static void look_ahead_at_page(struct table *table, struct table_loaded *loaded,
                          index_page_end(&loaded->index, page) - start);
 }
 
-static void look_ahead_at_entry(struct table *table, struct table_loaded *loaded, uint64_t page,
-                                uint64_t hash)
-{
-    struct page_pin pin;
-    if (!page_pin_cached(table->owner.cache, loaded->slots, (uint32_t)page, &pin)) return;
-    page_look_ahead(pin.bytes, page_front(&pin), hash);
-    page_unpin(&pin);
-}
-
 void table_look_ahead(struct table *table, loam_slice key, uint64_t hash, enum table_ahead what)
 {
     struct table_hold hold;
     if (table_hold(table, &hold) < 0) return;
-    struct table_loaded *loaded = hold.loaded;
-    if (what == TABLE_AHEAD_FILTER) {
-        table_filter_prefetch(&loaded->filter, hash);
-    } else if (!table_filter_denies(&loaded->filter, hash)) {
-        const uint64_t page = index_find(&loaded->index, key);
-        if (page < loaded->index.page_count && what == TABLE_AHEAD_PAGE)
-            look_ahead_at_page(table, loaded, page);
-        else if (page < loaded->index.page_count && !index_is_extent(&loaded->index, page))
-            look_ahead_at_entry(table, loaded, page, hash);
-    }
+    if (what == TABLE_AHEAD_FILTER)
+        table_filter_prefetch(&hold.loaded->filter, hash);
+    else if (!table_filter_denies(&hold.loaded->filter, hash))
+        look_ahead_at_page(table, hold.loaded, key);
     table_release(&hold);
 }
 

@@ -48,10 +48,9 @@ void table_hit_release(struct table_hit *hit);
 LOAM_MUST loam_status table_get(struct table *table, loam_slice key, uint64_t hash, uint64_t seq,
                                 struct table_hit *hit);
 
-/* For who will table_get() a key in a while: asks for what that will read, of memory and of the disk. Once each, with
-   other keys in between: the filter, the page that it does not deny, and, if that is in memory, what in it may be
-   the entry. Failures are get's to meet. */
-enum table_ahead { TABLE_AHEAD_FILTER, TABLE_AHEAD_PAGE, TABLE_AHEAD_ENTRY };
+/* For who will table_get() a key in a while: asks for what that will read, of memory and of the disk. Twice, with
+   other keys in between: first the filter, then the page that it does not deny. Failures are get's to meet. */
+enum table_ahead { TABLE_AHEAD_FILTER, TABLE_AHEAD_PAGE };
 void table_look_ahead(struct table *table, loam_slice key, uint64_t hash, enum table_ahead what);
 
 enum table_iter_flags {

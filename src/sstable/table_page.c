@@ -81,14 +81,6 @@ bool page_find(const uint8_t *bytes, const uint8_t *front, loam_slice key, uint6
     return is_among(&page, candidates, count, key, seq, entry);
 }
 
-void page_look_ahead(const uint8_t *bytes, const uint8_t *front, uint64_t hash)
-{
-    const struct page page = page_view(front);
-    for (uint32_t from = 0; from < page.entry_count; from += 32)
-        for (uint32_t mask = matches_from(&page, from, hash); mask != 0; mask &= mask - 1)
-            (void)entry_from(&page, bytes, from + (uint32_t)__builtin_ctz(mask));
-}
-
 /* Negative when key is below all keys of the page's prefix, positive when above them, 0 within. */
 static int compare_prefix(const struct page *page, loam_slice key)
 {

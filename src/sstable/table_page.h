@@ -142,9 +142,6 @@ static inline size_t page_front_bytes(const uint8_t *bytes)
 bool page_find(const uint8_t *bytes, const uint8_t *front, loam_slice key, uint64_t hash,
                uint64_t seq, struct entry *entry);
 
-/* Asks for the entries that page_find() will look at. */
-void page_look_ahead(const uint8_t *bytes, const uint8_t *front, uint64_t hash);
-
 /* The index of the first entry at or after (key, seq); entry_count if there is none. */
 uint32_t page_seek(const struct page *page, loam_slice key, uint64_t seq);
 
