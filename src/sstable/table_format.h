@@ -10,8 +10,9 @@
  *             entry count n u16 | prefix bytes u16 | zero u32 | sequence base u64 | entry [n]
  *             In memory, and in blocks of format 1 also here, arrays that follow from the entries stand before them:
  *             | fingerprint u8 [n], padded to 2 | offset u16 [n], padded to 8 | head u64 [n] | entry [n]
- *   entry   = kind u8 | key bytes varint | value bytes varint | sequence varint | key | value
- *             In a page the sequence is a zigzag difference from the page's base, in an extent it is itself.
+ *   entry   = kind u8 | key bytes varint | value bytes varint | key | sequence varint | value
+ *             The sequence is a zigzag difference from the page's base. In an extent, and in blocks of format 1, the
+ *             sequence stands before the key; in an extent it is itself.
  *   stream  = blocks of CHUNK_BYTES raw each, the last one less: extents, index, filter and bounds are streams.
  *   extent  = stream of one entry, for an entry that is too large for a page.
  *   index   = page count n u64 | separator bytes u64 | prefix bytes u32 | zero u32

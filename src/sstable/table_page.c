@@ -117,38 +117,64 @@ uint32_t page_seek(const struct page *page, loam_slice key, uint64_t seq)
     return low;
 }
 
+/* The lengths that an entry begins with; the key begins behind them. NULL: they do not fit. */
+static const uint8_t *get_lengths(const uint8_t *at, const uint8_t *end, uint32_t *key_bytes,
+                                  uint32_t *value_bytes)
+{
+    at = get_varint32(at + 1, end, key_bytes);
+    return at == NULL ? NULL : get_varint32(at, end, value_bytes);
+}
+
 /* The entry that starts at *at and must end within the page; *at moves behind it. */
 static const char *check_entry(const struct page *page, const uint8_t **at, const uint8_t *end,
                                struct entry *entry)
 {
-    const uint8_t *from = *at;
     uint32_t key_bytes = 0, value_bytes = 0;
     uint64_t seq = 0;
-    if (from == end) return "an entry is missing";
-    entry->kind = *from++;
-    from = get_varint32(from, end, &key_bytes);
-    if (from != NULL) from = get_varint32(from, end, &value_bytes);
-    if (from != NULL) from = get_varint64(from, end, &seq);
-    if (from == NULL) return "an entry's head is malformed";
+    if (*at == end) return "an entry is missing";
+    entry->kind = **at;
+    const uint8_t *key = get_lengths(*at, end, &key_bytes, &value_bytes);
+    if (key == NULL || (size_t)(end - key) < key_bytes) return "an entry's head is malformed";
+    const uint8_t *value = get_varint64(key + key_bytes, end, &seq);
+    if (value == NULL) return "an entry's sequence number is malformed";
     if (entry->kind != ENTRY_PUT && entry->kind != ENTRY_DELETE) return "an entry of unknown kind";
     if (entry->kind == ENTRY_DELETE && value_bytes > 0) return "a delete with a value";
-    const size_t left = (size_t)(end - from);
-    if (left < key_bytes || left - key_bytes < value_bytes) return "an entry passes the page's end";
+    if ((size_t)(end - value) < value_bytes) return "an entry passes the page's end";
     entry->seq = page->seq_base + zigzag_from(seq);
     if (entry->seq == 0 || entry->seq > SEQ_MAX) return "an impossible sequence number";
-    entry->key = loam_bytes(from, key_bytes);
-    *at = from + key_bytes + value_bytes;
+    entry->key = loam_bytes(key, key_bytes);
+    *at = value + value_bytes;
     return NULL;
 }
 
+/* Blocks of format 1 have an entry's sequence number before its key: exchanges the two. What does not parse is left to
+   check_entry(). */
+static void take_seq_behind_key(uint8_t *at, const uint8_t *end)
+{
+    uint32_t key_bytes = 0, value_bytes = 0;
+    uint64_t seq = 0;
+    uint8_t coded[VARINT64_BYTES_MAX];
+    const uint8_t *head_end = at == end ? NULL : get_lengths(at, end, &key_bytes, &value_bytes);
+    if (head_end == NULL) return;
+    uint8_t *from = at + (head_end - at);
+    const uint8_t *key = get_varint64(from, end, &seq);
+    if (key == NULL || (size_t)(end - key) < key_bytes) return;
+    const size_t seq_bytes = (size_t)(key - from);
+    memcpy(coded, from, seq_bytes);
+    memmove(from, key, key_bytes);
+    memcpy(from + key_bytes, coded, seq_bytes);
+}
+
 /* Walks the entries, which are in place, checks them, and writes what stands before them but for the fingerprints. */
-static const char *index_entries(const struct page *page, uint8_t *bytes, size_t len)
+static const char *index_entries(const struct page *page, uint8_t *bytes, size_t len,
+                                 unsigned format)
 {
     const uint8_t *at = bytes + page_entries_at(page->entry_count), *end = bytes + len;
     struct entry entry, last = {0};
     uint64_t last_head = 0;
     for (uint32_t i = 0; i < page->entry_count; i++) {
         put_u16(bytes + page->offsets_at + (size_t)2 * i, (uint16_t)(at - bytes));
+        if (format == BLOCK_FORMAT_FULL_PAGES) take_seq_behind_key(bytes + (at - bytes), end);
         const char *fault = check_entry(page, &at, end, &entry);
         if (fault != NULL) return fault;
         if (entry.key.len < page->prefix_bytes) return "a key is shorter than the prefix";
@@ -190,7 +216,7 @@ const char *page_lay_out(uint8_t *bytes, const uint8_t *stored, size_t len, unsi
     const struct page page = page_view(bytes);
     const size_t entries_at = page_entries_at(page.entry_count);
     memcpy(bytes + entries_at, stored + from, len - from);
-    return index_entries(&page, bytes, entries_at + (len - from));
+    return index_entries(&page, bytes, entries_at + (len - from), format);
 }
 
 void page_add_fingerprints(uint8_t *bytes)

@@ -93,25 +93,29 @@ static inline void page_entry_at(const struct page *page, const uint8_t *at, str
 {
     uint64_t key_bytes, value_bytes, seq;
     const uint64_t head = get_u64(at);
-    const uint64_t last = ~head & UINT64_C(0x8080808080000000);
     entry->kind = (uint8_t)head;
-    if (__builtin_expect((head & 0x808000) == 0 && last != 0, 1)) {
-        /* Lengths of one byte, a sequence of up to five: all in one word, and no branch in it. */
-        const unsigned used = (unsigned)__builtin_ctzll(last) + 1;
-        const uint64_t low = (head & (UINT64_MAX >> (64 - used))) >> 24;
+    if (__builtin_expect((head & 0x808000) == 0, 1)) {
         key_bytes = head >> 8 & 0x7f;
         value_bytes = head >> 16 & 0x7f;
+        at += 3;
+    } else {
+        at = page_varint(at + 1, &key_bytes);
+        at = page_varint(at, &value_bytes);
+    }
+    entry->key = (loam_slice){at, key_bytes};
+    at += key_bytes;
+    const uint64_t word = get_u64(at), last = ~word & UINT64_C(0x8080808080);
+    if (__builtin_expect(last != 0, 1)) { /* up to five bytes, and no branch among them */
+        const unsigned used = (unsigned)__builtin_ctzll(last) + 1;
+        const uint64_t low = word & (UINT64_MAX >> (64 - used));
         seq = (low & 0x7f) | (low >> 1 & 0x3f80) | (low >> 2 & 0x1fc000) | (low >> 3 & 0xfe00000) |
               (low >> 4 & 0x7f0000000);
         at += used / 8;
     } else {
-        at = page_varint(at + 1, &key_bytes);
-        at = page_varint(at, &value_bytes);
         at = page_varint(at, &seq);
     }
     entry->seq = page->seq_base + zigzag_from(seq);
-    entry->key = (loam_slice){at, key_bytes};
-    entry->value = (loam_slice){entry->kind == ENTRY_PUT ? at + key_bytes : NULL, value_bytes};
+    entry->value = (loam_slice){entry->kind == ENTRY_PUT ? at : NULL, value_bytes};
 }
 
 static inline void page_entry(const struct page *page, uint32_t index, struct entry *entry)

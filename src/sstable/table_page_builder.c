@@ -79,7 +79,6 @@ void page_builder_add(struct page_builder *builder, const struct entry *entry)
     *at++ = entry->kind;
     at = put_varint64(at, entry->key.len);
     at = put_varint64(at, entry->value.len);
-    at = put_varint64(at, coded_seq(builder, entry));
     builder->last_key_at = (uint32_t)(at - entries);
     builder->last_key_bytes = (uint32_t)entry->key.len;
     if (builder->entry_count == 0) {
@@ -87,7 +86,7 @@ void page_builder_add(struct page_builder *builder, const struct entry *entry)
         builder->first_key_bytes = builder->last_key_bytes;
     }
     if (entry->key.len > 0) memcpy(at, entry->key.data, entry->key.len);
-    at += entry->key.len;
+    at = put_varint64(at + entry->key.len, coded_seq(builder, entry));
     if (entry->value.len > 0) memcpy(at, entry->value.data, entry->value.len);
     builder->entries_bytes = (uint32_t)(at + entry->value.len - entries);
     builder->entry_count++;
