@@ -26,6 +26,7 @@ struct found_segment {
     bool has_header;
     bool is_foreign;
     bool is_unread; /* it is there, and the device does not open it */
+    bool is_blank;  /* nothing but zeros: never begun */
     uint64_t limit; /* where a later opener's log begins: what stands behind is dead */
     uint64_t bytes;
 };
@@ -74,11 +75,12 @@ static loam_status load_hurt_segment(const struct wal_salvage *salvage,
 
 /* ---- headers --------------------------------------------------------------------------------- */
 
-static bool is_blank_header(const uint8_t *bytes, size_t len)
+static bool is_blank(const loam_buf *bytes)
 {
-    while (len > 0 && bytes[len - 1] == 0)
-        len--;
-    return len == 0;
+    const char *at = bytes->data, *end = at + bytes->len;
+    while (at < end && *at == 0)
+        at++;
+    return at == end;
 }
 
 /* A copy that names its own file is preferred; one that names another may have been exchanged. */
@@ -105,9 +107,8 @@ static loam_status choose_hurt_header(const loam_buf *bytes, struct found_segmen
     return LOAM_OK;
 }
 
-/* *keep is false for what was never begun. */
-static loam_status look_at_segment(const struct wal_salvage *salvage, struct found_segment *segment,
-                                   bool *keep)
+/* LOAM_NOTFOUND: it is gone meanwhile. */
+static loam_status look_at_segment(const struct wal_salvage *salvage, struct found_segment *segment)
 {
     const struct wal_clues *clues = &salvage->clues;
     const struct segment_header *header = &segment->header;
@@ -118,12 +119,16 @@ static loam_status look_at_segment(const struct wal_salvage *salvage, struct fou
     loam_status rc =
         load_front(clues->store, name, SEGMENT_HEADER_BYTES, &bytes, &segment->bytes, &lost);
     segment->is_unread = rc == LOAM_IOERR;
-    *keep = segment->is_unread;
-    if (rc == LOAM_NOTFOUND || rc == LOAM_IOERR) return LOAM_OK;
+    if (segment->is_unread) return LOAM_OK;
     if (rc == LOAM_OK) rc = choose_hurt_header(&bytes, segment);
-    if (rc == LOAM_OK) *keep = segment->has_header || !is_blank_header(bytes.data, bytes.len);
+    if (rc == LOAM_OK && lost == 0 && is_blank(&bytes)) {
+        loam_buf_free(&bytes);
+        rc = load_front(clues->store, name, SEGMENT_READ_MAX, &bytes, &segment->bytes, &lost);
+        segment->is_blank = rc == LOAM_OK && lost == 0 && is_blank(&bytes);
+        if (rc == LOAM_IOERR) rc = LOAM_OK; /* the walk will say so */
+    }
     loam_buf_free(&bytes);
-    if (rc < 0 || !segment->has_header) return rc;
+    if (rc != LOAM_OK || !segment->has_header) return rc;
     segment->is_foreign = (clues->store_id != NULL &&
                            memcmp(header->store_id, clues->store_id, STORE_ID_BYTES) != 0) ||
                           (header->id.epoch == clues->epoch && header->log_key != clues->log_key);
@@ -138,7 +143,7 @@ static int compare_segments(const void *a, const void *b)
     return object_id_before(right->id, left->id) - object_id_before(left->id, right->id);
 }
 
-/* Of several that say the same, the one whose file is called so. */
+/* Of several headers that say the same, the one whose file is called so. */
 static void drop_doubles(struct wal_salvage *salvage)
 {
     size_t kept = 0;
@@ -146,7 +151,7 @@ static void drop_doubles(struct wal_salvage *salvage)
         const struct found_segment *segment = &salvage->segments[i];
         struct found_segment *last = kept > 0 ? &salvage->segments[kept - 1] : NULL;
         if (last == NULL || !object_id_equal(last->id, segment->id) || last->is_foreign ||
-            segment->is_foreign)
+            segment->is_foreign || !last->has_header || !segment->has_header)
             salvage->segments[kept++] = *segment;
         else if (object_id_equal(segment->file, segment->id))
             *last = *segment;
@@ -253,11 +258,11 @@ loam_status wal_salvage_new(const struct wal_clues *clues, struct wal_salvage **
     }
     for (size_t i = 0; rc == LOAM_OK && i < count; i++) {
         struct found_segment *segment = &salvage->segments[salvage->count];
-        bool keep = false;
         memset(segment, 0, sizeof *segment);
         segment->id = segment->file = ids[i];
-        rc = look_at_segment(salvage, segment, &keep);
-        salvage->count += keep;
+        rc = look_at_segment(salvage, segment);
+        salvage->count += rc == LOAM_OK;
+        if (rc == LOAM_NOTFOUND) rc = LOAM_OK;
     }
     mem_free(ids);
     if (rc == LOAM_OK) {
@@ -293,6 +298,13 @@ uint64_t wal_salvage_bytes(const struct wal_salvage *salvage)
 
 /* ---- walking --------------------------------------------------------------------------------- */
 
+/* A file that is damaged so that nobody knows whether the log went on in it. */
+struct doubt {
+    char name[OBJECT_NAME_BYTES];
+    char what[HOLE_TEXT_MAX / 2]; /* empty: there is none */
+    uint64_t at, bytes;
+};
+
 struct log_walk {
     const struct wal_salvage *salvage;
     loam_status (*each)(void *ctx, const struct wal_commit *commit);
@@ -300,7 +312,7 @@ struct log_walk {
     void *ctx;
     uint64_t position; /* behind the last valid record, and at or above the floor */
     uint64_t reached;  /* behind the last valid record */
-    bool has_ended;    /* at a torn tail */
+    struct doubt doubt;
     bool in_parts;
     loam_buf parts;
     uint64_t previous_bytes; /* of the segment before */
@@ -308,18 +320,39 @@ struct log_walk {
     struct wal_commit first;
 };
 
-static void say_log_hole(struct log_walk *walk, const char *name, uint64_t at, uint64_t bytes,
-                         const char *what)
+static void say_log_fault(struct log_walk *walk, const char *name, uint64_t at, uint64_t bytes,
+                          const char *what)
 {
     char text[HOLE_TEXT_MAX];
     if (walk->hole == NULL) return;
-    if (bytes > 0)
-        (void)snprintf(text, sizeof text,
-                       "%s: byte %" PRIu64 ": %" PRIu64 " bytes of the log are %s", name, at, bytes,
-                       what);
-    else
-        (void)snprintf(text, sizeof text, "%s: byte %" PRIu64 ": %s", name, at, what);
+    (void)snprintf(text, sizeof text, "%s: byte %" PRIu64 ": %s", name, at, what);
     walk->hole(walk->ctx, text, bytes);
+}
+
+static void say_log_hole(struct log_walk *walk, const char *name, uint64_t at, uint64_t bytes,
+                         const char *what)
+{
+    char text[HOLE_TEXT_MAX / 2];
+    (void)snprintf(text, sizeof text, "%" PRIu64 " bytes of the log are %s", bytes, what);
+    say_log_fault(walk, name, at, bytes, text);
+}
+
+/* What follows in the log, or that nothing does, settles what it is worth. */
+static void settle_doubt(struct log_walk *walk, bool is_end)
+{
+    const struct doubt *doubt = &walk->doubt;
+    if (doubt->what[0] == 0) return;
+    say_log_fault(walk, doubt->name, doubt->at, is_end ? doubt->bytes : 0, doubt->what);
+    walk->doubt.what[0] = 0;
+}
+
+static void doubt_file(struct log_walk *walk, const struct segment_view *view, uint64_t at,
+                       uint64_t bytes)
+{
+    settle_doubt(walk, false);
+    memcpy(walk->doubt.name, view->name, sizeof walk->doubt.name);
+    walk->doubt.at = at;
+    walk->doubt.bytes = bytes;
 }
 
 static void say_end(struct log_walk *walk, uint64_t from, uint64_t bytes)
@@ -335,15 +368,11 @@ static void say_end(struct log_walk *walk, uint64_t from, uint64_t bytes)
     say_log_hole(walk, name, at, bytes, "missing from here on, and were durable");
 }
 
-/* From walk->position up to `to` there is no valid record. False: this is where the log ends. */
-static bool pass_hole(struct log_walk *walk, const struct segment_view *view, uint64_t to)
+/* From walk->position up to `to` there is no valid record, and there the log goes on, or was durable. */
+static void pass_hole(struct log_walk *walk, const struct segment_view *view, uint64_t to)
 {
     const uint64_t from = walk->position;
-    if (from >= walk->salvage->durable) {
-        walk->has_ended = true;
-        return false;
-    }
-    walk->position = to;
+    walk->position = walk->reached = to; /* what is missing in between is said */
     if (view == NULL)
         say_end(walk, from, to - from);
     else if (from < view->header.start)
@@ -351,7 +380,6 @@ static bool pass_hole(struct log_walk *walk, const struct segment_view *view, ui
     else
         say_log_hole(walk, view->name, SEGMENT_HEADER_BYTES + (from - view->header.start),
                      to - from, "damaged");
-    return true;
 }
 
 static loam_status take_log_record(struct log_walk *walk, const struct segment_view *view,
@@ -395,37 +423,55 @@ static bool find_start(const struct log_walk *walk, struct segment_view *view, u
 {
     struct record record;
     if (view->bytes.len < SEGMENT_HEADER_BYTES + RECORD_HEAD_BYTES) return false;
-    /* It begins within the one before, or, if that file is gone, within one of about this size. */
+    /* It begins within the one before, or, if that file is gone, within one of about this size; the first that is needed
+       may begin below the floor. */
     uint64_t most = walk->previous_bytes + view->bytes.len;
     if (most > SEGMENT_READ_MAX) most = SEGMENT_READ_MAX;
     view->header.start = walk->position;
     if (next_record(view, walk->position, limit, &record) != UINT64_MAX) return true;
-    for (uint64_t passed = 8; passed <= most; passed += 8) {
-        view->header.start = walk->position + passed;
-        if (segment_record_at(view, view->header.start, NULL, &record) == LOAM_OK) return true;
+    uint64_t start = walk->position;
+    if (walk->reached == 0) start = start > most ? start - most : 0;
+    for (; start <= walk->position + most; start += 8) {
+        view->header.start = start;
+        if (segment_record_at(view, start, NULL, &record) == LOAM_OK) return true;
     }
     return false;
 }
 
+/* *end: of the last valid record in it. */
 static loam_status walk_records(struct log_walk *walk, const struct segment_view *view,
-                                uint64_t limit)
+                                uint64_t limit, uint64_t *end)
 {
     struct record record;
     loam_status rc = LOAM_OK;
-    uint64_t at = view->header.start;
-    if (at > walk->position && !pass_hole(walk, view, at)) return LOAM_OK;
+    *end = view->header.start;
+    if (*end > walk->position) pass_hole(walk, view, *end);
     while (rc == LOAM_OK) {
-        const uint64_t next = next_record(view, at, limit, &record);
+        const uint64_t next = next_record(view, *end, limit, &record);
         if (next == UINT64_MAX) break;
-        const bool is_beyond = next > walk->position;
-        if (is_beyond && !pass_hole(walk, view, next)) break;
-        if (!is_beyond && next != walk->reached && walk->hole != NULL)
+        if (next > walk->position)
+            pass_hole(walk, view, next);
+        else if (next != walk->reached && walk->hole != NULL)
             walk->hole(walk->ctx, NULL, 0);
         rc = take_log_record(walk, view, &record);
-        at = walk->reached = record.end;
-        if (at > walk->position) walk->position = at;
+        *end = walk->reached = record.end;
+        if (record.end > walk->position) walk->position = record.end;
     }
     return rc;
+}
+
+/* A segment has whole blocks until a close cuts it to the end of its last record. */
+static void check_hurt_length(struct log_walk *walk, const struct segment_view *view, uint64_t end)
+{
+    struct doubt *doubt = &walk->doubt;
+    const uint64_t len = view->bytes.len;
+    const uint64_t whole = SEGMENT_HEADER_BYTES + (end - view->header.start);
+    if (len >= SEGMENT_HEADER_BYTES && (len % SEGMENT_BLOCK_BYTES == 0 || len == whole)) return;
+    doubt_file(walk, view, len, len > whole ? len - whole : len);
+    (void)snprintf(doubt->what, sizeof doubt->what,
+                   len < whole ? "cut off before its first record"
+                               : "cut off; its last whole record ends at byte %" PRIu64,
+                   whole);
 }
 
 static loam_status walk_segment(struct log_walk *walk, const struct found_segment *segment)
@@ -433,9 +479,10 @@ static loam_status walk_segment(struct log_walk *walk, const struct found_segmen
     const struct wal_clues *clues = &walk->salvage->clues;
     struct segment_view view;
     char name[OBJECT_NAME_BYTES];
+    if (segment->is_blank) return LOAM_OK;
     object_name_make(OBJECT_SEGMENT, segment->file, name);
     if (segment->is_foreign) {
-        say_log_hole(walk, name, 0, 0, "belongs to another store, or to another copy of this one");
+        say_log_fault(walk, name, 0, 0, "belongs to another store, or to another copy of this one");
         return LOAM_OK;
     }
     size_t lost = 0;
@@ -447,14 +494,31 @@ static loam_status walk_segment(struct log_walk *walk, const struct found_segmen
     if (rc != LOAM_OK) return rc < 0 ? rc : LOAM_OK;
     const bool usable = segment->has_header || find_start(walk, &view, segment->limit);
     const bool behind = clues->has_bounds && view.header.start + view.bytes.len <= clues->floor;
-    if (!segment->has_header && !behind)
-        say_log_hole(walk, name, 0, 0,
-                     usable ? "both copies of the header are damaged; its records are intact"
-                            : "both copies of the header are damaged, and no record is found");
-    if (usable && view.header.start < segment->limit)
-        rc = walk_records(walk, &view, segment->limit);
+    if (usable && !segment->has_header && !behind)
+        say_log_fault(walk, name, 0, 0,
+                      "both copies of the header are damaged; its records are intact");
+    if (!usable) {
+        doubt_file(walk, &view, 0, view.bytes.len);
+        (void)snprintf(walk->doubt.what, sizeof walk->doubt.what,
+                       "both copies of the header are damaged, and no record is found");
+    }
+    if (usable && view.header.start < segment->limit) {
+        uint64_t end;
+        settle_doubt(walk, false);
+        rc = walk_records(walk, &view, segment->limit, &end);
+        if (rc == LOAM_OK && segment->limit == UINT64_MAX) check_hurt_length(walk, &view, end);
+    }
     segment_view_deinit(&view);
     return rc;
+}
+
+static uint64_t first_position(const struct wal_salvage *salvage)
+{
+    if (salvage->clues.has_bounds) return salvage->clues.floor;
+    for (size_t i = 0; i < salvage->count; i++)
+        if (salvage->segments[i].has_header && !salvage->segments[i].is_foreign)
+            return salvage->segments[i].header.start;
+    return 0;
 }
 
 loam_status wal_salvage_walk(const struct wal_salvage *salvage,
@@ -463,16 +527,13 @@ loam_status wal_salvage_walk(const struct wal_salvage *salvage,
 {
     struct log_walk walk = {.salvage = salvage, .each = each, .hole = hole, .ctx = ctx};
     loam_status rc = LOAM_OK;
-    if (salvage->clues.has_bounds)
-        walk.position = salvage->clues.floor;
-    else if (salvage->count > 0 && salvage->segments[0].has_header)
-        walk.position = salvage->segments[0].header.start;
-    for (size_t i = 0; rc == LOAM_OK && i < salvage->count && !walk.has_ended; i++) {
+    walk.position = first_position(salvage);
+    for (size_t i = 0; rc == LOAM_OK && i < salvage->count; i++) {
         rc = walk_segment(&walk, &salvage->segments[i]);
         walk.previous_bytes = salvage->segments[i].bytes;
     }
-    if (rc == LOAM_OK && !walk.has_ended && walk.position < salvage->durable)
-        (void)pass_hole(&walk, NULL, salvage->durable);
+    settle_doubt(&walk, walk.position >= salvage->durable);
+    if (rc == LOAM_OK && walk.position < salvage->durable) pass_hole(&walk, NULL, salvage->durable);
     loam_buf_free(&walk.parts);
     return rc;
 }

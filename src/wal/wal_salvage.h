@@ -5,9 +5,10 @@
  *   a record's check says that it belongs there. Believes a segment's own header before its file's name, and does
  *   without a header where the neighbours tell the key and the position.
  * Invariants: (1) what a later opener passed over stays dead: the records of an opener end where the next one's log
- *   starts. (2) Where nothing says that the log was durable beyond a fault, it is the torn tail of a power cut, and the
- *   log ends there, as it does for wal_reader.h; without damage both yield the same commits. (3) A commit of which a
- *   part is missing is not there.
+ *   starts. (2) The log ends behind the last valid record. A fault is its torn tail, and nothing is said of it, where nothing
+ *   valid stands behind it and nothing says that the log was durable beyond; else it is a hole, also where wal_reader.h would
+ *   end the log: what stands behind was written, and whoever repairs wants it. Without damage, and after a kill, both yield
+ *   the same commits. (3) A commit of which a part is missing is not there.
  * In the picture: wal layer; db/repair.c is the only caller. Changes no file.
  */
 #ifndef LOAM_WAL_WAL_SALVAGE_H
@@ -29,8 +30,8 @@ struct wal_clues { /* what root and manifest say, as far as they are there */
 
 struct wal_salvage;
 
-/* A hole in the log, or a file that is of no use; a sentence that names file and byte. bytes may be 0. text is NULL for a
-   hole in what is not needed any more. */
+/* A hole in the log, or a file that is of no use; a sentence that names file and byte. bytes is 0 where the log is known to have lost
+   nothing by it. text is NULL for a hole in what is not needed any more. */
 typedef void wal_salvage_hole(void *ctx, const char *text, uint64_t bytes);
 
 /* Looks at all segments. LOAM_TOONEW, LOAM_NOMEM, or what listing the store answered. Copies clues. */

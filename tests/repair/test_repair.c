@@ -292,6 +292,7 @@ static void past_free(struct past *past)
 
 struct said {
     unsigned lines;
+    bool has_log_hole;
     char text[16][640];
 };
 
@@ -299,6 +300,7 @@ static void hear(void *ctx, const char *text)
 {
     struct said *said = ctx;
     snprintf(said->text[said->lines % 16], sizeof said->text[0], "%s", text);
+    said->has_log_hole |= strstr(text, "bytes of the log are") != NULL;
     said->lines++;
 }
 
@@ -406,7 +408,8 @@ static void judge_collection(void *ctx, const char *name)
     loam_iter_close(iter);
 }
 
-/* All that a read-only opening of the damaged store still answers must be so. */
+/* All that a read-only opening of the damaged store still answers must be so; but where an opening may take a hole in the log for
+   its end, repair says it and goes on behind it. */
 static void judge_by_reader(const struct past *past, const struct outcome *outcome, loam_db *db)
 {
     loam_db *reader = NULL;
@@ -441,7 +444,7 @@ static void judge(const struct past *past, const struct outcome *outcome)
     if (outcome->rc == LOAM_IOERR) return; /* no store was left: no file of it */
     struct judging judging = {past, outcome, open_new(past, outcome), 0};
     assert_int_equal(loam_collections(judging.db, judge_collection, &judging), LOAM_OK);
-    judge_by_reader(past, outcome, judging.db);
+    if (!outcome->said.has_log_hole) judge_by_reader(past, outcome, judging.db);
     assert_int_equal(loam_close(judging.db), LOAM_OK);
 }
 
@@ -631,6 +634,9 @@ static void of_any_damage_only_what_was_written_comes_out(void **state)
                      what[1]);
             if (outcome->said.lines < 16) outcome->said.lines = 16;
             judge(past, outcome);
+            /* Of a log of which nobody knows that it was closed the last records may go without a trace. */
+            if (outcome->rc == LOAM_OK && seed % 2 == 0 && i % 4 != 0)
+                expect_all(past, outcome, LOAM_OK);
             damaged++;
             kept += outcome->stats.entry_count > 0;
             outcome_free(outcome);
