@@ -42,18 +42,36 @@ struct log_survey {
     bool in_hole;
 };
 
-static void meet_log_hole(void *ctx, const char *text, uint64_t bytes)
+/* A segment is deleted only when the manifest has passed it: one that is gone was lost, or the manifest was put back to what it
+   was before. Then it does not name all tables. */
+static void doubt_manifest(struct repair *repair)
+{
+    struct salvage_facts *facts = &repair->facts;
+    char name[OBJECT_NAME_BYTES];
+    if (!facts->has_manifest || !facts->is_whole) return;
+    facts->is_whole = false;
+    repair->is_lossy = true;
+    object_name_make(OBJECT_MANIFEST, facts->manifest, name);
+    repair_say(
+        repair,
+        "%s: byte 0: does not fit the log, of which it asks for a segment that is gone: it may "
+        "be an older one, so tables that it does not name are taken too",
+        name);
+}
+
+static void meet_log_hole(void *ctx, const struct wal_hole *hole)
 {
     struct log_survey *survey = ctx;
     struct repair *repair = survey->repair;
     repair->log_seq = 0;
-    if (text == NULL) { /* of what is not needed any more */
+    if (hole->text == NULL) { /* of what is not needed any more */
         survey->expected_seq = 0;
         return;
     }
-    survey->in_hole |= bytes > 0;
-    repair->stats.lost_bytes += bytes;
-    repair_say(repair, "%s", text);
+    survey->in_hole |= hole->bytes > 0;
+    repair->stats.lost_bytes += hole->bytes;
+    repair_say(repair, "%s", hole->text);
+    if (hole->misses_file) doubt_manifest(repair);
 }
 
 /* Sequence numbers go up by one: what is not there is known. */

@@ -25,6 +25,7 @@ struct found_segment {
     struct segment_header header;
     bool has_header;
     bool is_foreign;
+    bool is_double; /* another one says the same, and its file is called so */
     bool is_unread; /* it is there, and the device does not open it */
     bool is_blank;  /* nothing but zeros: never begun */
     uint64_t limit; /* where a later opener's log begins: what stands behind is dead */
@@ -143,20 +144,24 @@ static int compare_segments(const void *a, const void *b)
     return object_id_before(right->id, left->id) - object_id_before(left->id, right->id);
 }
 
-/* Of several headers that say the same, the one whose file is called so. */
-static void drop_doubles(struct wal_salvage *salvage)
+/* Of several headers that say the same, the one whose file is called so counts. */
+static void mark_doubles(struct wal_salvage *salvage)
 {
-    size_t kept = 0;
+    struct found_segment *kept = NULL;
     for (size_t i = 0; i < salvage->count; i++) {
-        const struct found_segment *segment = &salvage->segments[i];
-        struct found_segment *last = kept > 0 ? &salvage->segments[kept - 1] : NULL;
-        if (last == NULL || !object_id_equal(last->id, segment->id) || last->is_foreign ||
-            segment->is_foreign || !last->has_header || !segment->has_header)
-            salvage->segments[kept++] = *segment;
-        else if (object_id_equal(segment->file, segment->id))
-            *last = *segment;
+        struct found_segment *segment = &salvage->segments[i];
+        if (segment->is_foreign || !segment->has_header) continue;
+        if (kept == NULL || !object_id_equal(kept->id, segment->id)) {
+            kept = segment;
+            continue;
+        }
+        struct found_segment *other = segment;
+        if (object_id_equal(segment->file, segment->id)) {
+            other = kept;
+            kept = segment;
+        }
+        other->is_double = true;
     }
-    salvage->count = kept;
 }
 
 static void set_limits(struct wal_salvage *salvage)
@@ -185,9 +190,13 @@ static void lend_keys(struct wal_salvage *salvage)
     const struct found_segment *lender = NULL;
     for (size_t i = 0; i < salvage->count; i++) {
         struct found_segment *segment = &salvage->segments[i];
-        if (segment->has_header || segment->id.epoch == salvage->clues.epoch) {
-            if (segment->has_header && !segment->is_foreign) lender = segment;
-            if (!segment->has_header) segment->header.log_key = salvage->clues.log_key;
+        if (segment->has_header) {
+            if (!segment->is_foreign) lender = segment;
+            continue;
+        }
+        if (segment->id.epoch == salvage->clues.epoch) {
+            segment->header.id = segment->id;
+            segment->header.log_key = salvage->clues.log_key;
             continue;
         }
         if (lender == NULL || lender->id.epoch != segment->id.epoch)
@@ -268,7 +277,7 @@ loam_status wal_salvage_new(const struct wal_clues *clues, struct wal_salvage **
     if (rc == LOAM_OK) {
         if (salvage->count > 0)
             qsort(salvage->segments, salvage->count, sizeof *salvage->segments, compare_segments);
-        drop_doubles(salvage);
+        mark_doubles(salvage);
         set_limits(salvage);
         lend_keys(salvage);
         rc = find_durable(salvage);
@@ -320,21 +329,28 @@ struct log_walk {
     struct wal_commit first;
 };
 
-static void say_log_fault(struct log_walk *walk, const char *name, uint64_t at, uint64_t bytes,
-                          const char *what)
+static void say_log(struct log_walk *walk, const char *name, uint64_t at, const char *what,
+                    struct wal_hole hole)
 {
     char text[HOLE_TEXT_MAX];
     if (walk->hole == NULL) return;
     (void)snprintf(text, sizeof text, "%s: byte %" PRIu64 ": %s", name, at, what);
-    walk->hole(walk->ctx, text, bytes);
+    hole.text = text;
+    walk->hole(walk->ctx, &hole);
 }
 
-static void say_log_hole(struct log_walk *walk, const char *name, uint64_t at, uint64_t bytes,
+static void say_log_fault(struct log_walk *walk, const char *name, uint64_t at, uint64_t bytes,
+                          const char *what)
+{
+    say_log(walk, name, at, what, (struct wal_hole){.bytes = bytes});
+}
+
+static void say_log_hole(struct log_walk *walk, const char *name, uint64_t at, struct wal_hole hole,
                          const char *what)
 {
     char text[HOLE_TEXT_MAX / 2];
-    (void)snprintf(text, sizeof text, "%" PRIu64 " bytes of the log are %s", bytes, what);
-    say_log_fault(walk, name, at, bytes, text);
+    (void)snprintf(text, sizeof text, "%" PRIu64 " bytes of the log are %s", hole.bytes, what);
+    say_log(walk, name, at, text, hole);
 }
 
 /* What follows in the log, or that nothing does, settles what it is worth. */
@@ -365,7 +381,19 @@ static void say_end(struct log_walk *walk, uint64_t from, uint64_t bytes)
         object_name_make(OBJECT_SEGMENT, last->file, name);
         if (from >= last->header.start) at = SEGMENT_HEADER_BYTES + (from - last->header.start);
     }
-    say_log_hole(walk, name, at, bytes, "missing from here on, and were durable");
+    say_log_hole(walk, name, at, (struct wal_hole){.bytes = bytes},
+                 "missing from here on, and were durable");
+}
+
+/* Is the file of the segment before this one gone, where the log should go on at `from`? */
+static bool misses_file(const struct wal_salvage *salvage, struct object_id id, uint64_t from)
+{
+    if (id.number <= 1) return salvage->clues.has_bounds && from == salvage->clues.floor;
+    for (size_t i = 0; i < salvage->count; i++) {
+        const struct object_id file = salvage->segments[i].file;
+        if (file.epoch == id.epoch && file.number + 1 == id.number) return false;
+    }
+    return true;
 }
 
 /* From walk->position up to `to` there is no valid record, and there the log goes on, or was durable. */
@@ -373,13 +401,16 @@ static void pass_hole(struct log_walk *walk, const struct segment_view *view, ui
 {
     const uint64_t from = walk->position;
     walk->position = walk->reached = to; /* what is missing in between is said */
-    if (view == NULL)
-        say_end(walk, from, to - from);
-    else if (from < view->header.start)
-        say_log_hole(walk, view->name, SEGMENT_HEADER_BYTES, to - from, "missing before it");
-    else
-        say_log_hole(walk, view->name, SEGMENT_HEADER_BYTES + (from - view->header.start),
-                     to - from, "damaged");
+    struct wal_hole hole = {.bytes = to - from};
+    if (view == NULL) {
+        say_end(walk, from, hole.bytes);
+    } else if (from < view->header.start) {
+        hole.misses_file = misses_file(walk->salvage, view->header.id, from);
+        say_log_hole(walk, view->name, SEGMENT_HEADER_BYTES, hole, "missing before it");
+    } else {
+        say_log_hole(walk, view->name, SEGMENT_HEADER_BYTES + (from - view->header.start), hole,
+                     "damaged");
+    }
 }
 
 static loam_status take_log_record(struct log_walk *walk, const struct segment_view *view,
@@ -452,7 +483,7 @@ static loam_status walk_records(struct log_walk *walk, const struct segment_view
         if (next > walk->position)
             pass_hole(walk, view, next);
         else if (next != walk->reached && walk->hole != NULL)
-            walk->hole(walk->ctx, NULL, 0);
+            walk->hole(walk->ctx, &(struct wal_hole){0});
         rc = take_log_record(walk, view, &record);
         *end = walk->reached = record.end;
         if (record.end > walk->position) walk->position = record.end;
@@ -474,6 +505,19 @@ static void check_hurt_length(struct log_walk *walk, const struct segment_view *
                    whole);
 }
 
+/* A file that is used again holds an earlier segment's header until it is begun; a later one's was never its own. */
+static void say_exchanged(struct log_walk *walk, const struct found_segment *segment,
+                          const char *name)
+{
+    char what[HOLE_TEXT_MAX / 2];
+    const struct object_id id = segment->id;
+    if (!segment->has_header || segment->is_foreign) return;
+    if (!segment->is_double && !object_id_before(segment->file, id)) return;
+    (void)snprintf(what, sizeof what, "is segment %u of opening %u; it has been exchanged",
+                   id.number, id.epoch);
+    say_log_fault(walk, name, 24, 0, what);
+}
+
 static loam_status walk_segment(struct log_walk *walk, const struct found_segment *segment)
 {
     const struct wal_clues *clues = &walk->salvage->clues;
@@ -481,6 +525,8 @@ static loam_status walk_segment(struct log_walk *walk, const struct found_segmen
     char name[OBJECT_NAME_BYTES];
     if (segment->is_blank) return LOAM_OK;
     object_name_make(OBJECT_SEGMENT, segment->file, name);
+    say_exchanged(walk, segment, name);
+    if (segment->is_double) return LOAM_OK;
     if (segment->is_foreign) {
         say_log_fault(walk, name, 0, 0, "belongs to another store, or to another copy of this one");
         return LOAM_OK;
@@ -489,7 +535,8 @@ static loam_status walk_segment(struct log_walk *walk, const struct found_segmen
     loam_status rc =
         segment->is_unread ? LOAM_IOERR : load_hurt_segment(walk->salvage, segment, &view, &lost);
     if (rc == LOAM_IOERR) lost = segment->bytes > 0 ? (size_t)segment->bytes : 1; /* or more */
-    if (lost > 0) say_log_hole(walk, name, 0, lost, "not given by the device");
+    if (lost > 0)
+        say_log_hole(walk, name, 0, (struct wal_hole){.bytes = lost}, "not given by the device");
     if (rc == LOAM_IOERR) return LOAM_OK;
     if (rc != LOAM_OK) return rc < 0 ? rc : LOAM_OK;
     const bool usable = segment->has_header || find_start(walk, &view, segment->limit);

@@ -30,9 +30,14 @@ struct wal_clues { /* what root and manifest say, as far as they are there */
 
 struct wal_salvage;
 
-/* A hole in the log, or a file that is of no use; a sentence that names file and byte. bytes is 0 where the log is known to have lost
-   nothing by it. text is NULL for a hole in what is not needed any more. */
-typedef void wal_salvage_hole(void *ctx, const char *text, uint64_t bytes);
+struct wal_hole {     /* in the log, or a file that is of no use */
+    const char *text; /* names file and byte; NULL: a hole in what is not needed any more */
+    uint64_t bytes;   /* 0 where the log is known to have lost nothing by it */
+    bool
+        misses_file; /* a whole segment is gone: it was lost, or what says that it is needed is out of date */
+};
+
+typedef void wal_salvage_hole(void *ctx, const struct wal_hole *hole);
 
 /* Looks at all segments. LOAM_TOONEW, LOAM_NOMEM, or what listing the store answered. Copies clues. */
 LOAM_MUST loam_status wal_salvage_new(const struct wal_clues *clues, struct wal_salvage **out);
