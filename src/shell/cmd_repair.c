@@ -76,10 +76,17 @@ static int say_outcome(struct repair *repair, loam_status rc, const char *target
         const int stop = session_stop(session);
         return stop != 0 ? stop : CODE_FAILED;
     }
-    if (rc != LOAM_CORRUPT) return complain_status(rc);
+    if (rc != LOAM_CORRUPT) {
+        const int code = complain_status(rc);
+        if (rc == LOAM_FULL && target != NULL) /* only writing it takes room */
+            complain("%s is not complete; delete it before you repeat", shown_text(target).text);
+        return code;
+    }
     if (target != NULL)
-        complain("%s: not all of it is intact; what is stands in %s", dir.text,
-                 shown_text(target).text);
+        complain(
+            "%s: not all of it is intact; what is stands in %s; where what was lost was newer, "
+            "older values of its keys, or keys that it deleted, may be back",
+            dir.text, shown_text(target).text);
     else
         complain("%s: not all of it is intact; without --dry-run, repair saves the rest", dir.text);
     return CODE_CORRUPT;
