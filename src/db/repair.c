@@ -265,7 +265,7 @@ static loam_status read_root(struct repair *repair)
     if (rc == LOAM_OK) rc = root_decode(loam_bytes(bytes.data, bytes.len), "root", &repair->root);
     loam_buf_free(&bytes);
     repair->has_root = rc == LOAM_OK;
-    if (rc != LOAM_CORRUPT && rc != LOAM_IOERR) return rc;
+    if (rc != LOAM_CORRUPT && (rc != LOAM_IOERR || object_was_refused())) return rc;
     repair_say(repair, "%s; the newest manifest speaks for it", loam_errmsg());
     return LOAM_OK;
 }

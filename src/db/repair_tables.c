@@ -75,7 +75,7 @@ static loam_status walk_source(struct table_taking *taking, struct table_found *
     memset(found, 0, sizeof *found);
     object_name_make(OBJECT_TABLES, source->object, name);
     loam_status rc = object_open(taking->repair->store, name, &object);
-    if (rc == LOAM_NOTFOUND || rc == LOAM_IOERR) {
+    if (rc == LOAM_NOTFOUND || (rc == LOAM_IOERR && !object_was_refused())) {
         meet_table_hole(taking, source->offset, source->bytes, false);
         found->lost_bytes = source->bytes;
         return LOAM_OK;
@@ -204,6 +204,7 @@ static loam_status survey_object(struct repair *repair, struct object_id id)
     char name[OBJECT_NAME_BYTES];
     object_name_make(OBJECT_TABLES, id, name);
     loam_status rc = object_open(repair->store, name, &object);
+    if (rc == LOAM_IOERR && object_was_refused()) return rc;
     if (rc == LOAM_IOERR && !repair->facts.has_manifest) {
         repair->is_lossy = true;
         repair_say(repair, "%s", loam_errmsg());

@@ -102,6 +102,11 @@ loam_status object_read(struct object *object, uint64_t offset, void *dst, size_
     return read_whole(object->store, object->name, object->fd, offset, (loam_buf){dst, len, len});
 }
 
+bool object_was_refused(void)
+{
+    return loam_errno() == EACCES || loam_errno() == EPERM;
+}
+
 loam_status object_read_salvage(struct object *object, uint64_t offset, void *dst, size_t len,
                                 size_t *lost)
 {

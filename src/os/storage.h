@@ -79,6 +79,8 @@ LOAM_MUST loam_status object_read(struct object *object, uint64_t offset, void *
    *lost. LOAM_NOMEM and LOAM_MISUSE only. */
 LOAM_MUST loam_status object_read_salvage(struct object *object, uint64_t offset, void *dst,
                                           size_t len, size_t *lost);
+/* Is the latest LOAM_IOERR a refusal of permission? For salvage, to which only what a device fails to give is damage. */
+bool object_was_refused(void);
 void object_will_need(struct object *object, uint64_t offset, uint64_t len);
 uint64_t object_bytes(const struct object *object); /* its size when it was opened */
 const char *object_name(const struct object *object);

@@ -341,7 +341,7 @@ static loam_status load_hurt_manifest(struct store *store, struct object_id id,
     memset(view, 0, sizeof *view);
     object_name_make(OBJECT_MANIFEST, id, view->name);
     loam_status rc = object_open(store, view->name, &object);
-    if (rc == LOAM_IOERR) return LOAM_NOTFOUND;
+    if (rc == LOAM_IOERR && !object_was_refused()) return LOAM_NOTFOUND;
     if (rc != LOAM_OK) return rc;
     const size_t len = (size_t)object_bytes(object);
     rc = buf_reserve(&view->bytes, len + 1);

@@ -42,14 +42,15 @@ struct wal_salvage {
 
 /* ---- loading --------------------------------------------------------------------------------- */
 
-/* Up to limit bytes of a file, zeros where the device gives none. LOAM_NOTFOUND: no such file any more; LOAM_IOERR: it is
-   there and cannot be opened. */
+/* Up to limit bytes of a file, zeros where the device gives none. LOAM_NOTFOUND: no such file any more; LOAM_CORRUPT: it is
+   there, and the device does not open it. */
 static loam_status load_front(struct store *store, const char *name, uint64_t limit,
                               loam_buf *bytes, uint64_t *size, size_t *lost)
 {
     struct object *object = NULL;
     loam_status rc = object_open(store, name, &object);
     *lost = 0;
+    if (rc == LOAM_IOERR && !object_was_refused()) rc = LOAM_CORRUPT;
     if (rc != LOAM_OK) return rc;
     *size = object_bytes(object);
     const size_t len = (size_t)(*size < limit ? *size : limit);
@@ -119,14 +120,14 @@ static loam_status look_at_segment(const struct wal_salvage *salvage, struct fou
     size_t lost;
     loam_status rc =
         load_front(clues->store, name, SEGMENT_HEADER_BYTES, &bytes, &segment->bytes, &lost);
-    segment->is_unread = rc == LOAM_IOERR;
+    segment->is_unread = rc == LOAM_CORRUPT;
     if (segment->is_unread) return LOAM_OK;
     if (rc == LOAM_OK) rc = choose_hurt_header(&bytes, segment);
     if (rc == LOAM_OK && lost == 0 && is_blank(&bytes)) {
         loam_buf_free(&bytes);
         rc = load_front(clues->store, name, SEGMENT_READ_MAX, &bytes, &segment->bytes, &lost);
         segment->is_blank = rc == LOAM_OK && lost == 0 && is_blank(&bytes);
-        if (rc == LOAM_IOERR) rc = LOAM_OK; /* the walk will say so */
+        if (rc == LOAM_CORRUPT) rc = LOAM_OK; /* the walk will say so */
     }
     loam_buf_free(&bytes);
     if (rc != LOAM_OK || !segment->has_header) return rc;
@@ -236,7 +237,7 @@ static loam_status find_durable(struct wal_salvage *salvage)
         raise_to(&salvage->durable, segment->header.synced_upto);
         size_t lost;
         rc = load_hurt_segment(salvage, segment, &view, &lost);
-        if (rc == LOAM_IOERR) rc = LOAM_NOTFOUND; /* the walk will say so */
+        if (rc == LOAM_CORRUPT) rc = LOAM_NOTFOUND; /* the walk will say so */
         if (rc != LOAM_OK) continue;
         const uint64_t last = segment->header.start + view.bytes.len;
         for (uint64_t at = segment->header.start; at < last && at < segment->limit;) {
@@ -533,11 +534,11 @@ static loam_status walk_segment(struct log_walk *walk, const struct found_segmen
     }
     size_t lost = 0;
     loam_status rc =
-        segment->is_unread ? LOAM_IOERR : load_hurt_segment(walk->salvage, segment, &view, &lost);
-    if (rc == LOAM_IOERR) lost = segment->bytes > 0 ? (size_t)segment->bytes : 1; /* or more */
+        segment->is_unread ? LOAM_CORRUPT : load_hurt_segment(walk->salvage, segment, &view, &lost);
+    if (rc == LOAM_CORRUPT) lost = segment->bytes > 0 ? (size_t)segment->bytes : 1; /* or more */
     if (lost > 0)
         say_log_hole(walk, name, 0, (struct wal_hole){.bytes = lost}, "not given by the device");
-    if (rc == LOAM_IOERR) return LOAM_OK;
+    if (rc == LOAM_CORRUPT) return LOAM_OK;
     if (rc != LOAM_OK) return rc < 0 ? rc : LOAM_OK;
     const bool usable = segment->has_header || find_start(walk, &view, segment->limit);
     const bool behind = clues->has_bounds && view.header.start + view.bytes.len <= clues->floor;

@@ -6,6 +6,7 @@
  * page, an index; and wherever a read-only opening of the damaged store still answers.
  * SEED=n replays one store with all its damages; STORES=n says how many stores.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -615,6 +616,51 @@ static void without_a_footer_nothing_of_a_table_is_lost(void **state)
     assert_true(hurt_count > 0);
 }
 
+static const struct sys *disk_calls;
+static const char *forbidden;
+
+static int open_unless_forbidden(void *ctx, int dir, const char *name, enum sys_open how)
+{
+    if (strcmp(name, forbidden) == 0) return -EACCES;
+    return disk_calls->open(ctx, dir, name, how);
+}
+
+/* Who may not read a file has not found it damaged. */
+static void a_file_that_may_not_be_read_is_no_damage(void **state)
+{
+    (void)state;
+    struct seeds seeds = seeds_few("STORES", STORES);
+    for (uint64_t seed; seeds_next(&seeds, &seed);) {
+        struct image image;
+        unsigned refused = 0;
+        struct past *past = past_new(seed, seed % 2 == 0, &image);
+        struct simdisk *disk = simdisk_new(seed);
+        struct db_world world = {.sys = simdisk_table(disk), .mapped_log = true, .seed = seed};
+        struct sys calls = *world.sys.calls;
+        disk_calls = world.sys.calls;
+        calls.open = open_unless_forbidden;
+        world.sys.calls = &calls;
+        image_write(&image, disk, "db");
+        for (size_t i = 0; i < image.count; i++) {
+            loam_repair_stats stats = {.struct_size = sizeof stats};
+            forbidden = image.files[i].name;
+            loam_status rc = db_repair_in(&world, "db", NULL, NULL, &stats);
+            if (rc == LOAM_OK && stats.fault_count == 0) continue; /* it is no part of the store */
+            rc = db_repair_in(&world, "db", "new", NULL, NULL);
+            if (rc != LOAM_IOERR || loam_errno() != EACCES ||
+                strstr(loam_errmsg(), forbidden) == NULL)
+                fail_msg("SEED=%llu: %s: %s %s", (unsigned long long)seed, forbidden,
+                         loam_status_name(rc), loam_errmsg());
+            assert_true(world.sys.calls->open_dir(world.sys.ctx, "new") < 0);
+            refused++;
+        }
+        assert_true(refused > 2);
+        simdisk_free(disk);
+        image_free(&image);
+        past_free(past);
+    }
+}
+
 static void of_any_damage_only_what_was_written_comes_out(void **state)
 {
     (void)state;
@@ -656,6 +702,7 @@ int main(void)
         cmocka_unit_test(without_its_root_nothing_is_lost),
         cmocka_unit_test(a_manifest_that_is_passed_over_for_an_older_one_is_named),
         cmocka_unit_test(without_a_footer_nothing_of_a_table_is_lost),
+        cmocka_unit_test(a_file_that_may_not_be_read_is_no_damage),
         cmocka_unit_test(of_any_damage_only_what_was_written_comes_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
