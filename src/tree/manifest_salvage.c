@@ -331,13 +331,14 @@ static loam_status take_edits(struct facts_reading *reading, const struct root *
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
-/* The whole file, with zeros where the device gives none. LOAM_NOTFOUND: it is of no use. */
+/* The whole file, with zeros where the device gives none. LOAM_NOTFOUND: it is of no use; *is_blank: it never was. */
 static loam_status load_hurt_manifest(struct store *store, struct object_id id,
-                                      struct segment_view *view)
+                                      struct segment_view *view, bool *is_blank)
 {
     struct object *object = NULL;
-    size_t lost;
+    size_t lost = 0;
     bool too_new = false, found = false;
+    *is_blank = false;
     memset(view, 0, sizeof *view);
     object_name_make(OBJECT_MANIFEST, id, view->name);
     loam_status rc = object_open(store, view->name, &object);
@@ -348,6 +349,7 @@ static loam_status load_hurt_manifest(struct store *store, struct object_id id,
     if (rc == LOAM_OK) rc = object_read_salvage(object, 0, view->bytes.data, len, &lost);
     view->bytes.len = len;
     object_close(object);
+    *is_blank = rc == LOAM_OK && lost == 0 && segment_is_blank(&view->bytes);
     const uint8_t *bytes = view->bytes.data;
     for (size_t at = 0; rc == LOAM_OK && !found && at < SEGMENT_HEADER_BYTES; at += 4096) {
         if (at + 128 > len) break;
@@ -375,7 +377,8 @@ static loam_status try_manifest(struct facts_reading *reading, struct store *sto
 {
     struct salvage_facts *facts = reading->facts;
     const struct root *named = NULL;
-    loam_status rc = load_hurt_manifest(store, id, &reading->view);
+    bool is_blank;
+    loam_status rc = load_hurt_manifest(store, id, &reading->view, &is_blank);
     if (rc != LOAM_OK) return rc;
     if (root != NULL && object_id_equal(root->manifest, id)) named = root;
     const uint8_t *store_id = reading->view.header.store_id;
@@ -424,23 +427,38 @@ static loam_status choose_manifest(struct store *store, const struct root *root,
     return found ? LOAM_OK : LOAM_NOTFOUND;
 }
 
+/* A file newer than the one that is used: named, unless it is the one in reserve, which was never begun. */
+static loam_status pass_over_newer(struct facts_reading *reading, struct store *store,
+                                   struct object_id id, bool *is_passed_over)
+{
+    struct segment_view view;
+    bool is_blank;
+    const loam_status rc = load_hurt_manifest(store, id, &view, &is_blank);
+    if (rc == LOAM_OK) loam_buf_free(&view.bytes);
+    if (rc < 0 || is_blank) return rc;
+    object_name_make(OBJECT_MANIFEST, id, reading->view.name);
+    say_edits(reading, 0, 0, "cannot be read from its beginning; an older manifest is used");
+    *is_passed_over = true;
+    return LOAM_OK;
+}
+
 static loam_status newest_manifest(struct facts_reading *reading, struct store *store,
                                    const struct root *root)
 {
     struct object_id *ids = NULL, chosen = {0, 0};
-    size_t count = 0, i;
+    size_t count = 0;
+    bool is_older = false;
     loam_status rc = store_objects(store, OBJECT_MANIFEST, &ids, &count);
     if (rc < 0) return rc;
     rc = choose_manifest(store, root, ids, count, &chosen);
-    for (i = count; rc == LOAM_OK && !object_id_equal(ids[i - 1], chosen); i--) {
-        if (root != NULL && object_id_equal(ids[i - 1], root->manifest)) continue; /* was said */
-        object_name_make(OBJECT_MANIFEST, ids[i - 1], reading->view.name);
-        say_edits(reading, 0, 0, "cannot be read from its beginning; an older manifest is used");
-    }
-    const bool is_newest = i == count;
+    const bool found = rc == LOAM_OK;
+    for (size_t i = count; found && rc >= 0 && !object_id_equal(ids[i - 1], chosen); i--)
+        if (root == NULL || !object_id_equal(ids[i - 1], root->manifest)) /* that was said */
+            rc = pass_over_newer(reading, store, ids[i - 1], &is_older);
     mem_free(ids);
-    if (rc == LOAM_OK) rc = try_manifest(reading, store, chosen, root);
-    if (rc == LOAM_OK && !is_newest) reading->facts->is_whole = false;
+    if (!found || rc < 0) return rc;
+    rc = try_manifest(reading, store, chosen, root);
+    if (rc == LOAM_OK && is_older) reading->facts->is_whole = false;
     return rc;
 }
 

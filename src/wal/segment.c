@@ -61,6 +61,14 @@ bool segment_header_get(const uint8_t *bytes, struct segment_header *header, boo
     return header->start % 8 == 0 && header->start < UINT64_MAX / 2;
 }
 
+bool segment_is_blank(const loam_buf *bytes)
+{
+    const char *at = bytes->data, *end = at + bytes->len;
+    while (at < end && *at == 0)
+        at++;
+    return at == end;
+}
+
 /* A recycled file holds an earlier segment's header until its own is written; a later one's was never its own. */
 static bool is_later(struct object_id found, struct object_id id)
 {

@@ -136,6 +136,9 @@ uint64_t segment_attested_beyond(const struct segment_view *view, uint64_t posit
 bool segment_header_is_spoilt(const struct segment_view *view, uint64_t *at);
 bool segment_rest_is_spoilt(const struct segment_view *view, uint64_t end, uint64_t *at);
 
+/* Nothing but zeros: a file that was made ready and never begun. For salvage, which has the whole of it. */
+bool segment_is_blank(const loam_buf *bytes);
+
 /* Decodes a header from 128 bytes; false when it is none. For fuzzing and inspection too. */
 bool segment_header_get(const uint8_t *bytes, struct segment_header *header, bool *too_new);
 

@@ -77,14 +77,6 @@ static loam_status load_hurt_segment(const struct wal_salvage *salvage,
 
 /* ---- headers --------------------------------------------------------------------------------- */
 
-static bool is_blank(const loam_buf *bytes)
-{
-    const char *at = bytes->data, *end = at + bytes->len;
-    while (at < end && *at == 0)
-        at++;
-    return at == end;
-}
-
 /* A copy that names its own file is preferred; one that names another may have been exchanged. */
 static loam_status choose_hurt_header(const loam_buf *bytes, struct found_segment *segment)
 {
@@ -123,10 +115,10 @@ static loam_status look_at_segment(const struct wal_salvage *salvage, struct fou
     segment->is_unread = rc == LOAM_CORRUPT;
     if (segment->is_unread) return LOAM_OK;
     if (rc == LOAM_OK) rc = choose_hurt_header(&bytes, segment);
-    if (rc == LOAM_OK && lost == 0 && is_blank(&bytes)) {
+    if (rc == LOAM_OK && lost == 0 && segment_is_blank(&bytes)) {
         loam_buf_free(&bytes);
         rc = load_front(clues->store, name, SEGMENT_READ_MAX, &bytes, &segment->bytes, &lost);
-        segment->is_blank = rc == LOAM_OK && lost == 0 && is_blank(&bytes);
+        segment->is_blank = rc == LOAM_OK && lost == 0 && segment_is_blank(&bytes);
         if (rc == LOAM_CORRUPT) rc = LOAM_OK; /* the walk will say so */
     }
     loam_buf_free(&bytes);
