@@ -3,7 +3,8 @@
  *
  * Opening has already read root, manifest and log, and checked every checksum in them and how they refer to each other. What is left are the
  * tables: their bytes, their order, and their places in the levels; and, while nobody writes, what opening can do without in log and manifest,
- * and the files that nothing refers to. These are lawful: a crash leaves them behind.
+ * and the files that nothing refers to. These are lawful: a crash leaves them behind. What does not open for its log has its tables
+ * verified all the same.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,6 +13,8 @@
 #include "db/db.h"
 
 #include "base/poison.h"
+
+enum { UNOPENED_CACHE_BYTES = 4 << 20 };
 
 struct report {
     void (*line)(void *ctx, const char *text);
@@ -100,12 +103,12 @@ static void verify_files(struct report *report, loam_db *db)
 
 /* ---- tables ----------------------------------------------------------------------------------- */
 
-static void verify_view(struct report *report, const struct view *view)
+static void verify_version(struct report *report, const struct version *version)
 {
-    const loam_status rc = version_check(view->version);
+    const loam_status rc = version_check(version);
     if (rc < 0) say_fault(report, rc, loam_errmsg());
     for (uint32_t level = 0; level < LEVEL_COUNT; level++) {
-        const struct level *runs = &view->version->levels[level];
+        const struct level *runs = &version->levels[level];
         for (uint32_t i = 0; i < runs->run_count; i++) {
             for (uint32_t t = 0; t < runs->runs[i]->table_count; t++) {
                 const loam_status found =
@@ -129,13 +132,50 @@ loam_status loam_verify_open(loam_db *db, void (*line)(void *ctx, const char *te
     mutex_unlock(&db->names);
     for (; coll != NULL; coll = coll->all_next) {
         struct view *view = view_acquire(coll);
-        verify_view(&report, view);
+        verify_version(&report, view->version);
         view_unref(view);
     }
     if (report.worst == LOAM_CORRUPT)
         return failed(LOAM_CORRUPT, "%s: damaged; see the faults that were listed",
                       store_path(db->store));
     return report.worst;
+}
+
+/* ---- a store that does not open ----------------------------------------------------------------- */
+
+static void delete_nothing(void *ctx, struct object_id id)
+{
+    (void)ctx, (void)id;
+}
+
+/* Where root and manifest are whole, the tables are known, whatever became of the log. */
+static void verify_known_tables(struct report *report, struct store *store, struct catalog *catalog)
+{
+    struct root root;
+    loam_buf bytes = {0};
+    loam_status rc = store_root_read(store, &bytes);
+    if (rc == LOAM_OK) rc = root_decode(loam_bytes(bytes.data, bytes.len), "root", &root);
+    loam_buf_free(&bytes);
+    if (rc == LOAM_OK) rc = manifest_load(store, &root, catalog);
+    if (rc == LOAM_OK) rc = manifest_verify(store, &root, file_fault, report);
+    for (size_t i = 0; rc == LOAM_OK && i < catalog_coll_count(catalog); i++)
+        verify_version(report, catalog_coll_at(catalog, i)->version);
+}
+
+/* What keeps a store from being opened was said, and is the answer; what else is wrong with it is only said. */
+static void verify_unopened(struct report *report, const struct db_world *world, const char *dir)
+{
+    const struct store_options options = {.read_only = true, .must_exist = true};
+    struct catalog_config config = {.delete_object = delete_nothing};
+    struct catalog *catalog = NULL;
+    bool is_new;
+    loam_status rc = store_open(world->sys, dir, &options, &is_new, &config.store);
+    if (rc == LOAM_OK) rc = page_cache_new(UNOPENED_CACHE_BYTES, &config.cache);
+    if (rc == LOAM_OK) rc = catalog_new(&config, &catalog);
+    if (rc == LOAM_OK) verify_known_tables(report, config.store, catalog);
+    if (catalog != NULL) catalog_free(catalog);
+    if (config.cache != NULL) page_cache_free(config.cache);
+    store_close(config.store);
 }
 
 loam_status db_verify_in(const struct db_world *world, const char *dir,
@@ -145,7 +185,14 @@ loam_status db_verify_in(const struct db_world *world, const char *dir,
     loam_options options = loam_options_default();
     options.read_only = true;
     loam_status rc = db_open_in(world, dir, &options, &db);
-    if (rc == LOAM_CORRUPT && line != NULL) line(ctx, loam_errmsg());
+    if (rc == LOAM_CORRUPT && line != NULL) {
+        struct report report = {.line = line, .ctx = ctx};
+        struct failure first;
+        failure_save(&first);
+        line(ctx, loam_errmsg());
+        verify_unopened(&report, world, dir);
+        failure_restore(&first);
+    }
     if (rc < 0) return rc;
     rc = loam_verify_open(db, line, ctx);
     const loam_status closed = loam_close(db);
