@@ -386,6 +386,9 @@ static loam_status try_manifest(struct facts_reading *reading, struct store *sto
         say_edits(reading, 8, 0, "belongs to another store than the root");
         rc = LOAM_NOTFOUND;
     }
+    uint64_t spoilt;
+    if (rc == LOAM_OK && segment_header_is_spoilt(&reading->view, &spoilt))
+        say_edits(reading, spoilt, 0, "a copy of the header is damaged; the other serves");
     if (rc == LOAM_OK) rc = take_edits(reading, named);
     if (rc == LOAM_OK) {
         facts->has_manifest = true;

@@ -537,6 +537,10 @@ static loam_status walk_segment(struct log_walk *walk, const struct found_segmen
     if (usable && !segment->has_header && !behind)
         say_log_fault(walk, name, 0, 0,
                       "both copies of the header are damaged; its records are intact");
+    uint64_t spoilt;
+    if (segment->has_header && !behind && view.header.start < walk->salvage->durable &&
+        segment_header_is_spoilt(&view, &spoilt))
+        say_log_fault(walk, name, spoilt, 0, "a copy of the header is damaged; the other serves");
     if (!usable) {
         doubt_file(walk, &view, 0, view.bytes.len);
         (void)snprintf(walk->doubt.what, sizeof walk->doubt.what,

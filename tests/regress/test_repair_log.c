@@ -216,6 +216,31 @@ static void a_last_segment_of_rubbish_is_said(void **state)
     expect_said(&said, "unknown extent");
 }
 
+/* ---- what is lost by nobody ---------------------------------------------------------------------- */
+
+/* As verify says it. */
+static void a_damaged_copy_of_a_header_is_said(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const endings[] = {".wal", ".manifest"};
+    fixture_open(f, NULL);
+    put_text(f->db, NULL, "key", "value");
+    fixture_close(f);
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        char path[512];
+        assert_true(fixture_find_file(f, endings[i], path));
+        for (uint64_t at = 100; at < HEADER_BYTES; at += BLOCK_BYTES) {
+            fixture_flip_byte(path, at);
+            const struct said said = repair(f, LOAM_OK);
+            expect_said(&said, strrchr(path, '/') + 1);
+            assert_int_equal(said.stats.fault_count, 1);
+            fixture_flip_byte(path, at);
+        }
+    }
+    const struct said said = repair(f, LOAM_OK);
+    assert_int_equal(said.stats.fault_count, 0);
+}
+
 #define test_killed(test) cmocka_unit_test_setup_teardown(test, set_up_killed, fixture_tear_down)
 
 int main(void)
@@ -231,6 +256,7 @@ int main(void)
         test_killed(records_without_a_header_are_found),
         test_killed(records_without_a_header_and_the_first_of_them_are_found),
         test_killed(a_last_segment_of_rubbish_is_said),
+        test_closed(a_damaged_copy_of_a_header_is_said),
     };
     return cmocka_run_group_tests_name("repair of a log", tests, NULL, NULL);
 }
