@@ -252,6 +252,25 @@ loam_status segment_load_over(struct store *store, enum object_kind kind, struct
     return rc;
 }
 
+loam_status segment_load_known(struct store *store, enum object_kind kind,
+                               const struct segment_header *known, struct segment_view *view,
+                               bool *has_header)
+{
+    *view = (struct segment_view){.header = *known};
+    object_name_make(kind, known->id, view->name);
+    loam_status rc = read_front(store, view->name, UINT64_MAX, &view->bytes);
+    if (rc == LOAM_OK) {
+        rc = choose_header(view->bytes.data, view->bytes.len, view->name, known->id, &view->header);
+        *has_header = rc == LOAM_OK;
+        if (rc == LOAM_NOTFOUND) { /* a copy of another segment may have been read */
+            view->header = *known;
+            rc = LOAM_OK;
+        }
+    }
+    if (rc != LOAM_OK) segment_view_deinit(view);
+    return rc;
+}
+
 loam_status segment_peek(struct store *store, enum object_kind kind, struct object_id id,
                          struct segment_header *header)
 {

@@ -116,6 +116,11 @@ LOAM_MUST loam_status segment_load(struct store *store, enum object_kind kind, s
 LOAM_MUST loam_status segment_load_over(struct store *store, enum object_kind kind,
                                         struct object_id id, loam_buf *memory,
                                         struct segment_view *view);
+/* The same for a file of which it is known what its header would say: where no copy of it is valid, the view gets `known`, and
+   *has_header is false. LOAM_NOTFOUND: no such object. */
+LOAM_MUST loam_status segment_load_known(struct store *store, enum object_kind kind,
+                                         const struct segment_header *known,
+                                         struct segment_view *view, bool *has_header);
 /* The header alone, from the first 8 KiB. */
 LOAM_MUST loam_status segment_peek(struct store *store, enum object_kind kind, struct object_id id,
                                    struct segment_header *header);

@@ -161,23 +161,6 @@ static loam_status keep_extent(struct wal_tail *tail, const struct segment_view 
     return LOAM_OK;
 }
 
-struct survey { /* of the last opener's segments behind the cut */
-    uint32_t epoch, number;
-    bool has_number; /* the file of that number is there */
-    uint32_t highest;
-};
-
-static void note_segment(void *ctx, const char *name)
-{
-    struct survey *survey = ctx;
-    enum object_kind kind;
-    struct object_id id;
-    if (!object_name_parse(name, &kind, &id) || kind != OBJECT_SEGMENT) return;
-    if (id.epoch != survey->epoch) return;
-    if (id.number == survey->number) survey->has_number = true;
-    if (id.number > survey->highest) survey->highest = id.number;
-}
-
 /* The log was durable beyond its end at the cut. Where no next segment is to be seen, that one may be what is missing. */
 static loam_status ends_too_early(const struct reading *reading, const struct segment_view *view,
                                   bool has_next, const char *why)
@@ -191,64 +174,106 @@ static loam_status ends_too_early(const struct reading *reading, const struct se
                   next);
 }
 
-/* Does a later segment say that the log was durable beyond the cut? A file is deleted only when the manifest has passed it, so one that
-   is absent below one that was begun was lost, or the manifest lost what it said. */
-static loam_status look_into_later(struct reading *reading, const struct segment_view *view,
-                                   const struct survey *survey, bool has_next)
+/* Where the reading stopped: number is of the segment that it stopped in, which has no view where it was never begun. */
+struct cut {
+    const struct segment_view *view;
+    uint32_t number;
+    bool has_next;
+    uint32_t hole; /* the first number behind it whose file is missing or cut off; 0: none so far */
+};
+
+static loam_status damaged_file(const struct reading *reading, uint32_t number, const char *what)
 {
-    const uint64_t cut = reading->position;
-    uint64_t found_at = 0;
     char name[OBJECT_NAME_BYTES];
-    object_name_make(OBJECT_SEGMENT, (struct object_id){survey->epoch, survey->number}, name);
-    for (uint32_t number = survey->number; number < survey->highest;) {
-        struct segment_view later;
-        const struct object_id id = {survey->epoch, ++number};
-        const loam_status rc = segment_load(reading->past->store, OBJECT_SEGMENT, id, &later);
-        if (rc < 0) return rc;
-        if (rc == LOAM_NOTFOUND) continue;
-        const bool attests = later.header.synced_upto > cut ||
-                             segment_attested_beyond(&later, later.header.start, &found_at) > cut;
-        segment_view_deinit(&later);
-        if (!survey->has_number)
-            return failed(LOAM_CORRUPT, "%s: byte 0: missing, and the log went on behind it", name);
-        if (attests && view != NULL)
-            return ends_too_early(reading, view, has_next,
-                                  "damaged or cut off, and a later segment says it was durable");
-        if (attests)
-            return failed(LOAM_CORRUPT, "%s: byte 0: %s", name,
-                          "without a valid header, and a later segment says it was durable");
+    object_name_make(OBJECT_SEGMENT, (struct object_id){reading->past->epoch, number}, name);
+    return failed(LOAM_CORRUPT, "%s: byte 0: %s", name, what);
+}
+
+/* Does this file say that the log was durable beyond the cut, or is one before it lost? Without a header it has records of the log only if
+   it is the one that goes on at the cut. */
+static loam_status look_into(const struct reading *reading, struct cut *cut, uint32_t number)
+{
+    const uint64_t position = reading->position;
+    const struct segment_header known = {
+        .id = {reading->past->epoch, number}, .start = position, .log_key = reading->past->log_key};
+    struct segment_view view;
+    uint64_t found_at = 0;
+    bool begun = false;
+    const loam_status rc =
+        segment_load_known(reading->past->store, OBJECT_SEGMENT, &known, &view, &begun);
+    if (rc == LOAM_NOTFOUND && cut->hole == 0) cut->hole = number; /* a link to nowhere */
+    if (rc != LOAM_OK) return rc < 0 ? rc : LOAM_OK;
+    const bool attests = view.header.synced_upto > position ||
+                         segment_attested_beyond(&view, view.header.start, &found_at) > position;
+    const bool whole =
+        view.bytes.len > SEGMENT_HEADER_BYTES && view.bytes.len % SEGMENT_BLOCK_BYTES == 0;
+    segment_view_deinit(&view);
+    if (!begun && !whole && cut->hole == 0) cut->hole = number;
+    if (begun && cut->hole != 0)
+        return damaged_file(reading, cut->hole,
+                            "missing or cut off, and the log went on behind it");
+    if (!attests) return LOAM_OK;
+    if (!begun)
+        return damaged_file(reading, number,
+                            "without a valid header, and its records say that it was durable");
+    if (cut->view == NULL)
+        return damaged_file(reading, cut->number,
+                            "without a valid header, and a later segment says it was durable");
+    return ends_too_early(reading, cut->view, cut->has_next,
+                          "damaged or cut off, and a later segment says it was durable");
+}
+
+/* Numbers have no holes, each file has its full length before the next one is made, and it is deleted only when the manifest has
+   passed it. So one that is absent or cut off below one that was begun was lost, or the manifest lost what it said. A file without a
+   valid header that has its length may be what a power cut left. */
+static loam_status look_into_later(const struct reading *reading, struct cut *cut)
+{
+    const uint32_t epoch = reading->past->epoch;
+    uint32_t next = cut->view == NULL ? cut->number : cut->number + 1;
+    struct object_id *ids = NULL;
+    size_t count = 0;
+    loam_status rc = store_objects(reading->past->store, OBJECT_SEGMENT, &ids, &count);
+    for (size_t i = 0; rc == LOAM_OK && i < count; i++) {
+        if (ids[i].epoch != epoch || ids[i].number < next) continue;
+        if (ids[i].number > next && cut->hole == 0) cut->hole = next;
+        rc = look_into(reading, cut, ids[i].number);
+        next = ids[i].number + 1;
     }
-    return LOAM_OK;
+    mem_free(ids);
+    return rc;
 }
 
 /* Is there a word, in this segment or a later one, that the log was durable beyond the cut? */
-static loam_status look_beyond(struct reading *reading, struct segment_view *view, uint32_t number,
-                               bool has_next)
+static loam_status look_beyond(const struct reading *reading, struct cut cut)
 {
-    const uint64_t cut = reading->position;
+    const struct segment_view *view = cut.view;
+    const uint64_t position = reading->position;
     uint64_t found_at = 0;
-    char name[OBJECT_NAME_BYTES];
-    object_name_make(OBJECT_SEGMENT, (struct object_id){reading->past->epoch, number}, name);
-    if (view != NULL && segment_attested_beyond(view, cut, &found_at) > cut)
-        return damaged(name, &view->header, cut, "damaged, and later records say it was durable");
-    if (reading->attested > cut && view != NULL)
-        return ends_too_early(reading, view, has_next, "damaged or cut off, and it was durable");
-    if (reading->attested > cut)
-        return failed(LOAM_CORRUPT,
-                      "%s: byte 0: missing or without a valid header, and it was durable", name);
-    struct survey survey = {.epoch = reading->past->epoch, .number = number};
-    const loam_status rc = store_list(reading->past->store, note_segment, &survey);
-    return rc < 0 ? rc : look_into_later(reading, view, &survey, has_next);
+    if (view != NULL && segment_attested_beyond(view, position, &found_at) > position)
+        return damaged(view->name, &view->header, position,
+                       "damaged, and later records say it was durable");
+    if (reading->attested > position && view != NULL)
+        return ends_too_early(reading, view, cut.has_next,
+                              "damaged or cut off, and it was durable");
+    if (reading->attested > position)
+        return damaged_file(reading, cut.number,
+                            "missing or without a valid header, and it was durable");
+    return look_into_later(reading, &cut);
 }
 
-/* A segment has whole blocks until a close cuts it to the end of its last record. */
-static loam_status check_length(const struct reading *reading, const struct segment_view *view)
+/* A segment has whole blocks until a close cuts it to the end of its last record, and room for all that stands before the next one. */
+static loam_status check_length(const struct reading *reading, const struct segment_view *view,
+                                const struct segment_header *next)
 {
-    const uint64_t end = SEGMENT_HEADER_BYTES + (reading->position - view->header.start);
-    if (view->bytes.len % SEGMENT_BLOCK_BYTES == 0 || view->bytes.len == end) return LOAM_OK;
+    const uint64_t len = view->bytes.len, from = view->header.start;
+    const uint64_t end = SEGMENT_HEADER_BYTES + (reading->position - from);
+    if (next != NULL && SEGMENT_HEADER_BYTES + (next->start - from) > len)
+        return damaged(view->name, &view->header, reading->position,
+                       "cut off, and the log went on behind it");
+    if (len % SEGMENT_BLOCK_BYTES == 0 || len == end) return LOAM_OK;
     return failed(LOAM_CORRUPT,
-                  "%s: byte %zu: cut off; its last whole record ends at byte %" PRIu64, view->name,
-                  view->bytes.len, end);
+                  "%s: byte %" PRIu64 ": cut off; its last whole record ends at byte %" PRIu64,
+                  view->name, len, end);
 }
 
 /* Reads one segment; *more when the log goes on in the next. */
@@ -267,7 +292,7 @@ static loam_status read_current(struct reading *reading, uint32_t number, bool *
         rc = failed(LOAM_CORRUPT, "%s: byte 40: the log before it is not what it was", view.name);
     if (rc < 0) goto out;
     if (!begun) { /* never begun, or a later one whose predecessor is torn */
-        rc = look_beyond(reading, NULL, number, false);
+        rc = look_beyond(reading, (struct cut){.number = number});
         goto out;
     }
     if (view.header.synced_upto > reading->attested) reading->attested = view.header.synced_upto;
@@ -281,8 +306,9 @@ static loam_status read_current(struct reading *reading, uint32_t number, bool *
         rc = keep_extent(reading->tail, &view, reading->position);
     if (rc < 0) goto out;
     *more = has_next && reading->position == next.start;
-    if (!*more) rc = look_beyond(reading, &view, number, has_next);
-    if (rc == LOAM_OK && !*more && !reading->past->sealed) rc = check_length(reading, &view);
+    if (!*more) rc = look_beyond(reading, (struct cut){&view, number, has_next, 0});
+    if (rc == LOAM_OK && !*more && !reading->past->sealed)
+        rc = check_length(reading, &view, has_next ? &next : NULL);
 out:
     reading->memory = view.bytes;
     return rc;

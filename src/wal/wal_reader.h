@@ -5,7 +5,8 @@
  * Invariants (the rule of recovery): (1) reading is by position. Segments of earlier openers are listed in the manifest with
  *   their ends, and were durable when they were listed: any fault in them is LOAM_CORRUPT. (2) In the last
  *   opener's segments the first invalid record is the cut P. If the manifest, a segment header, or any valid record at or beyond P says that
- *   the log was durable beyond P, that is damage: LOAM_CORRUPT with file and offset. Otherwise what stands beyond P was never
+ *   the log was durable beyond P, that is damage: LOAM_CORRUPT with file and offset. A file without a header speaks by its records, if the
+ *   log went on in it at P. So is a file that is missing or cut off before one that was begun. Otherwise what stands beyond P was never
  *   acknowledged as durable, and is not there. (3) A commit whose LAST part is missing is not there either. (4) A sealed log ends exactly at its seal.
  * In the picture: wal layer; db/recover.c is the only caller; it never changes a file, but for wal_rewrite_tail().
  */

@@ -512,6 +512,12 @@ static struct rot_change change_of(const struct rot_file *file, const struct rot
     return (struct rot_change){file, file->bytes, file->len};
 }
 
+/* Does the file begin at the cut, so that its records are found without its header? */
+static bool goes_on_at(const struct rot_record *record, uint64_t cut)
+{
+    return record->position - (record->offset - SEGMENT_HEADER_BYTES) == cut;
+}
+
 /* The first position of the log that is not there any more; UINT64_MAX: all is. Also what the records that are left attest. */
 static uint64_t find_cut(const struct rot_store *store, const struct rot_change *changes,
                          size_t count, uint64_t *attested)
@@ -527,7 +533,33 @@ static uint64_t find_cut(const struct rot_store *store, const struct rot_change 
         if (hit && record->position < cut) cut = record->position;
         if (!hit && record->synced_upto > *attested) *attested = record->synced_upto;
     }
+    for (size_t i = 0; i < store->record_count; i++) {
+        const struct rot_record *record = &store->records[i];
+        const struct rot_change change = change_of(record->file, changes, count);
+        if (goes_on_at(record, cut) && !is_hit(record, &change) && record->synced_upto > *attested)
+            *attested = record->synced_upto;
+    }
     return cut;
+}
+
+/* Is a file of the last opening gone or shorter than it was, and one behind it was begun? */
+static bool lacks_before_another(const struct rot_store *store, const struct rot_change *changes,
+                                 size_t count)
+{
+    struct segment_header hurt, later;
+    for (size_t i = 0; i < count; i++) {
+        const struct rot_file *file = changes[i].file;
+        if (!has_header(file, file->bytes, file->len, &hurt) || hurt.log_key != store->log_key ||
+            (changes[i].bytes != NULL && changes[i].len >= file->len))
+            continue;
+        for (size_t k = 0; k < store->file_count; k++) {
+            const struct rot_change other = change_of(&store->files[k], changes, count);
+            if (has_header(other.file, other.bytes, other.len, &later) &&
+                later.log_key == store->log_key && later.id.number > hurt.id.number)
+                return true;
+        }
+    }
+    return false;
 }
 
 const struct model *rot_torn_model(const struct rot_store *store, const struct rot_change *changes,
@@ -543,7 +575,8 @@ const struct model *rot_torn_model(const struct rot_store *store, const struct r
             header.log_key == store->log_key && header.synced_upto > attested)
             attested = header.synced_upto;
     }
-    if (cut == UINT64_MAX || attested > cut) return NULL;
+    if (cut == UINT64_MAX || attested > cut || lacks_before_another(store, changes, count))
+        return NULL;
     size_t at = store->moment_count;
     while (at > 0 && store->moments[at - 1].end > cut)
         at--;
