@@ -178,10 +178,12 @@ static loam_status create_locked(loam_db *db, const char *name, loam_compression
                                  loam_coll **out)
 {
     struct edit edit = {0};
+    const uint32_t id = db->next_coll;
+    if (id == UINT32_MAX)
+        return failed(LOAM_TOOBIG, "all 2^32 - 1 ids of collections have been given out");
     struct loam_coll *coll = coll_handle_prepare(db, name);
     if (coll == NULL) return LOAM_NOMEM;
     mutex_lock(&db->manifest_lock);
-    const uint32_t id = db->next_coll;
     const struct change change = {.tag = CHANGE_COLL_CREATE,
                                   .coll = id,
                                   .name = loam_str(name),

@@ -153,6 +153,8 @@ static loam_status replay_entries(struct recovery *recovery, const struct wal_co
     const uint8_t *at = get_varint32(from, end, count);
     if (at == NULL || *count == 0 || (commit->flags & RECORD_CALLER_INDEX) != 0)
         return commit_is_damaged(commit, "a commit without a count");
+    if (*count - 1 > SEQ_MAX - commit->seq)
+        return commit_is_damaged(commit, "its sequence numbers are too high");
     struct batch_reader reader = {at, end};
     struct entry entry;
     uint32_t coll_id;
@@ -169,11 +171,25 @@ static loam_status replay_entries(struct recovery *recovery, const struct wal_co
 
 /* ---- changes of collections ------------------------------------------------------------------ */
 
-static loam_status show_rename(loam_db *db, uint32_t coll_id)
+/* Is this name another's? */
+static bool is_taken(loam_db *db, const struct coll_state *state)
 {
-    loam_coll *coll = coll_by_id(db, coll_id);
-    const struct coll_state *state = catalog_coll_by_id(db->catalog, coll_id);
-    return coll == NULL || state == NULL ? LOAM_OK : coll_rename_handle(coll, state->name);
+    mutex_lock(&db->names);
+    const loam_coll *owner = coll_by_name(db, state->name);
+    mutex_unlock(&db->names);
+    return owner != NULL && owner->id != state->id;
+}
+
+static loam_status show_coll(loam_db *db, const struct coll_state *state)
+{
+    if (state->id >= db->next_coll) db->next_coll = state->id + 1;
+    return coll_handle_new(db, state);
+}
+
+static loam_status show_rename(loam_db *db, const struct coll_state *state)
+{
+    loam_coll *coll = coll_by_id(db, state->id);
+    return coll == NULL ? LOAM_OK : coll_rename_handle(coll, state->name);
 }
 
 static loam_status show_drop(loam_db *db, uint32_t coll_id)
@@ -193,30 +209,40 @@ static loam_status show_drop(loam_db *db, uint32_t coll_id)
     return LOAM_OK;
 }
 
+/* The one change of a record: of several, only the first would be shown to readers. */
+static loam_status read_change(const struct wal_commit *commit, struct change *change)
+{
+    struct change another;
+    struct edit_reader reader = edit_reader_over(commit->body);
+    if (edit_next(&reader, change) != LOAM_OK)
+        return commit_is_damaged(commit, "a change that does not parse");
+    if (change->tag != CHANGE_COLL_CREATE && change->tag != CHANGE_COLL_RENAME &&
+        change->tag != CHANGE_COLL_DROP)
+        return commit_is_damaged(commit, "a change that is none of collections");
+    if (edit_next(&reader, &another) != LOAM_NOTFOUND)
+        return commit_is_damaged(commit, "more than one change");
+    return LOAM_OK;
+}
+
+static loam_status show_change(loam_db *db, enum change_tag tag, uint32_t coll_id,
+                               const struct wal_commit *commit)
+{
+    if (tag == CHANGE_COLL_DROP) return show_drop(db, coll_id);
+    const struct coll_state *state = catalog_coll_by_id(db->catalog, coll_id);
+    if (is_taken(db, state)) return commit_is_damaged(commit, "a name that another collection has");
+    return tag == CHANGE_COLL_CREATE ? show_coll(db, state) : show_rename(db, state);
+}
+
 static loam_status replay_change(struct recovery *recovery, const struct wal_commit *commit)
 {
     loam_db *db = recovery->db;
     struct change change;
-    struct edit_reader reader = edit_reader_over(commit->body);
     if (commit->seq <= catalog_counters(db->catalog).change_seq) return LOAM_OK; /* it has it */
     loam_status rc = add_pending(recovery, 0); /* it may drop their collection */
+    if (rc == LOAM_OK) rc = read_change(commit, &change);
     if (rc < 0) return rc;
-    rc = edit_next(&reader, &change);
-    if (rc != LOAM_OK) return commit_is_damaged(commit, "a change that does not parse");
-    const enum change_tag tag = change.tag;
-    const uint32_t coll_id = change.coll;
     rc = catalog_apply(db->catalog, commit->body);
-    if (rc < 0) return rc;
-    if (tag == CHANGE_COLL_CREATE) {
-        if (coll_id >= db->next_coll) db->next_coll = coll_id + 1;
-        rc = coll_handle_new(db, catalog_coll_by_id(db->catalog, coll_id));
-    } else if (tag == CHANGE_COLL_RENAME) {
-        rc = show_rename(db, coll_id);
-    } else if (tag == CHANGE_COLL_DROP) {
-        rc = show_drop(db, coll_id);
-    } else {
-        rc = commit_is_damaged(commit, "a change that is none of collections");
-    }
+    if (rc == LOAM_OK) rc = show_change(db, change.tag, change.coll, commit);
     struct edit edit = {0};
     if (rc == LOAM_OK) rc = db_counters_to_edit(db, &edit, commit->seq);
     if (rc == LOAM_OK) rc = catalog_apply(db->catalog, loam_bytes(edit.bytes.data, edit.bytes.len));
@@ -232,6 +258,8 @@ static loam_status replay(void *ctx, const struct wal_commit *commit)
     loam_status rc = LOAM_OK;
     if (recovery->expected_seq != 0 && commit->seq != recovery->expected_seq)
         return commit_is_damaged(commit, "its sequence number does not follow the one before");
+    if (commit->seq == 0 || commit->seq > SEQ_MAX)
+        return commit_is_damaged(commit, "its sequence number is none");
     if (commit->kind == RECORD_COMMIT) rc = replay_entries(recovery, commit, &count);
     if (commit->kind == RECORD_CHANGE) rc = replay_change(recovery, commit);
     recovery->expected_seq = commit->seq + count;
@@ -242,9 +270,18 @@ static loam_status replay(void *ctx, const struct wal_commit *commit)
 
 static loam_status make_handles(loam_db *db)
 {
+    char name[OBJECT_NAME_BYTES];
     loam_status rc = LOAM_OK;
-    for (size_t i = 0; rc == LOAM_OK && i < catalog_coll_count(db->catalog); i++)
-        rc = coll_handle_new(db, catalog_coll_at(db->catalog, i));
+    for (size_t i = 0; rc == LOAM_OK && i < catalog_coll_count(db->catalog); i++) {
+        const struct coll_state *state = catalog_coll_at(db->catalog, i);
+        if (!is_taken(db, state)) {
+            rc = show_coll(db, state);
+            continue;
+        }
+        object_name_make(OBJECT_MANIFEST, db->root.manifest, name);
+        rc = failed(LOAM_CORRUPT, "%s: collection %u has the name of another, \"%s\"", name,
+                    state->id, state->name);
+    }
     return rc;
 }
 
@@ -450,6 +487,19 @@ static loam_status take_over(struct recovery *recovery, bool is_new, bool mapped
     return rc;
 }
 
+/* Numbers that no writer comes to, and from which it could not go on. */
+static loam_status check_numbers(const struct recovery *recovery)
+{
+    const loam_db *db = recovery->db;
+    const char *what = NULL;
+    if (db->next_seq > SEQ_MAX / 2 + 1) what = "sequence numbers";
+    if (db->next_run > UINT64_MAX / 2) what = "numbers of runs";
+    if (db->root.epoch > UINT32_MAX - 2) what = "epochs";
+    if (recovery->tail.end > UINT64_MAX / 4) what = "positions of the log";
+    if (what == NULL) return LOAM_OK;
+    return failed(LOAM_CORRUPT, "%s: its %s leave no room for more", store_path(db->store), what);
+}
+
 loam_status db_recover(loam_db *db, bool is_new, bool mapped_log)
 {
     struct recovery recovery = {.db = db};
@@ -458,6 +508,7 @@ loam_status db_recover(loam_db *db, bool is_new, bool mapped_log)
         const uint64_t flushed = highest_flushed(db->catalog);
         db->next_seq = flushed + 1 > recovery.expected_seq ? flushed + 1 : recovery.expected_seq;
         atomic_store(&db->visible, db->next_seq - 1);
+        rc = check_numbers(&recovery);
     }
     if (is_new) db->next_coll = 1;
     if (is_new) db->next_run = 1;

@@ -153,6 +153,7 @@ static const char *fault_in_change(const struct change *change)
     const char *fault = NULL;
     switch (change->tag) {
     case CHANGE_COLL_CREATE:
+        if (change->coll == UINT32_MAX) return "an id leaves none for the next collection";
         if (change->compression > LOAM_UNCOMPRESSED) return "a compression is none";
         return fault_in_name(change->name);
     case CHANGE_COLL_RENAME:

@@ -1,0 +1,252 @@
+/*
+ * test_impossible.c - what no writer makes, under right checksums: an opening refuses it, or goes on, and never stops the process.
+ *
+ * The bytes are written by the engine's own log and manifest, past the calls that would not say such things.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/codec.h"
+#include "db/db.h"
+#include "lib/last_words.h"
+#include "lib/simdisk.h"
+#include "record/batch.h"
+
+enum { LOG_BYTES = 16 << 10, SECONDS_MAX = 20 };
+
+struct lab {
+    struct simdisk *disk;
+    loam_db *db;
+};
+
+static loam_status lab_open(struct lab *lab)
+{
+    const struct db_world world = {.sys = simdisk_table(lab->disk),
+                                   .mapped_log = true,
+                                   .log_bytes_least = LOG_BYTES,
+                                   .seed = 1};
+    loam_options options = loam_options_default();
+    options.memory_bytes = 4 << 20;
+    options.durability = LOAM_DURABLE_PROCESS;
+    return db_open_in(&world, "db", &options, &lab->db);
+}
+
+static struct lab lab_new(void)
+{
+    last_words(SECONDS_MAX, "SEED=1");
+    struct lab lab = {.disk = simdisk_new(1)};
+    assert_int_equal(lab_open(&lab), LOAM_OK);
+    return lab;
+}
+
+static void lab_die(struct lab *lab)
+{
+    simdisk_kill(lab->disk);
+    const loam_status rc = loam_close(lab->db);
+    (void)rc; /* the process is gone; this only frees its memory */
+}
+
+/* The store dies, and is not opened any more. */
+static void expect_refusal(struct lab *lab, const char *text)
+{
+    lab_die(lab);
+    const loam_status rc = lab_open(lab);
+    if (rc != LOAM_CORRUPT || strstr(loam_errmsg(), text) == NULL)
+        fail_msg("%s, %s; not \"%s\"", loam_status_name(rc), loam_errmsg(), text);
+    simdisk_free(lab->disk);
+    last_words_none();
+}
+
+/* A record past the commit lane. */
+static void log_record(struct lab *lab, uint8_t kind, uint64_t seq, const void *body, size_t len)
+{
+    const struct record_spec spec = {.kind = kind, .seq = seq};
+    const struct sys_piece piece = {body, len};
+    uint64_t end;
+    assert_int_equal(wal_reserve(lab->db->wal, len), LOAM_OK);
+    assert_int_equal(wal_append(lab->db->wal, &spec, &piece, 1, LOG_VOLATILE, &end), LOAM_OK);
+}
+
+/* A commit of so many puts of one key. */
+static void log_puts(struct lab *lab, uint64_t seq, unsigned count)
+{
+    uint8_t body[100];
+    size_t len = 0;
+    body[len++] = (uint8_t)count;
+    for (unsigned i = 0; i < count; i++) {
+        len += batch_head_put(body + len, ENTRY_PUT, 0, 1, 1);
+        body[len++] = 'k';
+        body[len++] = 'v';
+    }
+    log_record(lab, RECORD_COMMIT, seq, body, len);
+}
+
+static struct change created(uint32_t id, const char *name)
+{
+    return (struct change){.tag = CHANGE_COLL_CREATE, .coll = id, .name = loam_str(name)};
+}
+
+static void log_changes(struct lab *lab, uint64_t seq, const struct change *changes, size_t count)
+{
+    struct edit edit = {0};
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(edit_add(&edit, &changes[i]), LOAM_OK);
+    log_record(lab, RECORD_CHANGE, seq, edit.bytes.data, edit.bytes.len);
+    edit_deinit(&edit);
+}
+
+static void say_in_manifest(struct lab *lab, const struct change *changes, size_t count)
+{
+    struct edit edit = {0};
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(edit_add(&edit, &changes[i]), LOAM_OK);
+    assert_int_equal(manifest_commit(lab->db->manifest, &edit), LOAM_OK);
+    edit_deinit(&edit);
+}
+
+/* ---- the log -------------------------------------------------------------------------------------- */
+
+static void a_record_of_several_changes_is_refused(void **state)
+{
+    (void)state;
+    struct lab lab = lab_new();
+    const struct change changes[2] = {created(5, "x"), {.tag = CHANGE_COLL_DROP, .coll = 5}};
+    log_changes(&lab, 1, changes, 2);
+    expect_refusal(&lab, "00000001-00000001.wal: byte 8192: more than one change");
+}
+
+static void a_change_of_something_else_is_refused(void **state)
+{
+    (void)state;
+    struct lab lab = lab_new();
+    const struct change change = {.tag = CHANGE_FLUSHED, .seq = 100};
+    log_changes(&lab, 1, &change, 1);
+    expect_refusal(&lab, "00000001-00000001.wal: byte 8192: a change that is none of collections");
+}
+
+static void a_name_given_twice_in_the_log_is_refused(void **state)
+{
+    (void)state;
+    const struct change first = created(1, "x"), second = created(2, "y");
+    const struct change cases[3] = {
+        created(3, "x"),
+        created(3, "default"),
+        {.tag = CHANGE_COLL_RENAME, .coll = 2, .name = loam_str("x")},
+    };
+    for (size_t i = 0; i < 3; i++) {
+        struct lab lab = lab_new();
+        log_changes(&lab, 1, &first, 1);
+        log_changes(&lab, 2, &second, 1);
+        log_changes(&lab, 3, &cases[i], 1);
+        expect_refusal(&lab, "a name that another collection has");
+    }
+}
+
+static void sequence_numbers_beyond_the_last_are_refused(void **state)
+{
+    (void)state;
+    const uint64_t none[] = {0, SEQ_MAX + 1, UINT64_MAX - 1, UINT64_MAX};
+    const struct change change = created(1, "x");
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+        struct lab lab = lab_new();
+        log_puts(&lab, none[i], 2);
+        expect_refusal(&lab, "00000001-00000001.wal: byte 8192: its sequence number is none");
+        lab = lab_new();
+        log_changes(&lab, none[i], &change, 1);
+        expect_refusal(&lab, none[i] == 0 ? "none" : "byte 8192: its sequence number is none");
+        lab = lab_new();
+        log_record(&lab, RECORD_ATTEST, none[i], NULL, 0);
+        expect_refusal(&lab, "byte 8192: its sequence number is none");
+    }
+    struct lab lab = lab_new();
+    log_puts(&lab, SEQ_MAX, 2);
+    expect_refusal(&lab, "00000001-00000001.wal: byte 8192: its sequence numbers are too high");
+}
+
+static void a_log_that_leaves_no_sequence_numbers_is_refused(void **state)
+{
+    (void)state;
+    struct lab lab = lab_new();
+    log_puts(&lab, SEQ_MAX - 1, 2);
+    expect_refusal(&lab, "sequence numbers leave no room");
+}
+
+/* ---- the manifest ----------------------------------------------------------------------------------- */
+
+static void a_manifest_that_leaves_no_numbers_is_refused(void **state)
+{
+    (void)state;
+    const struct change flushed = {.tag = CHANGE_FLUSHED, .seq = SEQ_MAX};
+    const struct change runs = {.tag = CHANGE_COUNTERS, .next_run = UINT64_MAX};
+    struct lab lab = lab_new();
+    say_in_manifest(&lab, &flushed, 1);
+    expect_refusal(&lab, "sequence numbers leave no room");
+    lab = lab_new();
+    say_in_manifest(&lab, &runs, 1);
+    expect_refusal(&lab, "numbers of runs leave no room");
+}
+
+static void a_name_given_twice_in_the_manifest_is_refused(void **state)
+{
+    (void)state;
+    const struct change changes[2] = {created(1, "x"), created(2, "x")};
+    struct lab lab = lab_new();
+    say_in_manifest(&lab, changes, 2);
+    expect_refusal(&lab, ".manifest: collection 2 has the name of another, \"x\"");
+}
+
+/* Its counter would begin again at 0, which is the default collection's. */
+static void when_all_ids_are_given_out_creating_fails(void **state)
+{
+    (void)state;
+    const struct change counters = {.tag = CHANGE_COUNTERS, .next_coll = UINT32_MAX};
+    struct lab lab = lab_new();
+    say_in_manifest(&lab, &counters, 1);
+    lab_die(&lab);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(lab_open(&lab), LOAM_OK);
+        assert_int_equal(loam_create(lab.db, "x", NULL, NULL), LOAM_TOOBIG);
+        assert_int_equal(loam_put(lab.db, NULL, loam_str("k"), loam_str("v")), LOAM_OK);
+        assert_int_equal(loam_flush(lab.db, NULL), LOAM_OK);
+        assert_int_equal(loam_close(lab.db), LOAM_OK);
+    }
+    simdisk_free(lab.disk);
+    last_words_none();
+}
+
+/* An id that the counters do not know of is not given out again. */
+static void ids_go_on_behind_the_highest(void **state)
+{
+    (void)state;
+    const struct change change = created(7, "x");
+    struct lab lab = lab_new();
+    say_in_manifest(&lab, &change, 1);
+    lab_die(&lab);
+    assert_int_equal(lab_open(&lab), LOAM_OK);
+    assert_int_equal(lab.db->next_coll, 8);
+    assert_int_equal(loam_close(lab.db), LOAM_OK);
+    simdisk_free(lab.disk);
+    last_words_none();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_record_of_several_changes_is_refused),
+        cmocka_unit_test(a_change_of_something_else_is_refused),
+        cmocka_unit_test(a_name_given_twice_in_the_log_is_refused),
+        cmocka_unit_test(sequence_numbers_beyond_the_last_are_refused),
+        cmocka_unit_test(a_log_that_leaves_no_sequence_numbers_is_refused),
+        cmocka_unit_test(a_manifest_that_leaves_no_numbers_is_refused),
+        cmocka_unit_test(a_name_given_twice_in_the_manifest_is_refused),
+        cmocka_unit_test(when_all_ids_are_given_out_creating_fails),
+        cmocka_unit_test(ids_go_on_behind_the_highest),
+    };
+    return cmocka_run_group_tests_name("crash: impossible", tests, NULL, NULL);
+}
