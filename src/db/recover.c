@@ -450,6 +450,7 @@ static loam_status begin_log(struct recovery *recovery, bool mapped)
                                 .log_key = db->root.log_key,
                                 .start = recovery->tail.end,
                                 .running = recovery->tail.running,
+                                .floor = catalog_log_bounds(db->catalog).floor,
                                 .segment_bytes_max = most,
                                 .mapped = mapped};
     memcpy(config.store_id, db->root.store_id, STORE_ID_BYTES);

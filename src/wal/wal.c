@@ -69,7 +69,8 @@ loam_status wal_new(const struct wal_config *config, struct wal **out)
     atomic_init(&wal->attested, config->start);
     atomic_init(&wal->synced, config->start);
     atomic_init(&wal->live_start, config->start);
-    atomic_init(&wal->floor, config->start);
+    check(config->floor <= config->start);
+    atomic_init(&wal->floor, config->floor);
     *out = wal;
     return LOAM_OK;
 }
@@ -501,8 +502,11 @@ loam_status wal_shrink(struct wal *wal)
     loam_status rc = wal_health(wal);
     if (rc < 0) return rc;
     mutex_lock(&wal->prepare);
+    mutex_lock(&wal->lock);
+    const bool begun = wal->newest != NULL;
+    mutex_unlock(&wal->lock);
     wal->next_bytes = rest_bytes(wal);
-    rc = prepare_spare(wal, 0);
+    if (begun) rc = prepare_spare(wal, 0);
     mutex_unlock(&wal->prepare);
     return rc;
 }

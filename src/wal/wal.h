@@ -24,6 +24,7 @@ struct wal_config {
     uint32_t epoch;
     uint64_t log_key;
     uint64_t start, running; /* where this opener's log begins */
+    uint64_t floor;          /* from where on earlier openers' is still needed; at most start */
     uint64_t segment_bytes_max;
     bool mapped;
 };
@@ -60,11 +61,11 @@ bool wal_wants_tending(const struct wal *wal);
 LOAM_MUST loam_status wal_release(struct wal *wal, uint64_t floor);
 
 /* Background, of a log that nobody writes to. wal_shrink() prepares a small segment; wal_switch(), in the lane, goes on in it, unless a
-   commit did; the next wal_release() then leaves a small log. LOAM_FULL changes
+   commit did; the next wal_release() then leaves a small log. A log that was not begun needs neither. LOAM_FULL changes
    nothing. */
 LOAM_MUST loam_status wal_shrink(struct wal *wal);
 LOAM_MUST loam_status wal_switch(struct wal *wal);
-/* Is it worth it? The log takes more than a quarter of segment_bytes_max. */
+/* Is it worth it? The log, with what earlier openers left of it, takes more than a quarter of segment_bytes_max. */
 bool wal_is_large(struct wal *wal);
 
 /* Are there commits that no sync has covered? (Attest records do not count, so that an idle log stays idle.) */
@@ -76,7 +77,7 @@ uint64_t wal_end(const struct wal *wal);
 uint64_t wal_synced(const struct wal *wal); /* durable below */
 uint64_t
 wal_live_bytes(const struct wal *wal); /* from the oldest kept segment's start to the end */
-/* From the floor to the end: what keeps the log long, whatever the segments' sizes. */
+/* From the floor to the end, earlier openers' part included: what keeps the log long, whatever the segments' sizes. */
 uint64_t wal_needed_bytes(const struct wal *wal);
 uint64_t wal_written_bytes(const struct wal *wal); /* since open */
 

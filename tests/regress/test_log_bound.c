@@ -96,34 +96,104 @@ static uint64_t log_files_bytes(const char *dir)
     return bytes;
 }
 
-static void the_log_of_a_store_at_rest_becomes_small(void **state)
+enum { VALUES = 48, VALUE_BYTES = 1 << 20 };
+
+static loam_options large_memtables(void)
 {
-    enum { VALUES = 48, VALUE_BYTES = 1 << 20 };
-    struct fixture *f = *state;
     loam_options options = fixture_options();
-    uint8_t *bytes = fixture_bytes(VALUE_BYTES, 1);
-    char key[16];
-    loam_buf value = {0};
     options.memtable_bytes = 64 << 20;
     options.memory_bytes = 256 << 20;
-    options.durability = LOAM_DURABLE_PROCESS;
-    fixture_open(f, &options);
+    return options;
+}
+
+static void put_values(struct fixture *f)
+{
+    uint8_t *bytes = fixture_bytes(VALUE_BYTES, 1);
+    char key[16];
     for (int i = 0; i < VALUES; i++) {
         snprintf(key, sizeof key, "%d", i);
         expect_ok(loam_put(f->db, NULL, loam_str(key), loam_bytes(bytes, VALUE_BYTES)));
     }
-    assert_true(log_files_bytes(f->store) > 32 << 20);
-    while (log_files_bytes(f->store) > 8 << 20)
-        usleep(20000); /* for how long, the runner's bound says */
-    put_text(f->db, NULL, "after", "v");
-    fixture_reopen(f);
-    expect_text(f->db, NULL, "after", "v");
+    free(bytes);
+}
+
+static void expect_values(struct fixture *f)
+{
+    uint8_t *bytes = fixture_bytes(VALUE_BYTES, 1);
+    char key[16];
+    loam_buf value = {0};
     for (int i = 0; i < VALUES; i++) {
         snprintf(key, sizeof key, "%d", i);
         expect_ok(loam_get(f->db, NULL, loam_str(key), &value));
         assert_memory_equal(value.data, bytes, VALUE_BYTES);
     }
     loam_buf_free(&value);
+    free(bytes);
+}
+
+static void wait_until_the_log_is_small(const struct fixture *f)
+{
+    while (log_files_bytes(f->store) > 8 << 20)
+        usleep(20000); /* for how long, the runner's bound says */
+}
+
+static void the_log_of_a_store_at_rest_becomes_small(void **state)
+{
+    struct fixture *f = *state;
+    const loam_options options = large_memtables();
+    fixture_open(f, &options);
+    put_values(f);
+    assert_true(log_files_bytes(f->store) > 32 << 20);
+    wait_until_the_log_is_small(f);
+    put_text(f->db, NULL, "after", "v");
+    fixture_reopen(f);
+    expect_text(f->db, NULL, "after", "v");
+    expect_values(f);
+}
+
+static int put_values_and_end(struct fixture *f)
+{
+    const loam_options options = large_memtables();
+    fixture_open(f, &options);
+    put_values(f);
+    return 0; /* without a rest, and without closing */
+}
+
+static void the_log_of_an_earlier_opening_becomes_small(void **state)
+{
+    struct fixture *f = *state;
+    const loam_options options = large_memtables();
+    struct fixture_child child = fixture_child_start(f, put_values_and_end);
+    assert_int_equal(fixture_child_end(&child), 0);
+    assert_true(log_files_bytes(f->store) > 32 << 20);
+    fixture_open(f, &options);
+    wait_until_the_log_is_small(f);
+    fixture_reopen(f);
+    expect_values(f);
+}
+
+/* Something that nobody changes any more pins the log from the first opening on. */
+static void the_bound_holds_over_openings(void **state)
+{
+    enum { OPENINGS = 5, PUTS = 3500, BYTES = 1000, MEMTABLE_BYTES = 1 << 20 };
+    struct fixture *f = *state;
+    loam_options options = fixture_options();
+    char key[16];
+    uint8_t *bytes = fixture_bytes(BYTES, 1);
+    loam_coll *cold;
+    options.memtable_bytes = MEMTABLE_BYTES;
+    for (int opening = 0; opening < OPENINGS; opening++) {
+        fixture_open(f, &options);
+        if (opening == 0) expect_ok(loam_create(f->db, "cold", NULL, &cold));
+        if (opening == 0) put_text(f->db, cold, "x", "y");
+        for (int i = 0; i < PUTS; i++) {
+            snprintf(key, sizeof key, "%d", opening * PUTS + i);
+            expect_ok(loam_put(f->db, NULL, loam_str(key), loam_bytes(bytes, BYTES)));
+        }
+        expect_ok(loam_flush(f->db, NULL));
+        fixture_close(f);
+        assert_true(log_files_bytes(f->store) <= 6 * MEMTABLE_BYTES);
+    }
     free(bytes);
 }
 
@@ -134,6 +204,8 @@ int main(void)
         test_closed(writes_go_on_when_all_that_filled_the_log_is_dropped),
         test_closed(a_boundless_memtable_is_not_flushed_at_each_write),
         test_closed(the_log_of_a_store_at_rest_becomes_small),
+        test_closed(the_log_of_an_earlier_opening_becomes_small),
+        test_closed(the_bound_holds_over_openings),
     };
     return cmocka_run_group_tests_name("regress/log_bound", tests, NULL, NULL);
 }
