@@ -265,6 +265,9 @@ struct view *view_acquire(struct loam_coll *coll);
 LOAM_MUST loam_status view_add_memtable(struct loam_coll *coll);
 /* Freezes the active memtable if it holds anything. Lane. */
 LOAM_MUST loam_status view_freeze(struct loam_coll *coll);
+/* Freezes every memtable that is at least of half the average size: together they hold half of the memory or more, be they one or
+   ten thousand. Empty ones, whose commit was refused after it had reserved in them, give that back. Lane held. */
+LOAM_MUST loam_status view_freeze_large(loam_db *db);
 /* Replaces the version, and takes the memrun_count oldest memtables (those that were flushed) away. `spare` is a view to
    use, allocated before the point of no return by view_spare(). */
 struct view *view_spare(void);

@@ -47,20 +47,36 @@ struct recovery {
 
 /* ---- entries -------------------------------------------------------------------------------- */
 
-/* Room for one more entry: freezes and flushes as a writer would. A read-only store only grows. */
-static loam_status recovered_room(loam_db *db, loam_coll *coll, const struct entry *entry)
+static void forget_near(struct recovery *recovery)
 {
-    const struct memrun *memrun = coll->active;
+    for (uint32_t i = 0; i < PENDING_MAX; i++)
+        recovery->pending[i].near = (struct memtable_near){0};
+}
+
+/* Freezes as a writer would, and flushes what is frozen where he would wait for that. */
+static loam_status relieve_recovery(struct recovery *recovery, loam_coll *coll, bool full)
+{
+    loam_db *db = recovery->db;
+    forget_near(recovery);
+    mutex_lock(&db->lane);
+    const loam_status rc = full ? view_freeze_large(db) : view_freeze(coll);
+    mutex_unlock(&db->lane);
+    if (rc < 0 || (!full && atomic_load(&coll->memrun_count) < MEMRUNS_MAX)) return rc;
+    return flush_run(db, FLUSH_DUE);
+}
+
+/* Room for one more entry. A read-only store only grows. */
+static loam_status recovered_room(struct recovery *recovery, loam_coll *coll,
+                                  const struct entry *entry)
+{
+    loam_db *db = recovery->db;
     loam_status rc = LOAM_OK;
-    if (memrun == NULL) {
+    if (coll->active == NULL) {
         rc = view_add_memtable(coll);
     } else if (!db->options.read_only) {
         const bool full = atomic_load(&db->memtable_bytes) > db->options.memory_bytes / 2;
-        const bool large = memtable_bytes(memrun->memtable) >= db->options.memtable_bytes;
-        if ((full || large) && memtable_entry_count(memrun->memtable) > 0)
-            rc = view_add_memtable(coll);
-        if (rc == LOAM_OK && (full || atomic_load(&coll->memrun_count) >= MEMRUNS_MAX))
-            rc = flush_run(db, FLUSH_DUE);
+        const bool large = memtable_bytes(coll->active->memtable) >= db->options.memtable_bytes;
+        if (full || large) rc = relieve_recovery(recovery, coll, full);
     }
     if (rc < 0) return rc;
     return memrun_reserve(db, coll->active, 1, entry->key.len + entry->value.len);
@@ -75,21 +91,13 @@ static void look_at_coll(struct recovery *recovery, uint32_t coll_id)
             catalog_coll_by_id(recovery->db->catalog, coll_id)->flushed_seq;
 }
 
-static void forget_near(struct recovery *recovery)
-{
-    for (uint32_t i = 0; i < PENDING_MAX; i++)
-        recovery->pending[i].near = (struct memtable_near){0};
-}
-
 /* Adds what is pending, oldest first, but for the newest `keep`. */
 static loam_status add_pending(struct recovery *recovery, uint32_t keep)
 {
     while (recovery->pending_count > keep) {
         const struct pending *oldest = &recovery->pending[recovery->pending_first];
-        const struct memrun *before = oldest->coll->active;
-        const loam_status rc = recovered_room(recovery->db, oldest->coll, &oldest->entry);
+        const loam_status rc = recovered_room(recovery, oldest->coll, &oldest->entry);
         if (rc < 0) return rc;
-        if (oldest->coll->active != before) forget_near(recovery);
         memrun_add(oldest->coll->active, &oldest->entry, oldest->hash, oldest->near, oldest->from,
                    oldest->to);
         recovery->pending_first = (recovery->pending_first + 1) % PENDING_MAX;
@@ -127,7 +135,7 @@ static loam_status replay_entry(struct recovery *recovery, uint32_t coll_id,
     if (coll == NULL || entry->seq <= recovery->coll_flushed_seq) return LOAM_OK;
     if (entry->key.len + entry->value.len > PENDING_BYTES_MAX) {
         rc = add_pending(recovery, 0);
-        if (rc == LOAM_OK) rc = recovered_room(recovery->db, coll, entry);
+        if (rc == LOAM_OK) rc = recovered_room(recovery, coll, entry);
         if (rc == LOAM_OK)
             memrun_add(coll->active, entry, hash, (struct memtable_near){0}, commit->position,
                        commit->end);

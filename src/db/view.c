@@ -177,3 +177,22 @@ loam_status view_freeze(struct loam_coll *coll)
     if (atomic_load(&coll->memrun_count) >= MEMRUNS_MAX) return LOAM_OK;
     return view_add_memtable(coll);
 }
+
+loam_status view_freeze_large(loam_db *db)
+{
+    uint64_t total = 0, count = 0;
+    loam_status rc = LOAM_OK;
+    for (loam_coll *coll = db->dirty; coll != NULL; coll = coll->dirty_next) {
+        if (memtable_entry_count(coll->active->memtable) == 0) {
+            memrun_unreserve(db, coll->active);
+            continue;
+        }
+        total += memtable_bytes(coll->active->memtable);
+        count++;
+    }
+    if (total * 2 < atomic_load(&db->memtable_bytes))
+        return LOAM_OK; /* enough is frozen and on its way */
+    for (loam_coll *coll = db->dirty; rc == LOAM_OK && coll != NULL; coll = coll->dirty_next)
+        if (memtable_bytes(coll->active->memtable) * count * 2 >= total) rc = view_freeze(coll);
+    return rc;
+}

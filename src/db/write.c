@@ -56,27 +56,6 @@ static loam_status wait_for_flush(loam_db *db, const char *reason)
 
 /* ---- room in memtables ---------------------------------------------------------------------- */
 
-/* Freezes every memtable that is at least of average size: together they hold half of the memory or more, be they one or
-   ten thousand. Empty ones, whose commit was refused after it had reserved in them, give that back. Lane held. */
-static loam_status freeze_large(loam_db *db)
-{
-    uint64_t total = 0, count = 0;
-    loam_status rc = LOAM_OK;
-    for (loam_coll *coll = db->dirty; coll != NULL; coll = coll->dirty_next) {
-        if (memtable_entry_count(coll->active->memtable) == 0) {
-            memrun_unreserve(db, coll->active);
-            continue;
-        }
-        total += memtable_bytes(coll->active->memtable);
-        count++;
-    }
-    if (total * 2 < atomic_load(&db->memtable_bytes))
-        return LOAM_OK; /* enough is frozen and on its way */
-    for (loam_coll *coll = db->dirty; rc == LOAM_OK && coll != NULL; coll = coll->dirty_next)
-        if (memtable_bytes(coll->active->memtable) * count >= total) rc = view_freeze(coll);
-    return rc;
-}
-
 /* What all memtables may take: half of the budget. */
 static bool memory_is_full(loam_db *db)
 {
@@ -110,7 +89,7 @@ static loam_status memtable_room(loam_db *db, loam_coll *coll, uint32_t entry_co
 static loam_status relieve(loam_db *db, const char **wait)
 {
     if (memory_is_full(db)) {
-        const loam_status rc = freeze_large(db);
+        const loam_status rc = view_freeze_large(db);
         if (rc < 0) return rc;
         if (memory_is_full(db)) *wait = "memtables take half of memory_bytes";
     } else if (db_log_is_long(db)) {
