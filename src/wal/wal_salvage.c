@@ -378,13 +378,25 @@ static void say_end(struct log_walk *walk, uint64_t from, uint64_t bytes)
                  "missing from here on, and were durable");
 }
 
+/* Might this file of an earlier opener hold the position? One without a header may. */
+static bool may_hold(const struct found_segment *segment, uint64_t position)
+{
+    const uint64_t start = segment->header.start;
+    if (!segment->has_header) return !segment->is_blank;
+    return start <= position &&
+           position - start < segment->bytes - SEGMENT_HEADER_BYTES; /* it has a header: no less */
+}
+
 /* Is the file of the segment before this one gone, where the log should go on at `from`? */
 static bool misses_file(const struct wal_salvage *salvage, struct object_id id, uint64_t from)
 {
-    if (id.number <= 1) return salvage->clues.has_bounds && from == salvage->clues.floor;
+    if (id.number <= 1 && (!salvage->clues.has_bounds || from != salvage->clues.floor))
+        return false;
     for (size_t i = 0; i < salvage->count; i++) {
-        const struct object_id file = salvage->segments[i].file;
-        if (file.epoch == id.epoch && file.number + 1 == id.number) return false;
+        const struct found_segment *segment = &salvage->segments[i];
+        const struct object_id file = segment->file;
+        if (id.number > 1 && file.epoch == id.epoch && file.number + 1 == id.number) return false;
+        if (id.number <= 1 && file.epoch < id.epoch && may_hold(segment, from)) return false;
     }
     return true;
 }

@@ -128,6 +128,37 @@ static void with_its_own_manifest_nothing_is_said(void **state)
     if (strstr(said, ": byte ") != NULL) fail_msg("%s", said);
 }
 
+/* Two openings; what the first one wrote is still in its log alone. */
+static int write_twice_and_die(struct fixture *f)
+{
+    loam_coll *coll = NULL;
+    fixture_open(f, NULL);
+    if (loam_put(f->db, NULL, loam_str("00000001"), loam_str("v")) != LOAM_OK) return 1;
+    fixture_reopen(f);
+    if (loam_create(f->db, "c", NULL, &coll) != LOAM_OK) return 1;
+    if (loam_put(f->db, coll, loam_str("00000002"), loam_str("v")) != LOAM_OK) return 1;
+    return loam_flush(f->db, coll) == LOAM_OK ? 0 : 1; /* and no close */
+}
+
+static void a_damaged_segment_is_no_missing_one(void **state)
+{
+    struct fixture *f = *state;
+    char path[512], said[4000] = "";
+    loam_repair_options options = loam_repair_options_default();
+    options.line = hear;
+    options.ctx = said;
+    struct fixture_child child = fixture_child_start(f, write_twice_and_die);
+    assert_int_equal(fixture_child_end(&child), 0);
+    assert_true(fixture_find_file(f, "00000001-00000001.wal", path));
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 8192 + 28, SEEK_SET), 0);
+    assert_int_equal(fputc('U', file), 'U');
+    assert_int_equal(fclose(file), 0);
+    expect_status(LOAM_CORRUPT, loam_repair(f->store, fixture_path(f, "repaired"), &options, NULL));
+    if (strstr(said, "is gone") != NULL || strstr(said, "recovered-") != NULL) fail_msg("%s", said);
+}
+
 #define test_killed(test) cmocka_unit_test_setup_teardown(test, set_up_killed, fixture_tear_down)
 
 int main(void)
@@ -135,6 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         test_killed(tables_that_a_stale_manifest_does_not_name_are_taken),
         test_killed(with_its_own_manifest_nothing_is_said),
+        test_closed(a_damaged_segment_is_no_missing_one),
     };
     return cmocka_run_group_tests_name("repair by a stale manifest", tests, NULL, NULL);
 }
