@@ -520,7 +520,8 @@ static void say_exchanged(struct log_walk *walk, const struct found_segment *seg
     if (!segment->is_double && !object_id_before(segment->file, id)) return;
     (void)snprintf(what, sizeof what, "is segment %u of opening %u; it has been exchanged",
                    id.number, id.epoch);
-    say_log_fault(walk, name, 24, 0, what);
+    /* Of two that say the same, what the one had of its own is gone, and nobody knows how much that was. */
+    say_log_fault(walk, name, 24, segment->is_double ? segment->bytes : 0, what);
 }
 
 static loam_status walk_segment(struct log_walk *walk, const struct found_segment *segment)

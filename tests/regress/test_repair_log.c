@@ -146,16 +146,30 @@ static void a_segment_that_is_cut_is_a_hole(void **state)
     }
 }
 
-static void a_segment_that_is_another_is_a_hole(void **state)
+static void copy_segment(const struct fixture *f, unsigned from_number, unsigned to_number)
 {
-    const struct fixture *f = *state;
-    FILE *from = fopen(segment(f, 3), "rb"), *to = fopen(segment(f, 2), "wb");
+    FILE *from = fopen(segment(f, from_number), "rb"), *to = fopen(segment(f, to_number), "wb");
     assert_true(from != NULL && to != NULL);
     for (int byte; (byte = fgetc(from)) != EOF;)
         assert_int_equal(fputc(byte, to), byte);
     (void)fclose(from);
     assert_int_equal(fclose(to), 0);
+}
+
+static void a_segment_that_is_another_is_a_hole(void **state)
+{
+    const struct fixture *f = *state;
+    copy_segment(f, 3, 2);
     expect_hole(f, "00000001-00000003.wal: byte 8192: ");
+}
+
+static void a_last_segment_that_is_another_is_said(void **state)
+{
+    const struct fixture *f = *state;
+    copy_segment(f, SEGMENTS - 1, SEGMENTS);
+    const struct said said = repair(f, LOAM_CORRUPT);
+    expect_said(&said, "it has been exchanged");
+    assert_true(said.stats.lost_bytes > 0);
 }
 
 static void a_record_that_is_damaged_is_a_hole(void **state)
@@ -251,6 +265,7 @@ int main(void)
         test_killed(a_segment_that_is_empty_is_a_hole),
         test_killed(a_segment_that_is_cut_is_a_hole),
         test_killed(a_segment_that_is_another_is_a_hole),
+        test_killed(a_last_segment_that_is_another_is_said),
         test_killed(a_record_that_is_damaged_is_a_hole),
         test_killed(a_last_segment_that_is_cut_is_said),
         test_killed(records_without_a_header_are_found),
