@@ -155,8 +155,9 @@ struct byte_range {
 };
 
 static loam_status rewrite_range(struct store *store, const char *name, int fd,
-                                 struct byte_range range)
+                                 struct byte_range range, loam_slice front)
 {
+    const uint8_t *fresh = front.data;
     loam_status rc = LOAM_OK;
     uint8_t *bytes = mem_alloc(OBJECT_REWRITE_BYTES);
     if (bytes == NULL) return LOAM_NOMEM;
@@ -164,6 +165,9 @@ static loam_status rewrite_range(struct store *store, const char *name, int fd,
         const size_t len = range.len < OBJECT_REWRITE_BYTES ? range.len : OBJECT_REWRITE_BYTES;
         rc = read_whole(store, name, fd, range.offset, (loam_buf){bytes, len, len});
         if (rc < 0) break;
+        const size_t first = front.len < len ? front.len : len;
+        if (first > 0) memcpy(bytes, fresh, first);
+        if (first > 0) front = loam_bytes(fresh += first, front.len - first);
         const struct sys_piece piece = {bytes, len};
         const int result = file_write(store->sys, fd, range.offset, piece, false);
         if (result < 0)
@@ -176,14 +180,15 @@ static loam_status rewrite_range(struct store *store, const char *name, int fd,
     return rc;
 }
 
-loam_status object_rewrite(struct store *store, const char *name, uint64_t offset, uint64_t len)
+loam_status object_rewrite(struct store *store, const char *name, uint64_t offset, uint64_t len,
+                           loam_slice front)
 {
     const struct sys_table sys = store->sys;
     int fd = -1;
     check(!store->read_only);
     loam_status rc = open_existing(store, name, SYS_READ_WRITE, &fd);
     if (rc != LOAM_OK) return rc;
-    rc = rewrite_range(store, name, fd, (struct byte_range){offset, len});
+    rc = rewrite_range(store, name, fd, (struct byte_range){offset, len}, front);
     if (rc == LOAM_OK) {
         const int synced = sys.calls->sync(sys.ctx, fd);
         if (synced < 0) rc = failed_errno(-synced, "%s%s: syncing it", store->prefix, name);

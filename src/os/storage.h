@@ -87,9 +87,10 @@ const char *object_name(const struct object *object);
 void object_close(struct object *object);
 
 /* Reads [offset, offset + len) and writes the same bytes back, then syncs: for bytes that were
-   read from a page cache which a failed writeback may have left clean but not on the medium. */
+   read from a page cache which a failed writeback may have left clean but not on the medium. front: what the first
+   of them should be, whatever they are. */
 LOAM_MUST loam_status object_rewrite(struct store *store, const char *name, uint64_t offset,
-                                     uint64_t len);
+                                     uint64_t len, loam_slice front);
 
 /* Writing. A name that is there already (left by a crash) is deleted first: names carry the
    epoch of their owner, so nobody else can mean it. append buffers up to 1 MiB and starts

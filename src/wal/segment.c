@@ -43,6 +43,13 @@ static void segment_header_put(uint8_t bytes[static HEADER_BLOCK_BYTES],
     put_u32(bytes, (uint32_t)hash_seeded(bytes + 4, HEADER_BYTES - 4, HEADER_TYPE));
 }
 
+void segment_header_copies(uint8_t bytes[static SEGMENT_HEADER_BYTES],
+                           const struct segment_header *header)
+{
+    segment_header_put(bytes, header);
+    memcpy(bytes + HEADER_BLOCK_BYTES, bytes, HEADER_BLOCK_BYTES);
+}
+
 bool segment_header_get(const uint8_t *bytes, struct segment_header *header, bool *too_new)
 {
     *too_new = false;

@@ -121,6 +121,9 @@ LOAM_MUST loam_status segment_load_over(struct store *store, enum object_kind ki
 LOAM_MUST loam_status segment_load_known(struct store *store, enum object_kind kind,
                                          const struct segment_header *known,
                                          struct segment_view *view, bool *has_header);
+/* Both copies of a header. */
+void segment_header_copies(uint8_t bytes[static SEGMENT_HEADER_BYTES],
+                           const struct segment_header *header);
 /* The header alone, from the first 8 KiB. */
 LOAM_MUST loam_status segment_peek(struct store *store, enum object_kind kind, struct object_id id,
                                    struct segment_header *header);

@@ -467,19 +467,38 @@ loam_status wal_verify(const struct wal_past *past, const struct wal_tail *tail,
     return rc;
 }
 
+/* After a power cut one copy of a header may be there and not the other: both are written, for from now on they are durable. */
+static loam_status rewrite_extent(struct store *store, const struct wal_extent *extent,
+                                  uint64_t from)
+{
+    uint8_t copies[SEGMENT_HEADER_BYTES];
+    char name[OBJECT_NAME_BYTES];
+    loam_slice front = {0};
+    loam_status rc = LOAM_OK;
+    if (from == 0) {
+        struct segment_header header;
+        rc = segment_peek(store, OBJECT_SEGMENT, extent->id, &header);
+        if (rc == LOAM_OK) segment_header_copies(copies, &header);
+        front = loam_bytes(copies, sizeof copies);
+    }
+    object_name_make(OBJECT_SEGMENT, extent->id, name);
+    if (rc == LOAM_NOTFOUND)
+        return failed(LOAM_CORRUPT, "%s: byte 0: its header was there, and is not", name);
+    if (rc < 0) return rc;
+    return object_rewrite(store, name, from,
+                          SEGMENT_HEADER_BYTES + (extent->end - extent->start) - from, front);
+}
+
 loam_status wal_rewrite_tail(struct store *store, const struct wal_tail *tail)
 {
     loam_status rc = LOAM_OK;
     for (size_t i = 0; rc == LOAM_OK && i < tail->extent_count; i++) {
         const struct wal_extent *extent = &tail->extents[i];
-        char name[OBJECT_NAME_BYTES];
         if (extent->end <= tail->attested) continue;
         const uint64_t from = tail->attested > extent->start
                                   ? SEGMENT_HEADER_BYTES + (tail->attested - extent->start)
                                   : 0;
-        object_name_make(OBJECT_SEGMENT, extent->id, name);
-        rc = object_rewrite(store, name, from,
-                            SEGMENT_HEADER_BYTES + (extent->end - extent->start) - from);
+        rc = rewrite_extent(store, extent, from);
     }
     return rc;
 }

@@ -134,6 +134,31 @@ static void an_only_segment_without_a_header_is_corruption(void **state)
     }
 }
 
+/* What a power cut may leave of a header whose segment nothing says to be durable; opening for writing makes it whole. */
+static void mend_half_a_header(struct fixture *f, off_t at)
+{
+    static const uint8_t zeros[4096];
+    after(f, write_much_and_die);
+    const int fd = open(segment_path(f, 4), O_WRONLY);
+    assert_int_equal(pwrite(fd, zeros, sizeof zeros, at), sizeof zeros);
+    close(fd);
+    fixture_open(f, NULL);
+    put_text(f->db, NULL, "more", "v");
+    expect_ok(loam_verify_open(f->db, NULL, NULL));
+    fixture_close(f);
+    expect_ok(loam_verify(f->store, NULL, NULL));
+}
+
+static void the_first_copy_of_an_unsynced_header_is_mended(void **state)
+{
+    mend_half_a_header(*state, 0);
+}
+
+static void the_second_copy_of_an_unsynced_header_is_mended(void **state)
+{
+    mend_half_a_header(*state, 4096);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +166,8 @@ int main(void)
         test_closed(a_segment_that_is_cut_off_before_others_is_corruption),
         test_closed(a_last_segment_without_a_header_is_corruption),
         test_closed(an_only_segment_without_a_header_is_corruption),
+        test_closed(the_first_copy_of_an_unsynced_header_is_mended),
+        test_closed(the_second_copy_of_an_unsynced_header_is_mended),
     };
     return cmocka_run_group_tests_name("regress/lost_segments", tests, NULL, NULL);
 }

@@ -389,8 +389,8 @@ static void rewriting_heals_bytes_that_a_failed_writeback_left_in_the_cache(void
     assert_int_equal(sys.calls->write(disk, fd, 0, &piece, 1, false), 6);
     simdisk_fail_at(disk, 1, EIO, false);
     assert_int_equal(sys.calls->sync(disk, fd), -EIO);
-    assert_int_equal(object_rewrite(store, TABLE_NAME, 0, 6), LOAM_OK);
-    assert_int_equal(object_rewrite(store, TABLE_NAME, 3, 4), LOAM_CORRUPT);
+    assert_int_equal(object_rewrite(store, TABLE_NAME, 0, 6, (loam_slice){0}), LOAM_OK);
+    assert_int_equal(object_rewrite(store, TABLE_NAME, 3, 4, (loam_slice){0}), LOAM_CORRUPT);
     simdisk_power_loss(disk, SIMDISK_LOSE_ALL);
     store_close(store);
     store = open_store(sys, "d", &writing, false);
@@ -573,7 +573,7 @@ static void the_kernel_keeps_a_store(void **state)
     swap_root(store, "one");
     swap_root(store, "two");
     assert_int_equal(write_object(store, TABLE_NAME, "durable", 7), LOAM_OK);
-    assert_int_equal(object_rewrite(store, TABLE_NAME, 0, 7), LOAM_OK);
+    assert_int_equal(object_rewrite(store, TABLE_NAME, 0, 7, (loam_slice){0}), LOAM_OK);
     assert_int_equal(count_objects(store), 1);
     assert_int_equal(store_free_bytes(store, &room), LOAM_OK);
     assert_true(room > 0);
