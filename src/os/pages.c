@@ -11,7 +11,7 @@
 #include "base/status.h"
 
 enum {
-    PAGES_MAPPED_BYTES = 128 << 10, /* less is cheaper to clear than to map and unmap */
+    PAGES_MAPPED_BYTES = 256 << 10, /* less is cheaper to clear than to map and unmap */
     PAGES_HUGE_BYTES = 2 << 20
 };
 
