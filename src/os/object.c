@@ -157,7 +157,6 @@ struct byte_range {
 static loam_status rewrite_range(struct store *store, const char *name, int fd,
                                  struct byte_range range, loam_slice front)
 {
-    const uint8_t *fresh = front.data;
     loam_status rc = LOAM_OK;
     uint8_t *bytes = mem_alloc(OBJECT_REWRITE_BYTES);
     if (bytes == NULL) return LOAM_NOMEM;
@@ -166,8 +165,10 @@ static loam_status rewrite_range(struct store *store, const char *name, int fd,
         rc = read_whole(store, name, fd, range.offset, (loam_buf){bytes, len, len});
         if (rc < 0) break;
         const size_t first = front.len < len ? front.len : len;
-        if (first > 0) memcpy(bytes, fresh, first);
-        if (first > 0) front = loam_bytes(fresh += first, front.len - first);
+        if (first > 0) {
+            memcpy(bytes, front.data, first);
+            front = loam_bytes((const uint8_t *)front.data + first, front.len - first);
+        }
         const struct sys_piece piece = {bytes, len};
         const int result = file_write(store->sys, fd, range.offset, piece, false);
         if (result < 0)

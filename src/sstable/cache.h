@@ -28,7 +28,7 @@ typedef _Atomic uint64_t page_slot; /* zero = absent, no pins */
 
 struct page_pin { /* all-zero pins nothing */
     page_slot *slot;
-    const uint8_t *bytes; /* the raw page */
+    const uint8_t *bytes; /* the page */
     const uint8_t *side;  /* what its loader put there */
 };
 

@@ -48,9 +48,7 @@ enum {
     BLOCK_HEADER_BYTES = 16,
 
     PAGE_HEADER_BYTES = 16,
-    PAGE_BYTES_MAX = 65535,      /* in memory, and so also stored: offsets are u16 */
-    PAGE_ENTRY_BYTES_MIN = 4,    /* kind, two lengths and a sequence of one byte each */
-    PAGE_SLOT_BYTES = 1 + 2 + 8, /* fingerprint, offset, head */
+    PAGE_BYTES_MAX = 65535, /* in memory, and so also stored: offsets are u16 */
     ENTRY_HEAD_BYTES_MAX = 1 + 3 + 5 + 10,
 
     CHUNK_BYTES = 65536,

@@ -3,7 +3,7 @@
  *
  * Role: the writing side of table_page.h.
  * Invariants: (1) a page takes at most page_bytes in memory, unless it holds one entry alone, which may take
- *   up to entry_bytes_max; beyond that it is the caller's to write an extent. (2) The same entries make the same bytes.
+ *   up to alone_bytes; beyond that it is the caller's to write an extent. (2) The same entries make the same bytes.
  * In the picture: sstable layer; used by table_writer.c.
  */
 #ifndef LOAM_SSTABLE_TABLE_PAGE_BUILDER_H

@@ -168,9 +168,7 @@ loam_status table_writer_add(struct table_writer *writer, const struct entry *en
 
 uint64_t table_writer_bytes(const struct table_writer *writer)
 {
-    return writer->sink.at + writer->page.entries_bytes +
-           PAGE_SLOT_BYTES * (uint64_t)writer->page.entry_count +
-           index_builder_bytes(&writer->index) +
+    return writer->sink.at + writer->page.entries_bytes + index_builder_bytes(&writer->index) +
            table_filter_bytes(writer->hashes.len / sizeof(uint64_t), writer->bits_per_key) +
            FOOTER_BYTES;
 }

@@ -107,13 +107,13 @@ static loam_status choose_header(const uint8_t *bytes, size_t len, const char *n
 loam_status segment_start(struct segment *segment, struct log *log,
                           const struct segment_header *header)
 {
-    uint8_t bytes[HEADER_BLOCK_BYTES];
-    segment_header_put(bytes, header);
+    uint8_t bytes[SEGMENT_HEADER_BYTES];
+    segment_header_copies(bytes, header);
     check(log_end(log) == 0 && log_capacity(log) > SEGMENT_HEADER_BYTES);
     *segment = (struct segment){
         .log = log, .header = *header, .end = header->start, .running = header->running};
-    const struct sys_piece copies[2] = {{bytes, sizeof bytes}, {bytes, sizeof bytes}};
-    return log_append(log, copies, 2, LOG_VOLATILE);
+    const struct sys_piece copies = {bytes, sizeof bytes};
+    return log_append(log, &copies, 1, LOG_VOLATILE);
 }
 
 uint64_t segment_capacity_end(const struct segment *segment)
