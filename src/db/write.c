@@ -234,6 +234,7 @@ static loam_status write_commit(loam_db *db, const struct commit *commit, loam_d
         rc = wait_for_flush(db, wait);
         if (rc < 0) return rc;
     }
+    if (how == LOAM_DURABLE_COMMIT) store_note_commit(db->store);
     if (how == LOAM_DURABLE_PERIODIC) atomic_store(&db->periodic_pending, true);
     if (wal_wants_tending(db->wal) || arena_pool_wants_tending(db->arenas)) jobs_wake_tender(db);
     return commit_publish(db, last_seq, wait_position);

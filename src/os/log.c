@@ -534,7 +534,7 @@ static void start_write_out(struct log *log, uint64_t end)
     const uint64_t from = synced > started ? synced - synced % 4096 : started;
     if (from >= full) return;
     if (log->map != NULL) sys.calls->depopulate(sys.ctx, log->map + from, (size_t)(full - from));
-    sys.calls->start_writeback(sys.ctx, log->fd, from, full - from);
+    (void)sys.calls->write_out(sys.ctx, log->fd, from, full - from, false);
 }
 
 /* Populating makes pages dirty, which a log that is only written durably would pay for with its

@@ -221,26 +221,19 @@ loam_status object_create(struct store *store, const char *name, struct object_w
     return LOAM_OK;
 }
 
-static loam_status write_behind(struct object_writer *writer, const void *bytes, size_t len)
-{
-    const struct sys_table sys = writer->store->sys;
-    const struct sys_piece piece = {bytes, len};
-    const int result = file_write(sys, writer->fd, writer->written, piece, false);
-    if (result < 0)
-        return failed_errno(-result, "%s%s: writing %zu bytes at %" PRIu64, writer->store->prefix,
-                            writer->name, len, writer->written);
-    writer->written += len;
-    return LOAM_OK;
-}
-
 /* The device gets its work early, so that the sync at the end finds little left. */
 static loam_status write_buffer(struct object_writer *writer)
 {
-    const struct sys_table sys = writer->store->sys;
+    struct store *store = writer->store;
     const uint64_t offset = writer->written;
-    const loam_status rc = write_behind(writer, writer->buffer, writer->buffered);
-    if (rc < 0) return rc;
-    sys.calls->start_writeback(sys.ctx, writer->fd, offset, writer->buffered);
+    const size_t len = writer->buffered;
+    const struct sys_piece piece = {writer->buffer, len};
+    int result = file_write(store->sys, writer->fd, offset, piece, false);
+    if (result == 0) result = store_write_out(store, writer->fd, offset, len);
+    if (result < 0)
+        return failed_errno(-result, "%s%s: writing %zu bytes at %" PRIu64, store->prefix,
+                            writer->name, len, offset);
+    writer->written += len;
     writer->buffered = 0;
     return LOAM_OK;
 }
@@ -277,9 +270,8 @@ loam_status object_finish(struct object_writer *writer)
 {
     struct store *store = writer->store;
     const struct sys_table sys = store->sys;
-    loam_status rc = write_behind(writer, writer->buffer, writer->buffered);
+    loam_status rc = write_buffer(writer);
     if (rc < 0) return rc;
-    writer->buffered = 0;
     const int synced = sys.calls->sync(sys.ctx, writer->fd);
     if (synced < 0) return failed_errno(-synced, "%s%s: syncing it", store->prefix, writer->name);
     const int closed = sys.calls->close(sys.ctx, writer->fd);

@@ -53,6 +53,9 @@ struct sys_table store_sys(const struct store *store);
 uint64_t store_log_bytes_least(const struct store *store); /* a log file has at least this size */
 bool store_is_child(const struct store *store); /* true in a process forked after the open */
 
+/* Somebody commits durably: for a while, background writing leaves him half of the device. */
+void store_note_commit(struct store *store);
+
 /* The root, whole. read: LOAM_NOTFOUND where there is none; buf gets the bytes (at most
    STORE_ROOT_BYTES_MAX, else LOAM_CORRUPT). swap: written aside, synced, renamed, directory synced;
    durable when it returns LOAM_OK. After a failure the root is the old or the new one. */

@@ -28,7 +28,8 @@ struct store {
     bool registered;    /* likewise */
     bool owner_written; /* `owner` is ours to remove */
     _Atomic bool child;
-    _Atomic int dir_error; /* errno of the first failed sync of dir; sticky */
+    _Atomic int dir_error;      /* errno of the first failed sync of dir; sticky */
+    _Atomic uint64_t commit_ns; /* when a commit last waited for the device; 0: never. A hint. */
     struct mutex root_lock;
 };
 
@@ -49,5 +50,10 @@ int file_write(struct sys_table sys, int fd, uint64_t offset, struct sys_piece p
 
 /* Reads *len bytes, or as many as the file has; *len becomes their number. */
 int file_read(struct sys_table sys, int fd, uint64_t offset, void *dst, size_t *len);
+
+/* Has the device begin on bytes that were written and that nobody waits for. Beside durable commits, which would queue
+   behind them, it goes by small pieces, each of which is waited for and followed by a pause as long: half of the
+   device is theirs. 0, or -errno where a piece that was waited for failed. */
+int store_write_out(struct store *store, int fd, uint64_t offset, uint64_t len);
 
 #endif

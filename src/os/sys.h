@@ -53,8 +53,9 @@ struct sys {
     int (*rename)(void *ctx, int dir, const char *from, const char *to);
     int (*unlink)(void *ctx, int dir, const char *name);
 
-    /* Files. write with durable is pwritev2(RWF_DSYNC). sync is fdatasync. start_writeback and
-       will_need are hints. */
+    /* Files. write with durable is pwritev2(RWF_DSYNC). sync is fdatasync. write_out has the
+       device begin on a range; with wait it returns when the device has taken it, or says why not, which the next
+       sync then need not say again. Without, it is a hint, as will_need is. */
     int (*close)(void *ctx, int fd);
     int (*size)(void *ctx, int fd, uint64_t *bytes);
     int64_t (*read)(void *ctx, int fd, uint64_t offset, void *dst, size_t len);
@@ -63,7 +64,7 @@ struct sys {
     int (*allocate)(void *ctx, int fd, uint64_t bytes); /* from 0; the size becomes bytes */
     int (*truncate)(void *ctx, int fd, uint64_t bytes);
     int (*sync)(void *ctx, int fd);
-    void (*start_writeback)(void *ctx, int fd, uint64_t offset, uint64_t len);
+    int (*write_out)(void *ctx, int fd, uint64_t offset, uint64_t len, bool wait);
     void (*will_need)(void *ctx, int fd, uint64_t offset, uint64_t len);
 
     /* Mappings, shared and writable, of whole files. populate faults a part in for writing; depopulate

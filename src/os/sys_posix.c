@@ -258,10 +258,12 @@ static int posix_sync(void *ctx, int fd)
     return answer(fdatasync(fd));
 }
 
-static void posix_start_writeback(void *ctx, int fd, uint64_t offset, uint64_t len)
+static int posix_write_out(void *ctx, int fd, uint64_t offset, uint64_t len, bool wait)
 {
+    const unsigned flags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WAIT_AFTER;
     (void)ctx;
-    (void)sync_file_range(fd, (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WRITE);
+    return answer(
+        sync_file_range(fd, (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WRITE | (wait ? flags : 0)));
 }
 
 static void posix_will_need(void *ctx, int fd, uint64_t offset, uint64_t len)
@@ -371,7 +373,7 @@ struct sys_table sys_posix(void)
         .allocate = posix_allocate,
         .truncate = posix_truncate,
         .sync = posix_sync,
-        .start_writeback = posix_start_writeback,
+        .write_out = posix_write_out,
         .will_need = posix_will_need,
         .map = posix_map,
         .unmap = posix_unmap,

@@ -143,9 +143,10 @@ void simfile_write_out(struct simfile *file, uint64_t from, uint64_t to)
     }
 }
 
-void simfile_fail_write_out(struct simfile *file, uint64_t from, uint64_t to)
+void simfile_fail_write_out(struct simfile *file, uint64_t from, uint64_t to, int error)
 {
     file->errors++;
+    file->error = error;
     if (file->cap == 0) return;
     if (file->lost == NULL) {
         file->lost = sim_must(aligned_alloc(SIM_PAGE, file->cap));

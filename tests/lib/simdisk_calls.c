@@ -308,7 +308,7 @@ static int hear_errors(struct simdescriptor *own)
 {
     if (own->errors_seen == own->file->errors) return 0;
     own->errors_seen = own->file->errors;
-    return -EIO;
+    return own->file->error;
 }
 
 static int64_t sim_write(void *ctx, int fd, uint64_t offset, const struct sys_piece *pieces,
@@ -322,7 +322,7 @@ static int64_t sim_write(void *ctx, int fd, uint64_t offset, const struct sys_pi
     if (file == NULL || !own->writable) return leave(disk, gate < 0 ? gate : -EBADF);
     const int64_t count = write_to_cache(disk, file, offset, pieces, piece_count);
     if (gate < 0 && durable && !disk->is_cutting && count > 0) {
-        simfile_fail_write_out(file, offset, offset + (uint64_t)count);
+        simfile_fail_write_out(file, offset, offset + (uint64_t)count, gate);
         own->errors_seen = file->errors;
     }
     if (gate < 0) return leave(disk, gate);
@@ -366,7 +366,7 @@ static int sim_sync(void *ctx, int fd)
     struct simdescriptor *own = descriptor_of(disk, fd);
     if (disk->is_off || own->file == NULL) return leave_int(disk, result < 0 ? result : -EBADF);
     if (result < 0) {
-        simfile_fail_write_out(own->file, 0, own->file->cap);
+        simfile_fail_write_out(own->file, 0, own->file->cap, result);
         own->errors_seen = own->file->errors;
         return leave_int(disk, result);
     }
@@ -375,15 +375,18 @@ static int sim_sync(void *ctx, int fd)
     return leave_int(disk, hear_errors(own));
 }
 
-/* A write-out that was only started has promised nothing, so it does nothing unless it fails. */
-static void sim_start_writeback(void *ctx, int fd, uint64_t offset, uint64_t len)
+/* A write-out promises nothing, as the device has a cache of its own: it does nothing unless it fails. One
+   that was waited for hears the errors so far, as a sync does. */
+static int sim_write_out(void *ctx, int fd, uint64_t offset, uint64_t len, bool wait)
 {
     struct simdisk *disk = ctx;
     const int result = enter(disk);
-    struct simfile *file = descriptor_of(disk, fd)->file;
-    if (result < 0 && !disk->is_off && file != NULL)
-        simfile_fail_write_out(file, offset, offset + len);
-    leave_int(disk, 0);
+    struct simdescriptor *own = descriptor_of(disk, fd);
+    if (disk->is_off || own->file == NULL) return leave_int(disk, result < 0 ? result : -EBADF);
+    if (result < 0) simfile_fail_write_out(own->file, offset, offset + len, result);
+    if (!wait) return leave_int(disk, 0);
+    const int heard = hear_errors(own);
+    return leave_int(disk, result < 0 ? result : heard);
 }
 
 static void sim_will_need(void *ctx, int fd, uint64_t offset, uint64_t len)
@@ -506,7 +509,7 @@ struct sys_table simdisk_table(struct simdisk *disk)
         .allocate = sim_allocate,
         .truncate = sim_truncate,
         .sync = sim_sync,
-        .start_writeback = sim_start_writeback,
+        .write_out = sim_write_out,
         .will_need = sim_will_need,
         .map = sim_map,
         .unmap = sim_unmap,

@@ -24,6 +24,7 @@ struct simfile {
     unsigned refs;   /* all of uses, and durable names and operations */
     unsigned uses;   /* names, descriptors and mappings: it takes space */
     unsigned errors; /* failed write-outs */
+    int error;       /* why the latest did, as -errno */
 };
 
 struct simentry {
@@ -95,7 +96,7 @@ bool simfile_is_mapped(const struct simdisk *disk, const struct simfile *file);
 /* The pages that touch [from, to) reach the medium, but for those that look clean. */
 void simfile_write_out(struct simfile *file, uint64_t from, uint64_t to);
 /* They do not, and look clean. */
-void simfile_fail_write_out(struct simfile *file, uint64_t from, uint64_t to);
+void simfile_fail_write_out(struct simfile *file, uint64_t from, uint64_t to, int error);
 uint64_t simdisk_room(const struct simdisk *disk);
 
 struct simfile *simnames_get(const struct simnames *names, const char *name);

@@ -17,7 +17,7 @@
 
 #include "../lib/simdisk.h"
 #include "base/mem.h"
-#include "os/storage.h"
+#include "os/store.h"
 
 #define TABLE_NAME "00000001-00000002.sst"
 
@@ -663,6 +663,70 @@ static void a_child_that_lives_on_does_not_hold_the_lock(void **state)
     assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
+/* ---- writing beside commits ---- */
+
+static struct pieces { /* that were handed to the device */
+    unsigned count, waited;
+    uint64_t largest_bytes, slept_ns;
+    int answer;
+} sent;
+
+static int count_write_out(void *ctx, int fd, uint64_t offset, uint64_t len, bool wait)
+{
+    const struct sys_table below = simdisk_table(disk);
+    (void)ctx;
+    sent.count++;
+    sent.waited += wait;
+    if (len > sent.largest_bytes) sent.largest_bytes = len;
+    if (wait) below.calls->sleep_ns(below.ctx, 1000000); /* that is what the device takes */
+    const int result = below.calls->write_out(below.ctx, fd, offset, len, wait);
+    return sent.answer < 0 ? sent.answer : result;
+}
+
+static void count_sleep(void *ctx, uint64_t ns)
+{
+    const struct sys_table below = simdisk_table(disk);
+    (void)ctx;
+    sent.slept_ns += ns;
+    below.calls->sleep_ns(below.ctx, ns);
+}
+
+static loam_status write_large(struct store *store)
+{
+    static const uint8_t zeros[4 << 20];
+    sent = (struct pieces){.answer = sent.answer};
+    return write_object(store, TABLE_NAME, zeros, sizeof zeros);
+}
+
+static void background_writing_leaves_half_of_the_device_to_commits(void **state)
+{
+    (void)state;
+    struct sys calls = *sys.calls;
+    calls.write_out = count_write_out;
+    calls.sleep_ns = count_sleep;
+    struct store *store = open_store((struct sys_table){&calls, sys.ctx}, "db", &writing, true);
+    assert_int_equal(write_large(store), LOAM_OK);
+    assert_int_equal(sent.waited, 0);
+    assert_int_equal(sent.slept_ns, 0);
+
+    store_note_commit(store);
+    assert_int_equal(write_large(store), LOAM_OK);
+    assert_true(sent.waited >= 16);
+    assert_in_range(sent.largest_bytes, 1, 256 << 10);
+    assert_in_range(sent.slept_ns, sent.waited * UINT64_C(1000000),
+                    sent.waited * UINT64_C(1100000));
+
+    sys.calls->sleep_ns(sys.ctx, 1000000000); /* nobody commits any more */
+    assert_int_equal(write_large(store), LOAM_OK);
+    assert_int_equal(sent.waited, 0);
+
+    store_note_commit(store);
+    sent.answer = -EIO; /* a sync might not hear of it again */
+    assert_int_equal(write_large(store), LOAM_IOERR);
+    sent.answer = 0;
+    store_close(store);
+}
+
 int main(void)
 {
 #define FACT(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -684,6 +748,7 @@ int main(void)
         FACT(objects_larger_than_the_buffer_come_back_whole),
         FACT(reading_past_the_end_is_corrupt_and_says_where_it_ends),
         FACT(an_abandoned_object_is_gone_and_an_old_one_is_replaced),
+        FACT(background_writing_leaves_half_of_the_device_to_commits),
         FACT(rewriting_heals_bytes_that_a_failed_writeback_left_in_the_cache),
         FACT(a_failed_sync_of_the_directory_is_never_tried_again),
         FACT(a_full_disk_is_said_to_be_full_and_heals),
