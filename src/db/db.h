@@ -42,7 +42,8 @@ enum {
     MEMRUNS_MAX = 8, /* memtables a collection may have at a time, the active one included */
     LOG_MEMTABLES_MAX =
         4, /* the log holds at most this many times memtable_bytes (or least segments) */
-    SEGMENT_BYTES_MOST = 64 << 20
+    SEGMENT_BYTES_MOST = 16 << 20, /* few fresh ones until the first can be recycled */
+    SEGMENTS_OF_MEMTABLE = 4
 };
 
 /* A memtable and its place in the log. Counted by the views that show it. */

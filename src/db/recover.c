@@ -446,11 +446,18 @@ static loam_status new_identity(loam_db *db, bool is_new)
     return LOAM_OK;
 }
 
+/* Where each commit is synced, syncs must be cheap; else storing must be. */
+static enum log_use log_use_of(const loam_db *db, bool mapped)
+{
+    if (!mapped) return LOG_WRITTEN;
+    return db->options.durability == LOAM_DURABLE_COMMIT ? LOG_MAPPED : LOG_MAPPED_HUGE;
+}
+
 static loam_status begin_log(struct recovery *recovery, bool mapped)
 {
     loam_db *db = recovery->db;
     const uint64_t least = store_log_bytes_least(db->store);
-    uint64_t most = db->options.memtable_bytes;
+    uint64_t most = db->options.memtable_bytes / SEGMENTS_OF_MEMTABLE & ~UINT64_C(4095);
     if (most < least) most = least;
     if (most > SEGMENT_BYTES_MOST) most = SEGMENT_BYTES_MOST;
     struct wal_config config = {.store = db->store,
@@ -460,7 +467,7 @@ static loam_status begin_log(struct recovery *recovery, bool mapped)
                                 .running = recovery->tail.running,
                                 .floor = catalog_log_bounds(db->catalog).floor,
                                 .segment_bytes_max = most,
-                                .mapped = mapped};
+                                .use = log_use_of(db, mapped)};
     memcpy(config.store_id, db->root.store_id, STORE_ID_BYTES);
     return wal_new(&config, &db->wal);
 }

@@ -24,7 +24,8 @@ struct arena_pool {
     size_t keep_bytes;
 };
 
-#define READY_BYTES (2 * ARENA_PIECE_BYTES)
+/* The tender may be busy with a segment for a hundred milliseconds. */
+#define READY_BYTES (8 * ARENA_PIECE_BYTES)
 
 struct arena_pool *arena_pool_new(size_t keep_bytes)
 {

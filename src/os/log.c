@@ -19,8 +19,10 @@
 
 enum {
     LOG_STAGE_BYTES_MAX = 1 << 20,
-    LOG_TEND_BYTES = 1 << 20,     /* the step of write-out and of populating */
-    LOG_PREPARE_BYTES = 32 << 10, /* see log.h */
+    LOG_FOLIO_BYTES = 32 << 10,     /* see enum log_use */
+    LOG_HUGE_FOLIO_BYTES = 2 << 20, /* no more than both staging buffers */
+    LOG_STEP_BYTES = 1 << 20,
+    LOG_INTERRUPTS_MAX = 100,
     LOG_COMPANY_NS = 40000,
     LOG_PREFETCH_BYTES = 512,
     LOG_COMPANY_YIELDS_MAX = 1000,  /* for a clock that stands still */
@@ -37,7 +39,9 @@ struct log {
     struct store *store;
     uint8_t *map; /* NULL: everything goes by write */
     uint64_t capacity;
-    size_t stage_bytes; /* size of each buffer; what is longer is never staged */
+    uint64_t folio_bytes; /* in which it is prepared */
+    uint64_t step_bytes;  /* of write-out and of populating: whole folios */
+    size_t stage_bytes;   /* size of each buffer; what is longer is never staged */
 
     /* The lane stores end with release, after the bytes; leaders load it with acquire before they
        sync. detour is stored with release by who stored the last staged byte, or after a failure. */
@@ -376,17 +380,33 @@ static struct log *new_log(struct store *store, uint64_t bytes)
     return NULL;
 }
 
+/* From the staging buffers, which are new and so hold zeros. One call: it is what makes one folio. */
+static int64_t write_some_zeros(struct log *log, uint64_t at)
+{
+    const struct sys_table sys = log->store->sys;
+    const uint64_t left = log->capacity - at;
+    const size_t len = left < log->folio_bytes ? (size_t)left : (size_t)log->folio_bytes;
+    const size_t first = len < log->stage_bytes ? len : log->stage_bytes;
+    const struct sys_piece zeros[2] = {{log->fill.bytes, first}, {log->flight.bytes, len - first}};
+    return sys.calls->write(sys.ctx, log->fd, at, zeros, first < len ? 2 : 1, false);
+}
+
 /* Blocks that are written already, so that neither a store through a mapping nor a durable write
    meets one that is not. 0 or -errno. */
 static int write_zeros(struct log *log)
 {
     const struct sys_table sys = log->store->sys;
     int result = sys.calls->allocate(sys.ctx, log->fd, log->capacity);
-    for (uint64_t at = 0; result == 0 && at < log->capacity; at += LOG_PREPARE_BYTES) {
-        const uint64_t left = log->capacity - at;
-        const size_t len = left < LOG_PREPARE_BYTES ? (size_t)left : LOG_PREPARE_BYTES;
-        /* The staging buffer is as good a source of zeros as any, as long as it is new. */
-        result = file_write(sys, log->fd, at, (struct sys_piece){log->fill.bytes, len}, false);
+    uint64_t sent = 0;
+    unsigned interrupts = 0;
+    for (uint64_t at = 0; result == 0 && at < log->capacity;) {
+        const int64_t count = write_some_zeros(log, at);
+        if (count == -EINTR && ++interrupts < LOG_INTERRUPTS_MAX) continue;
+        if (count <= 0) return count < 0 ? (int)count : -EIO;
+        at += (uint64_t)count;
+        if (at - sent < log->step_bytes) continue;
+        result = store_write_out(log->store, log->fd, sent, at - sent);
+        sent = at;
     }
     return result < 0 ? result : sys.calls->sync(sys.ctx, log->fd);
 }
@@ -395,12 +415,13 @@ static void populate_first(struct log *log)
 {
     const struct sys_table sys = log->store->sys;
     if (log->map == NULL) return;
-    const size_t len = log->capacity < LOG_TEND_BYTES ? (size_t)log->capacity : LOG_TEND_BYTES;
+    const size_t len =
+        log->capacity < log->step_bytes ? (size_t)log->capacity : (size_t)log->step_bytes;
     sys.calls->populate(sys.ctx, log->map, len);
     atomic_store_explicit(&log->populated, len, memory_order_relaxed);
 }
 
-loam_status log_create(struct store *store, const char *name, uint64_t bytes, bool mapped,
+loam_status log_create(struct store *store, const char *name, uint64_t bytes, enum log_use use,
                        struct log **out)
 {
     const struct sys_table sys = store->sys;
@@ -409,6 +430,8 @@ loam_status log_create(struct store *store, const char *name, uint64_t bytes, bo
     struct log *log = new_log(store, bytes);
     if (log == NULL) return LOAM_NOMEM;
     memcpy(log->name, name, strlen(name) + 1);
+    log->folio_bytes = use == LOG_MAPPED_HUGE ? LOG_HUGE_FOLIO_BYTES : LOG_FOLIO_BYTES;
+    log->step_bytes = use == LOG_MAPPED_HUGE ? LOG_HUGE_FOLIO_BYTES : LOG_STEP_BYTES;
     loam_status rc = store_create(store, name, &log->fd);
     if (rc < 0) {
         free_log(log);
@@ -424,7 +447,7 @@ loam_status log_create(struct store *store, const char *name, uint64_t bytes, bo
     }
     void *map = NULL;
     /* Where it cannot be mapped, it can be written. */
-    if (mapped && store->fs == SYS_FS_MAPPABLE && bytes <= SIZE_MAX &&
+    if (use != LOG_WRITTEN && store->fs == SYS_FS_MAPPABLE && bytes <= SIZE_MAX &&
         sys.calls->map(sys.ctx, log->fd, (size_t)bytes, &map) == 0)
         log->map = map;
     populate_first(log);
@@ -524,7 +547,7 @@ loam_status log_delete(struct log *log)
 static void start_write_out(struct log *log, uint64_t end)
 {
     const struct sys_table sys = log->store->sys;
-    const uint64_t full = end - end % LOG_TEND_BYTES;
+    const uint64_t full = end - end % log->step_bytes;
     const uint64_t synced = log_synced(log);
     uint64_t started = atomic_load_explicit(&log->started, memory_order_relaxed);
     if (full <= started) return;
@@ -544,7 +567,7 @@ static bool populating_is_due(const struct log *log, uint64_t end)
     const uint64_t past = atomic_load_explicit(&log->past_map, memory_order_relaxed);
     const uint64_t before = atomic_load_explicit(&log->volatile_before, memory_order_relaxed);
     const uint64_t from = atomic_load_explicit(&log->populated, memory_order_relaxed);
-    return log->map != NULL && from < log->capacity && from < end + LOG_TEND_BYTES &&
+    return log->map != NULL && from < log->capacity && from < end + log->step_bytes &&
            end >= past + before + LOG_WORTH_POPULATING;
 }
 
@@ -554,9 +577,9 @@ static void populate_next(struct log *log, uint64_t end)
     const uint64_t past = atomic_load_explicit(&log->past_map, memory_order_relaxed);
     uint64_t from = atomic_load_explicit(&log->populated, memory_order_relaxed);
     if (!populating_is_due(log, end)) return;
-    const uint64_t start = from > end ? from : end - end % LOG_TEND_BYTES;
+    const uint64_t start = from > end ? from : end - end % log->step_bytes;
     const uint64_t left = log->capacity - start;
-    const uint64_t len = left < LOG_TEND_BYTES ? left : LOG_TEND_BYTES;
+    const uint64_t len = left < log->step_bytes ? left : log->step_bytes;
     if (!atomic_compare_exchange_strong_explicit(&log->populated, &from, start + len,
                                                  memory_order_relaxed, memory_order_relaxed))
         return;
@@ -568,7 +591,7 @@ bool log_wants_tending(const struct log *log)
 {
     const uint64_t end = log_end(log);
     const uint64_t started = atomic_load_explicit(&log->started, memory_order_relaxed);
-    return end >= started + LOG_TEND_BYTES || populating_is_due(log, end);
+    return end >= started + log->step_bytes || populating_is_due(log, end);
 }
 
 void log_tend(struct log *log)

@@ -19,8 +19,7 @@
  *   (6) The first piece of an append is stored last: a record's header after its body. (Without a
  *   mapping, an append that fits the staging buffer is one write.)
  * Preparation (log_create): fallocate (a full disk is LOAM_FULL here and no SIGBUS later),
- *   pre-written with zeros in pieces of at most 32 KiB (larger folios make a later sync of a mapped
- *   store five times slower), synced, name synced, mapped where the file system is known to be safe
+ *   pre-written with zeros, synced, name synced, mapped where the file system is known to be safe
  *   (sys fs_kind), the first MiB populated. Elsewhere, and with store option no_mapping, the same
  *   through write.
  * Threads: log_append by one at a time (the caller's commit lane); log_wait, log_sync, log_synced
@@ -36,10 +35,18 @@ struct log;
 
 enum log_how { LOG_VOLATILE, LOG_DURABLE };
 
-/* bytes is a multiple of 4096. The file has exactly that size. mapped = false forces the write
-   path. A name that is there already is deleted first. */
-LOAM_MUST loam_status log_create(struct store *store, const char *name, uint64_t bytes, bool mapped,
-                                 struct log **out);
+/*
+ * How a log will be used, which decides in what pieces of the page cache (folios) it stands. A store through the mapping
+ * makes all of its folio dirty. So where every commit is synced, folios are small: 32 KiB. Where few are, they are huge and
+ * mapped as huge pages: the first touch of each 4 KiB page costs as much as 25 stores, and that of a huge one hardly more; but a
+ * sync that follows stores writes 2 MiB. Durable commits alone cost the same in both.
+ */
+enum log_use { LOG_WRITTEN, LOG_MAPPED, LOG_MAPPED_HUGE };
+
+/* bytes is a multiple of 4096. The file has exactly that size. LOG_WRITTEN: everything goes by write, as it does
+   where files are not to be mapped. A name that is there already is deleted first. */
+LOAM_MUST loam_status log_create(struct store *store, const char *name, uint64_t bytes,
+                                 enum log_use use, struct log **out);
 
 /* Gives a log that is no longer needed a new name and a new life: end = synced = 0, contents
    arbitrary old bytes, name synced. On failure the log is closed and deleted. Takes log. */

@@ -174,7 +174,7 @@ static loam_status allocate_file(struct manifest *manifest, uint64_t bytes,
     const struct object_id id = {manifest->root->epoch, manifest->last_number + 1};
     struct log *log = NULL;
     object_name_make(OBJECT_MANIFEST, id, name);
-    const loam_status rc = log_create(manifest->store, name, bytes, false, &log);
+    const loam_status rc = log_create(manifest->store, name, bytes, LOG_WRITTEN, &log);
     if (rc != LOAM_OK) return rc;
     manifest->last_number++;
     *file = (struct manifest_file){.id = id, .log = log};

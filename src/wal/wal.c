@@ -25,7 +25,9 @@ enum {
     SPARES_MAX = 64, /* a commit is at most 2 GiB, a large segment 64 MiB: 33 and the small ones */
     COMMIT_PIECES_MAX = 6,
     FREE_SHARE = 8, /* a segment takes at most this share of what is free */
-    REST_SHARE = 16 /* the segment of a log at rest is this share of the largest */
+    REST_SHARE = 4, /* the segment of a log at rest is this share of the largest */
+    RECYCLED_COUNT =
+        4 /* dead segments that are kept: their pages are in memory, a fresh one's are not */
 };
 
 struct wal_file {
@@ -143,7 +145,7 @@ static loam_status prepare_spare(struct wal *wal, uint64_t missing) REQUIRES(&wa
     struct wal_file *file = new_file(wal, name);
     if (file == NULL) return LOAM_NOMEM;
     const loam_status rc = log_create(wal->config.store, name, bytes_for_next(wal, missing),
-                                      wal->config.mapped, &file->log);
+                                      wal->config.use, &file->log);
     if (rc < 0) {
         mem_free(file);
         return rc;
@@ -219,7 +221,7 @@ loam_status wal_reserve(struct wal *wal, uint64_t body_bytes)
 static void want_tending(struct wal *wal)
 {
     const uint64_t capacity = log_capacity(wal->active.log);
-    const bool spare = wal->spare_count == 0 && active_room(wal) < capacity / 2;
+    const bool spare = wal->spare_count == 0 && active_room(wal) < capacity / 4 * 3;
     const bool any = spare || log_wants_tending(wal->active.log);
     if (spare != atomic_load_explicit(&wal->wants_spare, memory_order_relaxed))
         atomic_store_explicit(&wal->wants_spare, spare, memory_order_relaxed);
@@ -540,9 +542,10 @@ static loam_status recycle_or_delete(struct wal *wal, struct log *log) REQUIRES(
 {
     char name[OBJECT_NAME_BYTES];
     struct wal_file *file = NULL;
-    const uint64_t bytes = log_capacity(log);
+    /* Not while the log grows, or is at rest: it would come to hold what it does not need. */
+    const uint64_t most = wal->config.segment_bytes_max;
     const bool wanted =
-        wal->spare_count == 0 && bytes >= wal->next_bytes / 2 && bytes <= wal->next_bytes;
+        wal->spare_count < RECYCLED_COUNT && wal->next_bytes == most && log_capacity(log) == most;
     if (wanted) file = new_file(wal, name);
     if (file == NULL) return log_delete(log);
     const loam_status rc = log_recycle(log, name, &file->log);

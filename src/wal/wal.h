@@ -26,7 +26,7 @@ struct wal_config {
     uint64_t start, running; /* where this opener's log begins */
     uint64_t floor;          /* from where on earlier openers' is still needed; at most start */
     uint64_t segment_bytes_max;
-    bool mapped;
+    enum log_use use;
 };
 
 LOAM_MUST loam_status wal_new(const struct wal_config *config, struct wal **out);

@@ -18,7 +18,7 @@
 #include "../lib/simdisk.h"
 #include "db/db.h"
 
-enum { VALUE_BYTES = 10000, PUTS_MAX = 2000 };
+enum { VALUE_BYTES = 10000, PUTS_MAX = 200000 };
 
 /* Writes until it is refused; *waited: because nothing could be flushed. */
 static loam_status put_until_refused(loam_db *db, bool *waited)

@@ -24,7 +24,7 @@ static struct simdisk *disk;
 static struct store *store;
 static struct sys_table sys;
 static struct log *wal;
-static bool is_mapped; /* every test runs both ways */
+static enum log_use use; /* every test runs all ways */
 
 /* Runs once, inside the next durable write, before a byte of it is in the page cache. */
 static void (*during_durable_write)(void);
@@ -69,9 +69,9 @@ static void open_disk(uint64_t seed)
 
 static int set_up(void **state)
 {
-    is_mapped = *state != NULL;
+    use = *(const enum log_use *)*state;
     open_disk(1);
-    assert_int_equal(log_create(store, LOG_NAME, LOG_BYTES, is_mapped, &wal), LOAM_OK);
+    assert_int_equal(log_create(store, LOG_NAME, LOG_BYTES, use, &wal), LOAM_OK);
     return 0;
 }
 
@@ -91,7 +91,7 @@ static void begin_again(uint64_t seed)
 {
     assert_int_equal(tear_down(NULL), 0);
     open_disk(seed);
-    assert_int_equal(log_create(store, LOG_NAME, LOG_BYTES, is_mapped, &wal), LOAM_OK);
+    assert_int_equal(log_create(store, LOG_NAME, LOG_BYTES, use, &wal), LOAM_OK);
 }
 
 /* ---- helpers ---- */
@@ -309,7 +309,7 @@ static void more_than_fits_the_staging_buffer_is_stored_and_synced(void **state)
     (void)state;
     memset(text, 'x', sizeof text - 1);
     struct log *large = NULL;
-    assert_int_equal(log_create(store, NEXT_NAME, 8 << 20, is_mapped, &large), LOAM_OK);
+    assert_int_equal(log_create(store, NEXT_NAME, 8 << 20, use, &large), LOAM_OK);
     const struct sys_piece pieces[] = {{text, 700000}, {text, sizeof text - 1}, {text, 3}};
     static const struct {
         unsigned first, count;
@@ -435,7 +435,7 @@ static void a_long_append_of_which_a_piece_fails_is_the_answer_for_ever(void **s
     (void)state;
     for (unsigned nth = 1; nth <= 2; nth++) {
         struct log *large = NULL;
-        assert_int_equal(log_create(store, NEXT_NAME, 8 << 20, is_mapped, &large), LOAM_OK);
+        assert_int_equal(log_create(store, NEXT_NAME, 8 << 20, use, &large), LOAM_OK);
         const struct sys_piece pieces[] = {{"head", 4}, {text, sizeof text}};
         simdisk_fail_at(disk, nth, EIO, false);
         assert_int_equal(log_append(large, pieces, 2, LOG_VOLATILE), LOAM_IOERR);
@@ -454,7 +454,7 @@ static void a_writeback_that_failed_in_the_background_is_heard(void **state)
     (void)state;
     memset(text, 'z', sizeof text - 1);
     struct log *large = NULL;
-    assert_int_equal(log_create(store, NEXT_NAME, 4 << 20, is_mapped, &large), LOAM_OK);
+    assert_int_equal(log_create(store, NEXT_NAME, 4 << 20, use, &large), LOAM_OK);
     const struct sys_piece piece = {text, sizeof text};
     for (unsigned i = 0; i < 17; i++)
         assert_int_equal(log_append(large, &piece, 1, LOG_VOLATILE), LOAM_OK);
@@ -474,7 +474,8 @@ static void short_and_interrupted_writes_are_finished(void **state)
     append_ok(", and a volatile one", LOG_VOLATILE);
     simdisk_fail_at(disk, 0, 0, false);
     append_ok("; done.", LOG_DURABLE);
-    if (!is_mapped) simdisk_fail_at(disk, 1, EINTR, false); /* else the next call is a sync */
+    if (use == LOG_WRITTEN)
+        simdisk_fail_at(disk, 1, EINTR, false); /* else the next call is a sync */
     wait_ok();
     simdisk_power_loss(disk, SIMDISK_LOSE_ALL);
     assert_starts_with("a durable write that takes several calls, and a volatile one; done.");
@@ -487,7 +488,7 @@ static void a_full_disk_at_creation_leaves_nothing_behind(void **state)
     (void)state;
     simdisk_full(disk, LOG_BYTES + 100000);
     assert_int_equal(store_free_bytes(store, &before), LOAM_OK);
-    assert_int_equal(log_create(store, NEXT_NAME, LOG_BYTES, is_mapped, &other), LOAM_FULL);
+    assert_int_equal(log_create(store, NEXT_NAME, LOG_BYTES, use, &other), LOAM_FULL);
     assert_null(other);
     assert_null(simdisk_bytes(disk, "d", NEXT_NAME, &len));
     assert_int_equal(store_free_bytes(store, &after), LOAM_OK);
@@ -505,7 +506,7 @@ static void any_failure_at_creation_and_recycling_leaves_nothing_behind(void **s
         uint64_t len;
         simdisk_fail_at(disk, nth, EIO, false);
         const uint64_t calls = simdisk_call_count(disk);
-        loam_status rc = log_create(store, NEXT_NAME, LOG_BYTES, is_mapped, &other);
+        loam_status rc = log_create(store, NEXT_NAME, LOG_BYTES, use, &other);
         if (rc == LOAM_OK) rc = log_recycle(other, "00000001-00000003.wal", &other);
         completed = simdisk_call_count(disk) - calls < nth;
         if (rc < 0) {
@@ -527,7 +528,7 @@ static void any_failing_allocation_at_creation_is_reported(void **state)
         struct log *other = NULL;
         mem_fail_at(nth, false);
         const int64_t live = mem_live_count();
-        const loam_status rc = log_create(store, NEXT_NAME, LOG_BYTES, is_mapped, &other);
+        const loam_status rc = log_create(store, NEXT_NAME, LOG_BYTES, use, &other);
         completed = mem_alloc_count() < nth;
         assert_int_equal(rc, completed ? LOAM_OK : LOAM_NOMEM);
         if (rc == LOAM_OK) assert_int_equal(log_delete(other), LOAM_OK);
@@ -589,43 +590,45 @@ static void a_cut_at_any_call_leaves_a_prefix_with_all_that_was_promised(void **
 
 int main(void)
 {
-    static bool mapped = true;
-#define BOTH_WAYS(name)                                                                            \
+    static enum log_use written = LOG_WRITTEN, mapped = LOG_MAPPED, huge = LOG_MAPPED_HUGE;
+#define ALL_WAYS(name)                                                                             \
     {#name ": mapped", name, set_up, tear_down, &mapped},                                          \
+        {#name ": huge", name, set_up, tear_down, &huge},                                          \
     {                                                                                              \
-#name, name, set_up, tear_down, NULL                                                       \
+#name, name, set_up, tear_down, &written                                                   \
     }
 #define REAL_FACT(name)                                                                            \
     {#name ": mapped", name, set_up_real, tear_down_real, &mapped},                                \
+        {#name ": huge", name, set_up_real, tear_down_real, &huge},                                \
     {                                                                                              \
-#name, name, set_up_real, tear_down_real, NULL                                             \
+#name, name, set_up_real, tear_down_real, &written                                         \
     }
     const struct CMUnitTest tests[] = {
-        BOTH_WAYS(a_new_log_is_empty_zeroed_and_durable),
-        BOTH_WAYS(volatile_bytes_survive_a_kill),
-        BOTH_WAYS(durable_bytes_survive_every_power_loss_with_all_before_them),
-        BOTH_WAYS(a_durable_append_behind_durable_bytes_is_one_call),
-        BOTH_WAYS(a_volatile_append_behind_a_staged_one_leaves_no_hole),
-        BOTH_WAYS(staged_bytes_that_a_volatile_append_stored_become_durable),
-        BOTH_WAYS(a_volatile_append_behind_a_group_in_flight_leaves_no_hole),
-        BOTH_WAYS(a_group_staged_behind_one_in_flight_is_one_call_again),
-        BOTH_WAYS(a_sync_says_nothing_of_what_came_while_it_ran),
-        BOTH_WAYS(a_group_that_fails_in_flight_is_the_answer_for_ever),
-        BOTH_WAYS(sync_makes_everything_durable),
-        BOTH_WAYS(more_than_fits_the_staging_buffer_is_stored_and_synced),
-        BOTH_WAYS(a_log_takes_bytes_up_to_its_last_one),
-        BOTH_WAYS(trimming_leaves_what_was_appended),
-        BOTH_WAYS(a_recycled_log_begins_again_under_its_new_name),
-        BOTH_WAYS(a_deleted_log_is_gone),
-        BOTH_WAYS(a_failed_sync_is_the_answer_for_ever),
-        BOTH_WAYS(a_failed_durable_write_is_the_answer_for_ever),
-        BOTH_WAYS(a_long_append_of_which_a_piece_fails_is_the_answer_for_ever),
-        BOTH_WAYS(a_writeback_that_failed_in_the_background_is_heard),
-        BOTH_WAYS(short_and_interrupted_writes_are_finished),
-        BOTH_WAYS(a_full_disk_at_creation_leaves_nothing_behind),
-        BOTH_WAYS(any_failure_at_creation_and_recycling_leaves_nothing_behind),
-        BOTH_WAYS(any_failing_allocation_at_creation_is_reported),
-        BOTH_WAYS(a_cut_at_any_call_leaves_a_prefix_with_all_that_was_promised),
+        ALL_WAYS(a_new_log_is_empty_zeroed_and_durable),
+        ALL_WAYS(volatile_bytes_survive_a_kill),
+        ALL_WAYS(durable_bytes_survive_every_power_loss_with_all_before_them),
+        ALL_WAYS(a_durable_append_behind_durable_bytes_is_one_call),
+        ALL_WAYS(a_volatile_append_behind_a_staged_one_leaves_no_hole),
+        ALL_WAYS(staged_bytes_that_a_volatile_append_stored_become_durable),
+        ALL_WAYS(a_volatile_append_behind_a_group_in_flight_leaves_no_hole),
+        ALL_WAYS(a_group_staged_behind_one_in_flight_is_one_call_again),
+        ALL_WAYS(a_sync_says_nothing_of_what_came_while_it_ran),
+        ALL_WAYS(a_group_that_fails_in_flight_is_the_answer_for_ever),
+        ALL_WAYS(sync_makes_everything_durable),
+        ALL_WAYS(more_than_fits_the_staging_buffer_is_stored_and_synced),
+        ALL_WAYS(a_log_takes_bytes_up_to_its_last_one),
+        ALL_WAYS(trimming_leaves_what_was_appended),
+        ALL_WAYS(a_recycled_log_begins_again_under_its_new_name),
+        ALL_WAYS(a_deleted_log_is_gone),
+        ALL_WAYS(a_failed_sync_is_the_answer_for_ever),
+        ALL_WAYS(a_failed_durable_write_is_the_answer_for_ever),
+        ALL_WAYS(a_long_append_of_which_a_piece_fails_is_the_answer_for_ever),
+        ALL_WAYS(a_writeback_that_failed_in_the_background_is_heard),
+        ALL_WAYS(short_and_interrupted_writes_are_finished),
+        ALL_WAYS(a_full_disk_at_creation_leaves_nothing_behind),
+        ALL_WAYS(any_failure_at_creation_and_recycling_leaves_nothing_behind),
+        ALL_WAYS(any_failing_allocation_at_creation_is_reported),
+        ALL_WAYS(a_cut_at_any_call_leaves_a_prefix_with_all_that_was_promised),
     };
     return cmocka_run_group_tests_name("os/log", tests, NULL, NULL);
 }

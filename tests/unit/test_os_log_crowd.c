@@ -26,7 +26,7 @@ enum { LOG_BYTES = 256 << 10 };
 static struct simdisk *disk;
 static struct store *store;
 static struct log *wal;
-static bool is_mapped; /* every test runs both ways */
+static enum log_use use; /* every test runs all ways */
 
 static void begin(uint64_t seed)
 {
@@ -34,12 +34,12 @@ static void begin(uint64_t seed)
     bool is_new;
     disk = simdisk_new(seed);
     assert_int_equal(store_open(simdisk_table(disk), "d", &options, &is_new, &store), LOAM_OK);
-    assert_int_equal(log_create(store, LOG_NAME, LOG_BYTES, is_mapped, &wal), LOAM_OK);
+    assert_int_equal(log_create(store, LOG_NAME, LOG_BYTES, use, &wal), LOAM_OK);
 }
 
 static int set_up(void **state)
 {
-    is_mapped = *state != NULL;
+    use = *(const enum log_use *)*state;
     begin(1);
     return 0;
 }
@@ -210,11 +210,11 @@ static int set_up_real(void **state)
     static const struct store_options options;
     const char *tmp = getenv("TMPDIR");
     bool is_new;
-    is_mapped = *state != NULL;
+    use = *(const enum log_use *)*state;
     snprintf(real_dir, sizeof real_dir, "%s/loam-log-XXXXXX", tmp != NULL ? tmp : "/tmp");
     if (mkdtemp(real_dir) == NULL) return -1;
     assert_int_equal(store_open(sys_posix(), real_dir, &options, &is_new, &store), LOAM_OK);
-    assert_int_equal(log_create(store, LOG_NAME, 4 << 20, is_mapped, &wal), LOAM_OK);
+    assert_int_equal(log_create(store, LOG_NAME, 4 << 20, use, &wal), LOAM_OK);
     return 0;
 }
 
@@ -276,20 +276,22 @@ static void the_kernel_recycles_and_takes_large_pieces(void **state)
 
 int main(void)
 {
-    static bool mapped = true;
-#define BOTH_WAYS(name)                                                                            \
+    static enum log_use written = LOG_WRITTEN, mapped = LOG_MAPPED, huge = LOG_MAPPED_HUGE;
+#define ALL_WAYS(name)                                                                             \
     {#name ": mapped", name, set_up, tear_down, &mapped},                                          \
+        {#name ": huge", name, set_up, tear_down, &huge},                                          \
     {                                                                                              \
-#name, name, set_up, tear_down, NULL                                                       \
+#name, name, set_up, tear_down, &written                                                   \
     }
 #define REAL_FACT(name)                                                                            \
     {#name ": mapped", name, set_up_real, tear_down_real, &mapped},                                \
+        {#name ": huge", name, set_up_real, tear_down_real, &huge},                                \
     {                                                                                              \
-#name, name, set_up_real, tear_down_real, NULL                                             \
+#name, name, set_up_real, tear_down_real, &written                                         \
     }
     const struct CMUnitTest tests[] = {
-        BOTH_WAYS(a_crowd_of_writers_loses_nothing),
-        BOTH_WAYS(a_failure_in_a_crowd_reaches_everybody_who_comes_later),
+        ALL_WAYS(a_crowd_of_writers_loses_nothing),
+        ALL_WAYS(a_failure_in_a_crowd_reaches_everybody_who_comes_later),
         REAL_FACT(the_kernel_keeps_what_a_crowd_appends),
         REAL_FACT(the_kernel_recycles_and_takes_large_pieces),
     };

@@ -39,6 +39,7 @@ static void open_store(struct fixture *f)
 
 static void start(struct fixture *f, uint64_t seed)
 {
+    static const enum log_use uses[] = {LOG_MAPPED, LOG_WRITTEN, LOG_MAPPED_HUGE, LOG_WRITTEN};
     memset(f, 0, sizeof *f);
     f->disk = simdisk_new(seed);
     f->next_seq = 1;
@@ -47,7 +48,7 @@ static void start(struct fixture *f, uint64_t seed)
                                 .epoch = 1,
                                 .log_key = 42,
                                 .segment_bytes_max = 512 << 10,
-                                .mapped = seed % 2 == 0};
+                                .use = uses[seed % 4]};
     memcpy(config.store_id, STORE_ID, sizeof STORE_ID);
     assert_int_equal(wal_new(&config, &f->wal), LOAM_OK);
     f->past = (struct wal_past){.store = f->store, .store_id = STORE_ID, .epoch = 1, .log_key = 42};
