@@ -1,20 +1,18 @@
 /*
  * latency.h - how long single operations took: a histogram.
  *
- * Role: counts nanoseconds in buckets that are 3% wide; answers percentiles.
+ * Role: counts nanoseconds; answers percentiles.
  * Invariants: adding is a few instructions and allocates nothing. One thread at a time.
- * In the picture: bench layer; each worker of runner has one, they are added up at the end.
+ * In the picture: bench layer, on base/histogram.h; each worker of runner has one, they are added up at the end.
  */
 #ifndef LOAM_BENCH_LATENCY_H
 #define LOAM_BENCH_LATENCY_H
 
-#include <stdint.h>
-
-enum { LATENCY_SUB_BITS = 5, LATENCY_BUCKETS = (64 - LATENCY_SUB_BITS + 1) << LATENCY_SUB_BITS };
+#include "base/histogram.h"
 
 struct latency {
     uint64_t count, max_ns;
-    uint32_t bucket[LATENCY_BUCKETS];
+    uint64_t bucket[HISTOGRAM_BUCKETS];
 };
 
 void latency_add(struct latency *latency, uint64_t ns);

@@ -127,6 +127,11 @@ loam_status loam_batch_delete(loam_batch *b, loam_coll *coll, loam_slice key)
     return add(b, coll, ENTRY_DELETE, key, loam_bytes(NULL, 0));
 }
 
+loam_slice batch_entries(const loam_batch *batch)
+{
+    return loam_bytes(batch->bytes.data, batch->bytes.len);
+}
+
 loam_status batch_facts(const loam_batch *batch, const loam_db *db, struct batch_facts *facts)
 {
     if (batch == NULL) return failed(LOAM_INVALID, "the batch is NULL");

@@ -21,6 +21,9 @@ struct batch_facts {
 LOAM_MUST loam_status batch_facts(const loam_batch *batch, const loam_db *db,
                                   struct batch_facts *facts);
 
+/* The entries so far, for who reads them back. */
+loam_slice batch_entries(const loam_batch *batch);
+
 /* Calls make_room() once for every collection that the commit's entries name, with that collection's share. LOAM_MISUSE when one of
    them has been dropped. Lane held. */
 LOAM_MUST loam_status batch_make_room(loam_db *db, const struct commit *commit, const char **wait,

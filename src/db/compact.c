@@ -1,6 +1,8 @@
 /*
  * compact.c - runs into one run below; see db.h. What to merge is tree/pick's decision, what may be left out survive.c's.
  */
+#include <inttypes.h>
+
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/mem.h"
@@ -305,6 +307,7 @@ static loam_status install_merged(struct compaction *compaction)
 static loam_status run_plan(struct compaction *compaction)
 {
     loam_db *db = compaction->coll->db;
+    const uint64_t since_ns = db_now_ns(db);
     compaction->spare = view_spare();
     loam_status rc = compaction->spare == NULL ? LOAM_NOMEM : LOAM_OK;
     if (rc == LOAM_OK && compaction->plan.kind == PLAN_LOWER) {
@@ -322,9 +325,11 @@ static loam_status run_plan(struct compaction *compaction)
     for (size_t i = 0; i < compaction->input_count; i++)
         input_bytes += compaction->inputs[i]->bytes;
     coll_tell_name(compaction->coll, name);
-    db_log(db, LOAM_LOG_INFO, "%s: %s: level %u, %zu runs, %llu bytes in, %llu out", name,
-           compaction->plan.reason, compaction->plan.level, compaction->input_count,
-           (unsigned long long)input_bytes, (unsigned long long)compaction->written_bytes);
+    db_log(db, LOAM_LOG_INFO,
+           "compaction level=%u runs=%zu in_bytes=%" PRIu64 " out_bytes=%" PRIu64 " ms=%" PRIu64
+           " reason=\"%s\" collection=\"%s\"",
+           compaction->plan.level, compaction->input_count, input_bytes, compaction->written_bytes,
+           (db_now_ns(db) - since_ns) / 1000000, compaction->plan.reason, name);
     return LOAM_OK;
 }
 

@@ -28,9 +28,11 @@
 
 #include <stdatomic.h>
 
+#include "base/histogram.h"
 #include "base/rand.h"
 #include "base/status.h"
 #include "db/epoch.h"
+#include "db/recent.h"
 #include "memtable/memtable.h"
 #include "os/thread.h"
 #include "tree/manifest.h"
@@ -43,7 +45,8 @@ enum {
     LOG_MEMTABLES_MAX =
         4, /* the log holds at most this many times memtable_bytes (or least segments) */
     SEGMENT_BYTES_MOST = 16 << 20, /* few fresh ones until the first can be recycled */
-    SEGMENTS_OF_MEMTABLE = 4
+    SEGMENTS_OF_MEMTABLE = 4,
+    RECENT_HALF_BYTES = 256 << 10 /* some ten thousand commits */
 };
 
 /* A memtable and its place in the log. Counted by the views that show it. */
@@ -87,6 +90,8 @@ struct loam_coll {
         compact_stuck; /* jobs lock; stuck: its input is corrupt */
 };
 
+struct reads;
+
 struct loam_snapshot {
     loam_db *db;
     uint64_t seq, opened_ms;
@@ -97,6 +102,12 @@ struct coll_map { /* chained hash; grows */
     struct loam_coll **slots;
     size_t slot_count, count;
 };
+
+struct latencies { /* of one operation in so many; any thread */
+    _Atomic uint64_t max_ns;
+    _Atomic uint64_t counts[HISTOGRAM_BUCKETS];
+};
+enum { LATENCY_SAMPLED_OF = 64 };
 
 struct jobs {
     struct mutex lock;
@@ -144,6 +155,7 @@ struct loam_db {
         change_position; /* of the change of collections that is not in the manifest yet: the log's floor stays
                                  below it; UINT64_MAX: none */
     struct coll_map by_id;
+    struct recent recent; /* what was committed lately, for transactions */
 
     struct mutex manifest_lock;
     struct catalog *catalog;
@@ -177,6 +189,7 @@ struct loam_db {
         memtable_bytes; /* arenas of all memtables, as last seen by the writer and flush */
     _Atomic uint64_t put_count, delete_count, user_written_bytes, flush_count, compaction_count;
     _Atomic uint64_t disk_written_bytes, stall_total_ns, stall_max_ns;
+    struct latencies get_latencies, write_latencies, seek_latencies;
     _Atomic(const char *) stall_reason;
     _Atomic bool periodic_pending; /* a PERIODIC commit is not synced yet */
     uint64_t synced_at_ns, tended_at,
@@ -305,12 +318,28 @@ struct commit { /* what is to be committed, as the log will hold it */
     uint8_t record_kind; /* RECORD_COMMIT or RECORD_CHANGE */
     uint32_t entry_count, put_count;
     uint64_t payload_bytes;
-    loam_slice entries; /* of a batch; else: */
+    struct loam_coll *debtor; /* for whose merges it waits */
+    loam_slice entries;       /* of a batch; else: */
     const loam_batch *batch;
     struct loam_coll *coll;
     struct entry entry; /* of a single write */
     uint64_t hash;      /* of its key */
+    /* What must not have changed since then, or NULL. reads_check() has looked, up to there. */
+    const struct reads *reads;
+    uint64_t since;
 };
+#define COMMIT_STALE LOAM_NOTFOUND /* nothing written: reads_check() must look again */
+/* Throttles, waits for room, commits, waits for what the durability asks. *seq, if not NULL, becomes the last sequence
+   number. With reads: LOAM_CONFLICT, COMMIT_STALE. */
+LOAM_MUST loam_status commit_entry(loam_db *db, loam_coll *coll, const struct entry *entry,
+                                   const struct reads *reads, uint64_t since, uint64_t *seq);
+LOAM_MUST loam_status commit_batch(loam_db *db, const loam_batch *batch, loam_durability how,
+                                   const struct reads *reads, uint64_t since);
+/* Has the lane remember the keys of commits until commit_forget(). */
+LOAM_MUST loam_status commit_remember(loam_db *db);
+void commit_forget(loam_db *db);
+/* Of the last commit in memtables, visible already or not. */
+uint64_t commit_last_seq(loam_db *db);
 /* Lane held: appends to the log and the memtables; *seq is the first. Room was made. */
 LOAM_MUST loam_status commit_locked(loam_db *db, const struct commit *commit, loam_durability how,
                                     uint64_t *seq, uint64_t *wait_position) REQUIRES(&db->lane);
@@ -361,13 +390,43 @@ LOAM_MUST loam_status run_writer_finish(struct run_writer *writer, struct edit *
                                         uint64_t *written_bytes);
 void run_writer_free(struct run_writer *writer); /* deletes what was not finished; accepts NULL */
 
+/* ---- stats.c ----------------------------------------------------------------------------------- */
+
+/* Notes an operation that began at since_ns; nothing when that is 0. */
+void latencies_note(struct latencies *latencies, const loam_db *db, uint64_t since_ns);
+
 /* ---- snapshot.c -------------------------------------------------------------------------------- */
 
 uint64_t snapshot_oldest_seq(loam_db *db); /* nobody reads below it */
 
+/* ---- read.c ------------------------------------------------------------------------------------ */
+
+/* loam_get_at(); value may be NULL. */
+LOAM_MUST loam_status read_entry(loam_db *db, loam_coll *coll, const loam_snapshot *snap,
+                                 loam_slice key, loam_buf *value);
+
 /* ---- dbiter.c ---------------------------------------------------------------------------------- */
 
 LOAM_MUST loam_status dbiter_check_range(const loam_db *db, const loam_range *range);
+/* What a range, or NULL, means: from `from` on and before `to`, which empty is no bound. The caller frees both. */
+LOAM_MUST loam_status dbiter_bounds(const loam_range *range, loam_buf *from, loam_buf *to);
+
+/* A transaction's own entries have sequence numbers from here on; no commit ever gets that far. */
+#define OWN_SEQ (UINT64_C(1) << 55)
+struct dbiter_span { /* every key that an iterator showed or found missing lies in [low, high] */
+    loam_buf low, high;
+    bool is_begun, is_open; /* is_open: there is no high */
+    loam_status failure;    /* to keep account */
+};
+struct dbiter_own {
+    const struct memtable *memtable; /* of own entries, or NULL */
+    uint64_t seq;                    /* of the last that is seen */
+    void (*closed)(void *ctx, const struct dbiter_span *span);
+    void *ctx;
+};
+/* loam_iter_open(); own may be NULL. */
+LOAM_MUST loam_status dbiter_open(loam_db *db, loam_coll *coll, const loam_range *range,
+                                  const struct dbiter_own *own, loam_iter **out);
 
 /* ---- flush.c, compact.c ------------------------------------------------------------------------ */
 

@@ -5,7 +5,8 @@
  * Invariants: (1) forward, `inner` stands on the entry that is shown, and key and value are its bytes. Backward, `inner` stands
  *   before all versions of the key that is shown, because newer versions of a key come after older ones in that direction; key and
  *   value are bytes that inner has left and kept (iter.h), or copies. What is held across a move is copied when it is not kept. (2) A bound is checked before an entry is hidden, so a scan never reads beyond its range.
- *   (3) A failure is sticky and is not an end.
+ *   (3) A failure is sticky and is no end. (4) For a transaction, its own writes are one more input, with sequence numbers above all
+ *   others; and `span` encloses every key that was shown or found missing.
  * In the picture: db layer; see record/iter.h for the inner contract.
  */
 #include <string.h>
@@ -27,7 +28,9 @@ struct loam_iter {
     loam_db *db;
     struct view *view;
     struct iter *inner;
-    uint64_t seq;
+    uint64_t seq, seek_seq; /* seek_seq: no version that may be shown is above it */
+    struct dbiter_own own;  /* all-zero: not of a transaction */
+    struct dbiter_span span;
     loam_buf from, to; /* owned bounds */
     bool has_to, keys_only;
     enum place place;
@@ -47,31 +50,25 @@ static loam_slice slice_of(const loam_buf *buf)
 }
 
 /* The first key that does not start with prefix: its last byte below 0xff, plus one. No bound if there is none. */
-static loam_status bound_of_prefix(loam_iter *it, loam_slice prefix)
+static loam_status bound_of_prefix(loam_slice prefix, loam_buf *from, loam_buf *to)
 {
     const uint8_t *bytes = prefix.data;
     size_t len = prefix.len;
     while (len > 0 && bytes[len - 1] == 0xff)
         len--;
-    loam_status rc = buf_set(&it->from, prefix.data, prefix.len);
+    loam_status rc = buf_set(from, prefix.data, prefix.len);
     if (rc < 0 || len == 0) return rc;
-    rc = buf_set(&it->to, prefix.data, len);
-    if (rc < 0) return rc;
-    ((uint8_t *)it->to.data)[len - 1]++;
-    it->has_to = true;
-    return LOAM_OK;
+    rc = buf_set(to, prefix.data, len);
+    if (rc == LOAM_OK) ((uint8_t *)to->data)[len - 1]++;
+    return rc;
 }
 
-static loam_status set_bounds(loam_iter *it, const loam_range *range)
+loam_status dbiter_bounds(const loam_range *range, loam_buf *from, loam_buf *to)
 {
     if (range == NULL) return LOAM_OK;
-    it->keys_only = range->flags & LOAM_KEYS_ONLY;
-    if (range->prefix.len > 0) return bound_of_prefix(it, range->prefix);
-    loam_status rc = buf_set(&it->from, range->from.data, range->from.len);
-    if (rc == LOAM_OK && range->to.len > 0) {
-        rc = buf_set(&it->to, range->to.data, range->to.len);
-        it->has_to = true;
-    }
+    if (range->prefix.len > 0) return bound_of_prefix(range->prefix, from, to);
+    loam_status rc = buf_set(from, range->from.data, range->from.len);
+    if (rc == LOAM_OK) rc = buf_set(to, range->to.data, range->to.len);
     return rc;
 }
 
@@ -94,6 +91,28 @@ loam_status dbiter_check_range(const loam_db *db, const loam_range *range)
     return LOAM_OK;
 }
 
+/* ---- what a transaction reads ---- */
+
+/* The span comes to enclose key. */
+static void note_read(loam_iter *it, loam_slice key)
+{
+    struct dbiter_span *span = &it->span;
+    if (it->own.closed == NULL || span->failure < 0) return;
+    if (!span->is_begun || bytes_compare(key, slice_of(&span->low)) < 0)
+        span->failure = buf_set(&span->low, key.data, key.len);
+    if (span->failure == LOAM_OK && !span->is_open &&
+        (!span->is_begun || bytes_compare(key, slice_of(&span->high)) > 0))
+        span->failure = buf_set(&span->high, key.data, key.len);
+    span->is_begun = true;
+}
+
+/* The span comes to reach the end of the range. */
+static void note_end(loam_iter *it)
+{
+    note_read(it, slice_of(it->has_to ? &it->to : &it->from));
+    if (!it->has_to) it->span.is_open = true;
+}
+
 /* ---- opening and closing -------------------------------------------------------------------- */
 
 static loam_status open_inner(loam_iter *it)
@@ -102,9 +121,13 @@ static loam_status open_inner(loam_iter *it)
     const unsigned flags = it->keys_only ? TABLE_ITER_KEYS_ONLY : 0;
     const size_t run_count = version_run_count(view->version);
     struct iter **inputs =
-        mem_alloc_array(view->memrun_count + run_count + 1, sizeof(struct iter *));
+        mem_alloc_array(view->memrun_count + run_count + 2, sizeof(struct iter *));
     size_t count = 0;
     loam_status rc = inputs == NULL ? LOAM_NOMEM : LOAM_OK;
+    if (rc == LOAM_OK && it->own.memtable != NULL) {
+        rc = memtable_iter_new(it->own.memtable, &inputs[count]);
+        if (rc == LOAM_OK) count++;
+    }
     for (uint32_t i = 0; rc == LOAM_OK && i < view->memrun_count; i++) {
         if (memtable_entry_count(view->memruns[i]->memtable) == 0) continue;
         rc = memtable_iter_new(view->memruns[i]->memtable, &inputs[count]);
@@ -121,7 +144,8 @@ static loam_status open_inner(loam_iter *it)
     return rc;
 }
 
-loam_status loam_iter_open(loam_db *db, loam_coll *coll, const loam_range *range, loam_iter **out)
+loam_status dbiter_open(loam_db *db, loam_coll *coll, const loam_range *range,
+                        const struct dbiter_own *own, loam_iter **out)
 {
     if (out == NULL) return failed(LOAM_INVALID, "out is NULL");
     *out = NULL;
@@ -131,25 +155,44 @@ loam_status loam_iter_open(loam_db *db, loam_coll *coll, const loam_range *range
     loam_iter *it = mem_zalloc(sizeof *it);
     if (it == NULL) return LOAM_NOMEM;
     it->db = db;
+    if (own != NULL) {
+        it->own = *own;
+        it->own.closed = NULL; /* until it is open */
+    }
     atomic_fetch_add(&db->iter_count, 1);
     it->view = view_acquire(coll);
     it->seq = range != NULL && range->at != NULL ? range->at->seq : atomic_load(&db->visible);
+    it->seek_seq = it->own.memtable != NULL ? SEQ_MAX : it->seq;
     rc = db_check_there(coll);
-    if (rc == LOAM_OK) rc = set_bounds(it, range);
+    if (rc == LOAM_OK) rc = dbiter_bounds(range, &it->from, &it->to);
+    it->has_to = it->to.len > 0;
+    it->keys_only = range != NULL && (range->flags & LOAM_KEYS_ONLY) != 0;
     if (rc == LOAM_OK) rc = open_inner(it);
     if (rc < 0) {
         loam_iter_close(it);
         return rc;
     }
+    if (own != NULL) it->own.closed = own->closed;
     *out = it;
     return LOAM_OK;
+}
+
+loam_status loam_iter_open(loam_db *db, loam_coll *coll, const loam_range *range, loam_iter **out)
+{
+    return dbiter_open(db, coll, range, NULL, out);
 }
 
 void loam_iter_close(loam_iter *it)
 {
     if (it == NULL) return;
     loam_db *db = it->db;
+    if (it->own.closed != NULL) {
+        if (it->place == PLACE_ON_ENTRY) note_read(it, it->key);
+        it->own.closed(it->own.ctx, &it->span);
+    }
     iter_close(it->inner);
+    loam_buf_free(&it->span.low);
+    loam_buf_free(&it->span.high);
     view_unref(it->view);
     loam_buf_free(&it->from);
     loam_buf_free(&it->to);
@@ -176,6 +219,8 @@ loam_slice loam_iter_value(const loam_iter *it)
 static loam_status stand_at(loam_iter *it, enum place place)
 {
     it->place = place;
+    if (place == PLACE_BEYOND_LAST) note_end(it);
+    if (place == PLACE_BEFORE_FIRST) note_read(it, slice_of(&it->from));
     return place == PLACE_ON_ENTRY ? LOAM_OK : LOAM_NOTFOUND;
 }
 
@@ -187,11 +232,12 @@ static loam_status stick(loam_iter *it, loam_status rc)
     return rc;
 }
 
-static loam_status begin_move(const loam_iter *it)
+static loam_status begin_move(loam_iter *it)
 {
     if (it == NULL) return failed(LOAM_INVALID, "the iterator is NULL");
     if (store_is_child(it->db->store)) return db_check(it->db);
     if (it->failure < 0) return failed(it->failure, "%s", it->failure_text);
+    if (it->place == PLACE_ON_ENTRY) note_read(it, it->key);
     return LOAM_OK;
 }
 
@@ -221,6 +267,18 @@ static loam_status prev_keeping_entry(loam_iter *it)
     return rc < 0 ? rc : it->inner->ops->prev(it->inner);
 }
 
+/* Is a version that was written later, or by another transaction. */
+static bool is_hidden(const loam_iter *it, uint64_t seq)
+{
+    return seq > it->seq && (seq < OWN_SEQ || seq > it->own.seq);
+}
+
+/* The highest sequence number below that of a hidden version which may be shown. */
+static uint64_t shown_below(const loam_iter *it, uint64_t seq)
+{
+    return seq >= OWN_SEQ ? it->own.seq : it->seq;
+}
+
 /* From inner's place on (rc is the answer of the move that brought it there), the first key that is there at seq. With `seen`
    set, versions of that key are passed over. */
 static loam_status settle_forward(loam_iter *it, loam_status rc, bool has_seen)
@@ -231,7 +289,7 @@ static loam_status settle_forward(loam_iter *it, loam_status rc, bool has_seen)
         const struct entry *at = &it->inner->at;
         if (it->has_to && bytes_compare(at->key, slice_of(&it->to)) >= 0)
             return stand_at(it, PLACE_BEYOND_LAST);
-        const bool hidden = at->seq > it->seq || (has_seen && bytes_equal(at->key, it->seen));
+        const bool hidden = is_hidden(it, at->seq) || (has_seen && bytes_equal(at->key, it->seen));
         if (!hidden && at->kind == ENTRY_PUT) {
             it->key = at->key;
             it->value = at->value;
@@ -247,7 +305,8 @@ static loam_status settle_forward(loam_iter *it, loam_status rc, bool has_seen)
             rc = copy_held(&it->seen, &it->seen_copy);
             if (rc == LOAM_OK) rc = buf_set(&it->key_copy, at->key.data, at->key.len);
             if (rc == LOAM_OK)
-                rc = it->inner->ops->seek(it->inner, slice_of(&it->key_copy), behind ? 0 : it->seq);
+                rc = it->inner->ops->seek(it->inner, slice_of(&it->key_copy),
+                                          behind ? 0 : shown_below(it, at->seq));
             skips = 0;
         } else {
             rc = next_keeping_seen(it);
@@ -265,7 +324,7 @@ static loam_status take_key_backward(loam_iter *it, bool *found)
     it->value = loam_bytes(NULL, 0);
     *found = false;
     while (rc == LOAM_OK && bytes_equal(inner->at.key, it->key)) {
-        if (inner->at.seq <= it->seq) {
+        if (!is_hidden(it, inner->at.seq)) {
             *found = inner->at.kind == ENTRY_PUT;
             it->value = *found && !it->keys_only ? inner->at.value : loam_bytes(NULL, 0);
         }
@@ -291,9 +350,25 @@ static loam_status settle_backward(loam_iter *it, loam_status rc)
     return rc == LOAM_NOTFOUND ? stand_at(it, PLACE_BEFORE_FIRST) : stick(it, rc);
 }
 
+/* One seek in so many is timed. */
+static uint64_t begin_seek(const loam_iter *it)
+{
+    static _Thread_local uint32_t turn;
+    return turn++ % LATENCY_SAMPLED_OF == 0 ? db_now_ns(it->db) : 0;
+}
+
+static loam_status end_seek(const loam_iter *it, uint64_t since_ns, loam_status rc)
+{
+    latencies_note(&it->db->seek_latencies, it->db, since_ns);
+    return rc;
+}
+
 static loam_status seek_forward(loam_iter *it, loam_slice key)
 {
-    return settle_forward(it, it->inner->ops->seek(it->inner, key, it->seq), false);
+    const uint64_t since_ns = begin_seek(it);
+    note_read(it, key);
+    const loam_status rc = it->inner->ops->seek(it->inner, key, it->seek_seq);
+    return end_seek(it, since_ns, settle_forward(it, rc, false));
 }
 
 loam_status loam_iter_first(loam_iter *it)
@@ -305,10 +380,12 @@ loam_status loam_iter_first(loam_iter *it)
 /* Backward from below a bound: all versions of keys < to. */
 static loam_status last_below(loam_iter *it)
 {
+    const uint64_t since_ns = begin_seek(it);
     struct iter *inner = it->inner;
+    note_end(it);
     const loam_status rc = it->has_to ? inner->ops->seek_back(inner, slice_of(&it->to), SEQ_MAX)
                                       : inner->ops->last(inner);
-    return settle_backward(it, rc);
+    return end_seek(it, since_ns, settle_backward(it, rc));
 }
 
 loam_status loam_iter_last(loam_iter *it)
@@ -329,12 +406,15 @@ loam_status loam_iter_seek(loam_iter *it, loam_slice key)
 
 loam_status loam_iter_seek_back(loam_iter *it, loam_slice key)
 {
-    const loam_status rc = begin_move(it);
+    loam_status rc = begin_move(it);
     if (rc < 0) return rc;
     if (key.data == NULL && key.len > 0)
         return failed(LOAM_INVALID, "a slice with a length and no data");
     if (it->has_to && bytes_compare(key, slice_of(&it->to)) >= 0) return last_below(it);
-    return settle_backward(it, it->inner->ops->seek_back(it->inner, key, 0));
+    const uint64_t since_ns = begin_seek(it);
+    note_read(it, key);
+    rc = settle_backward(it, it->inner->ops->seek_back(it->inner, key, 0));
+    return end_seek(it, since_ns, rc);
 }
 
 loam_status loam_iter_next(loam_iter *it)

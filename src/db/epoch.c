@@ -91,10 +91,10 @@ void epoch_free(struct epoch *epoch)
     pages_free(epoch, sizeof *epoch);
 }
 
-void epoch_count(struct epoch *epoch)
+uint64_t epoch_count(struct epoch *epoch)
 {
     struct stripe *stripe = &epoch->stripes[thread_stripe() % EPOCH_STRIPES];
-    atomic_fetch_add_explicit(&stripe->count, 1, memory_order_relaxed);
+    return atomic_fetch_add_explicit(&stripe->count, 1, memory_order_relaxed);
 }
 
 uint64_t epoch_count_sum(const struct epoch *epoch)

@@ -46,8 +46,8 @@ struct epoch_node {
 };
 void epoch_retire(struct epoch *epoch, struct epoch_node *node);
 
-/* A counter per stripe for the caller's statistics; sum() reads them all. */
-void epoch_count(struct epoch *epoch);
+/* A counter per stripe for the caller's statistics; answers what it was. sum() reads them all. */
+uint64_t epoch_count(struct epoch *epoch);
 uint64_t epoch_count_sum(const struct epoch *epoch);
 
 #endif

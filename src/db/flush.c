@@ -7,6 +7,8 @@
  * half of a batch, and a state that is no prefix of the commits. The edit carries the position, which attests it.
  */
 
+#include <inttypes.h>
+
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/status.h"
@@ -375,14 +377,26 @@ static loam_status begin_log_anew(loam_db *db)
     return rc < 0 ? rc : install(&nothing);
 }
 
+static void note_flush(const struct flush *flush, uint64_t since_ns)
+{
+    loam_db *db = flush->db;
+    uint64_t written = 0;
+    for (size_t i = 0; i < flush->part_count; i++)
+        written += flush->parts[i].written_bytes;
+    atomic_fetch_add(&db->flush_count, 1);
+    db_log(db, LOAM_LOG_INFO, "flush collections=%zu out_bytes=%" PRIu64 " ms=%" PRIu64,
+           flush->part_count, written, (db_now_ns(db) - since_ns) / 1000000);
+}
+
 loam_status flush_run(loam_db *db, enum flush_how how)
 {
     struct flush flush = {.db = db};
+    const uint64_t since_ns = db_now_ns(db);
     loam_status rc = freeze_for(db, how);
     if (rc == LOAM_OK) rc = collect_parts(&flush);
     if (rc == LOAM_OK && flush.part_count > 0) {
         rc = flush_parts(&flush);
-        if (rc == LOAM_OK) atomic_fetch_add(&db->flush_count, 1);
+        if (rc == LOAM_OK) note_flush(&flush, since_ns);
         for (size_t i = 0; rc == LOAM_OK && db->manifest != NULL && i < flush.part_count; i++)
             if (!atomic_load(&flush.parts[i].coll->dropped)) compact_consider(flush.parts[i].coll);
     } else if (rc == LOAM_OK && db->manifest != NULL && db_log_is_long(db)) {

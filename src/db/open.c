@@ -90,6 +90,7 @@ static void free_db(loam_db *db)
     if (db->catalog != NULL) catalog_free(db->catalog);
     if (db->cache != NULL) page_cache_free(db->cache);
     if (db->arenas != NULL) arena_pool_free(db->arenas);
+    recent_deinit(&db->recent);
     store_close(db->store);
     for (size_t i = 0; i < sizeof locks / sizeof locks[0]; i++)
         mutex_deinit(locks[i]);
@@ -105,6 +106,7 @@ static loam_status open_parts(loam_db *db)
     const struct catalog_config config = {
         .store = db->store, .delete_object = delete_unused, .ctx = db};
     struct catalog_config filled = config;
+    db->recent.half_bytes = RECENT_HALF_BYTES;
     db->arenas = arena_pool_new((size_t)(memory / 8));
     if (db->arenas == NULL) return LOAM_NOMEM;
     /* An eighth is for what nobody counts: staged commits, buffers of merges, the mapped end of the log. */

@@ -15,11 +15,13 @@ struct look {
     loam_slice key;
     uint64_t hash, seq;
     loam_buf *value; /* may be NULL */
+    uint64_t *found; /* may be NULL: gets the entry's sequence number */
 };
 
 static loam_status take_value(const struct look *look, const struct entry *entry)
 {
     if (entry->kind != ENTRY_PUT) return LOAM_NOTFOUND;
+    if (look->found != NULL) *look->found = entry->seq;
     if (look->value == NULL) return LOAM_OK;
     return buf_set(look->value, entry->value.data, entry->value.len);
 }
@@ -62,20 +64,22 @@ static loam_status check_read(loam_db *db, loam_coll **coll, const loam_snapshot
     return rc;
 }
 
-static loam_status read_entry(loam_db *db, loam_coll *coll, const loam_snapshot *snap,
-                              loam_slice key, loam_buf *value)
+loam_status read_entry(loam_db *db, loam_coll *coll, const loam_snapshot *snap, loam_slice key,
+                       loam_buf *value)
 {
     loam_status rc = check_read(db, &coll, snap);
     if (rc == LOAM_OK) rc = check_key(key);
     if (rc != LOAM_OK) return rc;
+    const bool timed = epoch_count(db->epoch) % LATENCY_SAMPLED_OF == 0;
+    const uint64_t since_ns = timed ? db_now_ns(db) : 0;
     const struct epoch_ticket ticket = epoch_enter(db->epoch);
     const struct view *view = atomic_load(&coll->view);
     const uint64_t seq = snap != NULL ? snap->seq : atomic_load(&db->visible);
-    const struct look look = {key, hash_key(key), seq, value};
+    const struct look look = {key, hash_key(key), seq, value, NULL};
     rc = db_check_there(coll);
     if (rc == LOAM_OK && !look_in_memtables(view, &look, &rc)) rc = look_in_tables(view, &look);
     epoch_leave(ticket);
-    epoch_count(db->epoch);
+    latencies_note(&db->get_latencies, db, since_ns);
     return rc;
 }
 
@@ -117,16 +121,18 @@ loam_status loam_multi_get(loam_db *db, loam_coll *coll, const loam_snapshot *sn
         for (; next < count && some < LOOKS_MAX; next++) {
             loam_lookup *lookup = &lookups[next];
             loam_buf *value = (flags & LOAM_KEYS_ONLY) != 0 ? NULL : &lookup->value;
+            lookup->seq = 0;
             lookup->answer = check_key(lookup->key);
             if (lookup->answer < 0) rc = lookup->answer;
             if (lookup->answer != LOAM_OK) continue;
-            looks[some] = (struct look){lookup->key, hash_key(lookup->key), seq, value};
+            looks[some] =
+                (struct look){lookup->key, hash_key(lookup->key), seq, value, &lookup->seq};
             of[some++] = lookup;
         }
         look_for_all(view, looks, of, some);
         for (size_t i = 0; i < some; i++) {
             if (of[i]->answer < 0) rc = of[i]->answer;
-            epoch_count(db->epoch);
+            (void)epoch_count(db->epoch);
         }
     }
     epoch_leave(ticket);

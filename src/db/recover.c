@@ -518,6 +518,7 @@ static loam_status check_numbers(const struct recovery *recovery)
 
 loam_status db_recover(loam_db *db, bool is_new, bool mapped_log)
 {
+    const uint64_t since_ns = db_now_ns(db);
     struct recovery recovery = {.db = db};
     loam_status rc = is_new ? make_handles(db) : read_past(&recovery);
     if (rc == LOAM_OK) {
@@ -530,8 +531,9 @@ loam_status db_recover(loam_db *db, bool is_new, bool mapped_log)
     if (is_new) db->next_run = 1;
     if (rc == LOAM_OK && !db->options.read_only) rc = take_over(&recovery, is_new, mapped_log);
     if (rc == LOAM_OK && recovery.tail.commit_count > 0)
-        db_log(db, LOAM_LOG_INFO, "%s: replayed %" PRIu64 " commits from the log",
-               store_path(db->store), recovery.tail.commit_count);
+        db_log(db, LOAM_LOG_INFO, "recovery commits=%" PRIu64 " ms=%" PRIu64 " store=\"%s\"",
+               recovery.tail.commit_count, (db_now_ns(db) - since_ns) / 1000000,
+               store_path(db->store));
     wal_tail_deinit(&recovery.tail);
     return rc;
 }

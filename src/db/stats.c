@@ -31,6 +31,33 @@ static uint64_t old_log_bytes(loam_db *db)
     return bytes;
 }
 
+void latencies_note(struct latencies *latencies, const loam_db *db, uint64_t since_ns)
+{
+    if (since_ns == 0) return;
+    const uint64_t ns = db_now_ns(db) - since_ns;
+    uint64_t seen = atomic_load_explicit(&latencies->max_ns, memory_order_relaxed);
+    atomic_fetch_add_explicit(&latencies->counts[histogram_bucket(ns)], 1, memory_order_relaxed);
+    while (seen < ns &&
+           !atomic_compare_exchange_weak_explicit(&latencies->max_ns, &seen, ns,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+    }
+}
+
+static loam_latency latency_of(const struct latencies *latencies)
+{
+    uint64_t counts[HISTOGRAM_BUCKETS];
+    loam_latency latency = {.max_ns =
+                                atomic_load_explicit(&latencies->max_ns, memory_order_relaxed)};
+    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        counts[i] = atomic_load_explicit(&latencies->counts[i], memory_order_relaxed);
+        latency.count += counts[i];
+    }
+    latency.p50_ns = histogram_percentile(counts, latency.max_ns, 50);
+    latency.p99_ns = histogram_percentile(counts, latency.max_ns, 99);
+    latency.p999_ns = histogram_percentile(counts, latency.max_ns, 99.9);
+    return latency;
+}
+
 loam_status loam_stats_get(loam_db *db, loam_stats *out)
 {
     loam_status rc = db_check(db);
@@ -55,6 +82,9 @@ loam_status loam_stats_get(loam_db *db, loam_stats *out)
         .stall_max_ms = atomic_load(&db->stall_max_ns) / 1000000,
         .fenced = (loam_status)atomic_load(&db->fenced),
         .stall_reason = atomic_load(&db->stall_reason),
+        .get_latency = latency_of(&db->get_latencies),
+        .write_latency = latency_of(&db->write_latencies),
+        .seek_latency = latency_of(&db->seek_latencies),
     };
     stats.disk_written_bytes = atomic_load(&db->disk_written_bytes) + stats.log_written_bytes;
     if (db->manifest != NULL) {
@@ -67,6 +97,49 @@ loam_status loam_stats_get(loam_db *db, loam_stats *out)
         stats.snapshot_oldest_ms = db_now_ns(db) / 1000000 - db->snapshot_oldest->opened_ms;
     mutex_unlock(&db->snapshots);
     sized_give(out, &stats, sizeof stats);
+    return LOAM_OK;
+}
+
+static void estimate_memtable(const struct memtable *memtable, loam_slice from, loam_slice to,
+                              struct amount *sum)
+{
+    const struct memtable_stats stats = memtable_stats(memtable);
+    const double low = memtable_share_before(memtable, from);
+    const double high = to.len > 0 ? memtable_share_before(memtable, to) : 1;
+    if (stats.entry_count == 0 || high <= low) return;
+    sum->entry_count += (uint64_t)((high - low) * (double)stats.entry_count + 0.5);
+    sum->bytes += (uint64_t)((high - low) * (double)stats.payload_bytes);
+}
+
+static loam_status estimate_view(const struct view *view, const loam_range *range,
+                                 struct amount *sum)
+{
+    loam_buf from_buf = {0}, to_buf = {0};
+    loam_status rc = dbiter_bounds(range, &from_buf, &to_buf);
+    const loam_slice from = loam_bytes(from_buf.data, from_buf.len);
+    const loam_slice to = loam_bytes(to_buf.data, to_buf.len);
+    for (uint32_t i = 0; rc == LOAM_OK && i < view->memrun_count; i++)
+        estimate_memtable(view->memruns[i]->memtable, from, to, sum);
+    if (rc == LOAM_OK) rc = version_estimate(view->version, from, to, sum);
+    loam_buf_free(&from_buf);
+    loam_buf_free(&to_buf);
+    return rc;
+}
+
+loam_status loam_estimate(loam_db *db, loam_coll *coll, const loam_range *range,
+                          uint64_t *entry_count, uint64_t *bytes)
+{
+    struct amount sum = {0};
+    loam_status rc = db_check_coll(db, &coll);
+    if (rc == LOAM_OK) rc = dbiter_check_range(db, range);
+    if (rc < 0) return rc;
+    struct view *view = view_acquire(coll);
+    rc = db_check_there(coll);
+    if (rc == LOAM_OK) rc = estimate_view(view, range, &sum);
+    view_unref(view);
+    if (rc < 0) return rc;
+    if (entry_count != NULL) *entry_count = sum.entry_count;
+    if (bytes != NULL) *bytes = sum.bytes;
     return LOAM_OK;
 }
 

@@ -8,12 +8,15 @@
  * or not, becomes visible when every durable one up to it is on the medium: `durable_end` is where the last such one ends.
  */
 
+#include <inttypes.h>
+
 #include "base/codec.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "db/batches.h"
 #include "db/db.h"
+#include "db/reads.h"
 #include "record/batch.h"
 
 #include "base/poison.h"
@@ -50,6 +53,7 @@ static loam_status wait_for_flush(loam_db *db, const char *reason)
     const uint64_t passed = db_now_ns(db) - since;
     atomic_fetch_add_explicit(&db->stall_total_ns, passed, memory_order_relaxed);
     if (passed > atomic_load(&db->stall_max_ns)) atomic_store(&db->stall_max_ns, passed);
+    db_log(db, LOAM_LOG_INFO, "stall ms=%" PRIu64 " reason=\"%s\"", passed / 1000000, reason);
     if (rc == LOAM_OK) rc = db_writable(db);
     return rc;
 }
@@ -143,6 +147,7 @@ static void add_batch(loam_db *db, loam_slice entries, uint64_t seq, uint64_t fr
         if (!more) continue;
         if (coll == NULL || coll->id != coll_id) coll = coll_by_id(db, coll_id);
         next->entry.seq = seq + taken++;
+        recent_add(&db->recent, next->entry.seq, coll_id, next->entry.key);
         next->coll = coll;
         next->hash = hash_key(next->entry.key);
         next->near = memtable_approach(coll->active->memtable, next->entry.key, next->hash);
@@ -181,6 +186,7 @@ loam_status commit_locked(loam_db *db, const struct commit *commit, loam_durabil
     if (commit->coll != NULL) {
         struct entry entry = commit->entry;
         entry.seq = *seq;
+        recent_add(&db->recent, *seq, commit->coll->id, entry.key);
         memrun_add(commit->coll->active, &entry, commit->hash, near, from, end);
     } else if (commit->record_kind == RECORD_COMMIT) {
         add_batch(db, commit->entries, *seq, from, end);
@@ -214,13 +220,17 @@ static loam_status try_commit(loam_db *db, const struct commit *commit, loam_dur
     if (rc == LOAM_OK && commit->coll != NULL) rc = db_check_there(commit->coll);
     if (rc == LOAM_OK) rc = room_for(db, commit, wait);
     if (rc == LOAM_IOERR) rc = db_fence(db, rc); /* loam.h: no write answers it and goes on */
-    if (rc == LOAM_OK && *wait == NULL) rc = commit_locked(db, commit, how, &seq, wait_position);
+    const bool is_ready = rc == LOAM_OK && *wait == NULL;
+    if (is_ready && commit->reads != NULL)
+        rc = reads_check_recent(commit->reads, db, commit->since);
+    if (is_ready && rc == LOAM_OK) rc = commit_locked(db, commit, how, &seq, wait_position);
     mutex_unlock(&db->lane);
     *last_seq = seq + commit->entry_count - 1;
     return rc;
 }
 
-static loam_status write_commit(loam_db *db, const struct commit *commit, loam_durability how)
+static loam_status commit_and_wait(loam_db *db, const struct commit *commit, loam_durability how,
+                                   uint64_t *last)
 {
     uint64_t last_seq = 0, wait_position = 0;
     const char *wait = NULL;
@@ -228,7 +238,7 @@ static loam_status write_commit(loam_db *db, const struct commit *commit, loam_d
     loam_status rc;
     for (unsigned tries = 0;; tries++) {
         rc = try_commit(db, commit, how, &last_seq, &wait_position, &wait);
-        if (rc < 0) return rc;
+        if (rc != LOAM_OK) return rc;
         if (wait == NULL) break;
         if (tries == ROOM_TRIES_MAX) return failed(LOAM_NOMEM, "%s, and no flush helps", wait);
         rc = wait_for_flush(db, wait);
@@ -237,20 +247,56 @@ static loam_status write_commit(loam_db *db, const struct commit *commit, loam_d
     if (how == LOAM_DURABLE_COMMIT) store_note_commit(db->store);
     if (how == LOAM_DURABLE_PERIODIC) atomic_store(&db->periodic_pending, true);
     if (wal_wants_tending(db->wal) || arena_pool_wants_tending(db->arenas)) jobs_wake_tender(db);
+    if (last != NULL) *last = last_seq;
     return commit_publish(db, last_seq, wait_position);
+}
+
+static loam_status write_commit(loam_db *db, const struct commit *commit, loam_durability how,
+                                uint64_t *last)
+{
+    static _Thread_local uint32_t turn;
+    const uint64_t since_ns = turn++ % LATENCY_SAMPLED_OF == 0 ? db_now_ns(db) : 0;
+    throttle(db, commit->debtor, commit->payload_bytes);
+    const loam_status rc = commit_and_wait(db, commit, how, last);
+    latencies_note(&db->write_latencies, db, since_ns);
+    return rc;
+}
+
+/* ---- for transactions ---- */
+
+loam_status commit_remember(loam_db *db)
+{
+    mutex_lock(&db->lane);
+    const loam_status rc = recent_begin(&db->recent, db->next_seq);
+    mutex_unlock(&db->lane);
+    return rc;
+}
+
+void commit_forget(loam_db *db)
+{
+    mutex_lock(&db->lane);
+    recent_end(&db->recent);
+    mutex_unlock(&db->lane);
+}
+
+uint64_t commit_last_seq(loam_db *db)
+{
+    mutex_lock(&db->lane);
+    const uint64_t seq = db->next_seq - 1;
+    mutex_unlock(&db->lane);
+    return seq;
 }
 
 /* ---- one entry ------------------------------------------------------------------------------ */
 
-static loam_status write_one(loam_db *db, loam_coll *coll, uint8_t kind, loam_slice key,
-                             loam_slice value)
+loam_status commit_entry(loam_db *db, loam_coll *coll, const struct entry *entry,
+                         const struct reads *reads, uint64_t since, uint64_t *seq)
 {
     uint8_t head[1 + BATCH_HEAD_BYTES_MAX];
-    loam_status rc = db_check_coll(db, &coll);
-    if (rc == LOAM_OK) rc = db_check_entry(key, value);
-    if (rc < 0) return rc;
+    const loam_slice key = entry->key, value = entry->value;
     head[0] = 1; /* the entry count, as a varint */
-    const size_t head_bytes = 1 + batch_head_put(head + 1, kind, coll->id, key.len, value.len);
+    const size_t head_bytes =
+        1 + batch_head_put(head + 1, entry->kind, coll->id, key.len, value.len);
     const struct sys_piece pieces[3] = {
         {head, head_bytes}, {key.data, key.len}, {value.data, value.len}};
     const struct commit commit = {.pieces = pieces,
@@ -258,28 +304,40 @@ static loam_status write_one(loam_db *db, loam_coll *coll, uint8_t kind, loam_sl
                                   .body_bytes = head_bytes + key.len + value.len,
                                   .record_kind = RECORD_COMMIT,
                                   .entry_count = 1,
-                                  .put_count = kind == ENTRY_PUT,
+                                  .put_count = entry->kind == ENTRY_PUT,
                                   .payload_bytes = key.len + value.len,
+                                  .debtor = coll,
                                   .coll = coll,
-                                  .entry = {.key = key, .value = value, .kind = kind},
-                                  .hash = hash_key(key)};
-    throttle(db, coll, commit.payload_bytes);
-    return write_commit(db, &commit, LOAM_DURABLE_DEFAULT);
+                                  .entry = *entry,
+                                  .hash = hash_key(key),
+                                  .reads = reads,
+                                  .since = since};
+    return write_commit(db, &commit, LOAM_DURABLE_DEFAULT, seq);
+}
+
+static loam_status write_one(loam_db *db, loam_coll *coll, const struct entry *entry)
+{
+    loam_status rc = db_check_coll(db, &coll);
+    if (rc == LOAM_OK) rc = db_check_entry(entry->key, entry->value);
+    return rc < 0 ? rc : commit_entry(db, coll, entry, NULL, 0, NULL);
 }
 
 loam_status loam_put(loam_db *db, loam_coll *coll, loam_slice key, loam_slice value)
 {
-    return write_one(db, coll, ENTRY_PUT, key, value);
+    const struct entry entry = {.key = key, .value = value, .kind = ENTRY_PUT};
+    return write_one(db, coll, &entry);
 }
 
 loam_status loam_delete(loam_db *db, loam_coll *coll, loam_slice key)
 {
-    return write_one(db, coll, ENTRY_DELETE, key, loam_bytes(NULL, 0));
+    const struct entry entry = {.key = key, .kind = ENTRY_DELETE};
+    return write_one(db, coll, &entry);
 }
 
 /* ---- batches -------------------------------------------------------------------------------- */
 
-loam_status loam_write(loam_db *db, const loam_batch *b, loam_durability how)
+loam_status commit_batch(loam_db *db, const loam_batch *b, loam_durability how,
+                         const struct reads *reads, uint64_t since)
 {
     uint8_t head[VARINT64_BYTES_MAX];
     struct batch_facts facts = {.entry_count = 0};
@@ -299,11 +357,18 @@ loam_status loam_write(loam_db *db, const loam_batch *b, loam_durability how)
                                   .entry_count = facts.entry_count,
                                   .put_count = facts.put_count,
                                   .payload_bytes = facts.payload_bytes,
+                                  .debtor = facts.first_coll == NULL ? db->default_coll
+                                                                     : facts.first_coll,
                                   .entries = facts.bytes,
-                                  .batch = facts.batch};
-    throttle(db, facts.first_coll == NULL ? db->default_coll : facts.first_coll,
-             commit.payload_bytes);
-    return write_commit(db, &commit, how);
+                                  .batch = facts.batch,
+                                  .reads = reads,
+                                  .since = since};
+    return write_commit(db, &commit, how, NULL);
+}
+
+loam_status loam_write(loam_db *db, const loam_batch *b, loam_durability how)
+{
+    return commit_batch(db, b, how, NULL, 0);
 }
 
 loam_status loam_sync(loam_db *db)

@@ -365,3 +365,19 @@ enum btree_step btree_retreat(struct btree_place *place, const struct cell **cha
     prefetch_backward(place->leaf, place->index, is_entered);
     return BTREE_STEPPED;
 }
+
+/* Each node's children are taken to be of one weight. A reader that meets a change counts a little wrong. */
+double btree_share_before(const struct btree *tree, loam_slice key)
+{
+    const struct btree_node *node = atomic_load_explicit(&tree->root, memory_order_acquire);
+    double share = 0, width = 1;
+    while (node != NULL) {
+        bool found;
+        const uint32_t is_inner = node->level > 0, rank = node_rank(node, key, &found);
+        const uint32_t index = is_inner ? rank + found : rank;
+        width /= node_count(node) + is_inner;
+        share += width * index;
+        node = is_inner ? node_child(node, index) : NULL;
+    }
+    return share < 1 ? share : 1;
+}

@@ -77,4 +77,7 @@ enum btree_step btree_settle(struct btree_place *place, const struct cell **chai
 /* Goes to the key in front of the place: *chain. */
 enum btree_step btree_retreat(struct btree_place *place, const struct cell **chain);
 
+/* About what share of all keys stand before key: 0 to 1. */
+double btree_share_before(const struct btree *tree, loam_slice key);
+
 #endif

@@ -171,6 +171,16 @@ uint64_t memtable_entry_count(const struct memtable *memtable)
     return load_stat(&memtable->entry_count);
 }
 
+double memtable_share_before(const struct memtable *memtable, loam_slice key)
+{
+    return btree_share_before(&memtable->tree, key);
+}
+
+uint64_t memtable_seq_max(const struct memtable *memtable)
+{
+    return load_stat(&memtable->seq_max);
+}
+
 uint64_t memtable_bytes(const struct memtable *memtable)
 {
     const struct key_filter *filter = atomic_load_explicit(&memtable->filter, memory_order_acquire);

@@ -78,5 +78,8 @@ struct memtable_stats memtable_stats(const struct memtable *memtable);
 /* Of these, what is asked at every write. */
 uint64_t memtable_entry_count(const struct memtable *memtable);
 uint64_t memtable_bytes(const struct memtable *memtable);
+/* About what share of its keys stand before key: 0 to 1. */
+double memtable_share_before(const struct memtable *memtable, loam_slice key);
+uint64_t memtable_seq_max(const struct memtable *memtable);
 
 #endif

@@ -15,7 +15,7 @@
 
 #include "shell/grow.h"
 
-enum { ARGS_MAX = 2 };
+enum { ARGS_MAX = 3 };
 
 enum option_id {
     OPTION_PREFIX,

@@ -12,7 +12,7 @@
 #include "shell/signals.h"
 #include "shell/words.h"
 
-enum figure_unit { UNIT_COUNT, UNIT_BYTES, UNIT_MS };
+enum figure_unit { UNIT_COUNT, UNIT_BYTES, UNIT_MS, UNIT_NS };
 
 /* One line of stats. */
 struct figure {
@@ -22,7 +22,7 @@ struct figure {
     uint64_t number;
 };
 
-enum { FIGURES_COUNT = 20 };
+enum { FIGURES_COUNT = 29 };
 
 static void fill_figures(struct figure figures[FIGURES_COUNT], const loam_stats *all,
                          const loam_coll_stats *here)
@@ -48,6 +48,15 @@ static void fill_figures(struct figure figures[FIGURES_COUNT], const loam_stats 
         {"snapshot_oldest_ms", "age of the oldest snapshot", UNIT_MS, all->snapshot_oldest_ms},
         {"fenced", "fenced (1: read-only after a failure)", UNIT_COUNT, all->fenced != LOAM_OK},
         {"stalled", "writers wait now", UNIT_COUNT, all->stall_reason != NULL},
+        {"get_p50_ns", "a get, of 64 one: median", UNIT_NS, all->get_latency.p50_ns},
+        {"get_p99_ns", "  of 100 the slowest", UNIT_NS, all->get_latency.p99_ns},
+        {"get_max_ns", "  of all the slowest", UNIT_NS, all->get_latency.max_ns},
+        {"write_p50_ns", "a commit, of 64 one: median", UNIT_NS, all->write_latency.p50_ns},
+        {"write_p99_ns", "  of 100 the slowest", UNIT_NS, all->write_latency.p99_ns},
+        {"write_max_ns", "  of all the slowest", UNIT_NS, all->write_latency.max_ns},
+        {"seek_p50_ns", "a seek, of 64 one: median", UNIT_NS, all->seek_latency.p50_ns},
+        {"seek_p99_ns", "  of 100 the slowest", UNIT_NS, all->seek_latency.p99_ns},
+        {"seek_max_ns", "  of all the slowest", UNIT_NS, all->seek_latency.max_ns},
     };
     memcpy(figures, filled, sizeof filled);
 }
@@ -64,6 +73,9 @@ static void format_figure(const struct figure *figure, char text[32])
         break;
     case UNIT_MS:
         (void)snprintf(text, 32, "%" PRIu64 " ms", figure->number);
+        break;
+    case UNIT_NS:
+        (void)snprintf(text, 32, "%.1f us", (double)figure->number / 1000);
         break;
     }
 }

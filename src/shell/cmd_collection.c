@@ -27,6 +27,8 @@ int cmd_create(struct session *session, const struct args *args)
 {
     loam_coll *coll = NULL;
     const char *name = args->arg[0].data;
+    const int code = session_no_txn(session);
+    if (code != CODE_DONE) return code;
     const loam_status rc = loam_create(session->db, name, NULL, &coll);
     if (rc == LOAM_EXISTS) {
         complain("%s: there already; `use` makes it the current one", shown_text(name).text);
@@ -118,7 +120,8 @@ int cmd_rename(struct session *session, const struct args *args)
 {
     const char *from = args->arg[0].data, *to = args->arg[1].data;
     loam_coll *coll = NULL;
-    const int code = session_find(session, from, &coll);
+    int code = session_no_txn(session);
+    if (code == CODE_DONE) code = session_find(session, from, &coll);
     if (code != CODE_DONE) return code;
     const loam_status rc = loam_rename(session->db, from, to);
     if (rc == LOAM_EXISTS) {
@@ -165,7 +168,8 @@ int cmd_drop(struct session *session, const struct args *args)
 {
     const char *name = args->arg[0].data;
     loam_coll *coll = NULL;
-    int code = session_find(session, name, &coll);
+    int code = session_no_txn(session);
+    if (code == CODE_DONE) code = session_find(session, name, &coll);
     /* "default" is refused below, whatever the answer would be. */
     if (code == CODE_DONE && strcmp(name, "default") != 0) code = confirm_drop(session, args);
     if (code != CODE_DONE) return code;

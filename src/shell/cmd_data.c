@@ -12,11 +12,28 @@
 
 int cmd_put(struct session *session, const struct args *args)
 {
-    const loam_status rc =
-        loam_put(session->db, session->coll, args_bytes(args, 0), args_bytes(args, 1));
+    const loam_slice key = args_bytes(args, 0), value = args_bytes(args, 1);
+    const loam_status rc = session->txn != NULL
+                               ? loam_txn_put(session->txn, session->coll, key, value)
+                               : loam_put(session->db, session->coll, key, value);
     if (rc != LOAM_OK) return complain_status(rc);
     session_say(session, "OK");
     return CODE_DONE;
+}
+
+/* In the transaction, if one is open; value NULL: only whether it is there. */
+static loam_status look_up(const struct session *session, loam_slice key, loam_buf *value)
+{
+    if (session->txn != NULL) return loam_txn_get(session->txn, session->coll, key, value);
+    if (value == NULL) return loam_exists(session->db, session->coll, key);
+    return loam_get(session->db, session->coll, key, value);
+}
+
+static loam_status open_range(const struct session *session, const loam_range *range,
+                              loam_iter **out)
+{
+    return session->txn != NULL ? loam_txn_iter_open(session->txn, session->coll, range, out)
+                                : loam_iter_open(session->db, session->coll, range, out);
 }
 
 static void print_json_entry(struct session *session, loam_slice key, loam_slice value, bool keys)
@@ -34,7 +51,7 @@ int cmd_get(struct session *session, const struct args *args)
 {
     loam_buf value = {0};
     const loam_slice key = args_bytes(args, 0);
-    const loam_status rc = loam_get(session->db, session->coll, key, &value);
+    const loam_status rc = look_up(session, key, &value);
     int code = CODE_DONE;
     if (rc < 0) {
         code = complain_status(rc);
@@ -59,7 +76,9 @@ int cmd_get(struct session *session, const struct args *args)
 
 int cmd_delete(struct session *session, const struct args *args)
 {
-    const loam_status rc = loam_delete(session->db, session->coll, args_bytes(args, 0));
+    const loam_slice key = args_bytes(args, 0);
+    const loam_status rc = session->txn != NULL ? loam_txn_delete(session->txn, session->coll, key)
+                                                : loam_delete(session->db, session->coll, key);
     if (rc != LOAM_OK) return complain_status(rc);
     session_say(session, "OK");
     return CODE_DONE;
@@ -67,7 +86,7 @@ int cmd_delete(struct session *session, const struct args *args)
 
 int cmd_exists(struct session *session, const struct args *args)
 {
-    const loam_status rc = loam_exists(session->db, session->coll, args_bytes(args, 0));
+    const loam_status rc = look_up(session, args_bytes(args, 0), NULL);
     if (rc < 0) return complain_status(rc);
     sink_text(&session->out, rc == LOAM_OK ? "true\n" : "false\n");
     return rc == LOAM_OK ? CODE_DONE : CODE_ABSENT;
@@ -153,7 +172,7 @@ int cmd_scan(struct session *session, const struct args *args)
     uint64_t left = args_have(args, OPTION_LIMIT) ? args->limit : UINT64_MAX;
     int code = CODE_DONE;
     if (lines.keys) range.flags = LOAM_KEYS_ONLY;
-    loam_status rc = loam_iter_open(session->db, session->coll, &range, &entry);
+    loam_status rc = open_range(session, &range, &entry);
     for (; rc == LOAM_OK && left > 0 && code == CODE_DONE; left--) {
         rc = args_have(args, OPTION_REVERSE) ? loam_iter_prev(entry) : loam_iter_next(entry);
         if (rc != LOAM_OK) break;
@@ -173,7 +192,7 @@ int cmd_count(struct session *session, const struct args *args)
     uint64_t count = 0;
     int code = CODE_DONE;
     range.flags = LOAM_KEYS_ONLY;
-    loam_status rc = loam_iter_open(session->db, session->coll, &range, &entry);
+    loam_status rc = open_range(session, &range, &entry);
     while (rc == LOAM_OK && code == CODE_DONE) {
         rc = loam_iter_next(entry);
         count += rc == LOAM_OK;
@@ -183,4 +202,20 @@ int cmd_count(struct session *session, const struct args *args)
     if (code == CODE_DONE) sink_printf(&session->out, "%" PRIu64 "\n", count);
     loam_iter_close(entry);
     return code;
+}
+
+int cmd_estimate(struct session *session, const struct args *args)
+{
+    char size[TEXT_SIZE_BYTES_MAX];
+    uint64_t count, bytes;
+    const loam_range range = range_of(args);
+    const loam_status rc = loam_estimate(session->db, session->coll, &range, &count, &bytes);
+    if (rc != LOAM_OK) return complain_status(rc);
+    if (session->json || args_have(args, OPTION_JSON))
+        sink_printf(&session->out, "{\"entries\":%" PRIu64 ",\"bytes\":%" PRIu64 "}\n", count,
+                    bytes);
+    else
+        sink_printf(&session->out, "about %" PRIu64 " entries, %s\n", count,
+                    text_format_size(size, bytes));
+    return CODE_DONE;
 }

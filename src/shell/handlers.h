@@ -3,8 +3,8 @@
  *
  * Role: the contract between the table in command.c and its implementations. A
  *   handler writes to session->out, complains itself and returns an exit status.
- * In the picture: shell layer; implemented in cmd_data, cmd_collection, cmd_care,
- *   cmd_repair, cmd_help, import and export.
+ * In the picture: shell layer; implemented in cmd_data, cmd_txn, cmd_collection,
+ *   cmd_care, cmd_repair, cmd_help, import and export.
  */
 #ifndef LOAM_SHELL_HANDLERS_H
 #define LOAM_SHELL_HANDLERS_H
@@ -18,6 +18,13 @@ int cmd_delete(struct session *session, const struct args *args);
 int cmd_exists(struct session *session, const struct args *args);
 int cmd_scan(struct session *session, const struct args *args);
 int cmd_count(struct session *session, const struct args *args);
+int cmd_estimate(struct session *session, const struct args *args);
+
+int cmd_cas(struct session *session, const struct args *args);
+int cmd_begin(struct session *session, const struct args *args);
+int cmd_savepoint(struct session *session, const struct args *args);
+int cmd_rollback(struct session *session, const struct args *args);
+int cmd_commit(struct session *session, const struct args *args);
 
 int cmd_create(struct session *session, const struct args *args);
 int cmd_use(struct session *session, const struct args *args);

@@ -229,7 +229,8 @@ int cmd_import(struct session *session, const struct args *args)
                             .spoke = seconds_now(),
                             .on_terminal = isatty(STDERR_FILENO) != 0};
     import.read.started = import.stored.started = import.spoke;
-    int code = import_open(&import, args);
+    int code = session_no_txn(session);
+    if (code == CODE_DONE) code = import_open(&import, args);
     if (code == CODE_DONE) code = import_all(&import);
     if (code == CODE_DONE && !session->quiet) tally_print(&import.stored, &session->out);
     if (import.source.fd > STDERR_FILENO) (void)close(import.source.fd);

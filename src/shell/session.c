@@ -38,12 +38,27 @@ int session_open(struct session *session, enum session_access access)
 
 int session_close(struct session *session)
 {
+    int code = CODE_DONE;
     free(session->coll_name);
     session->coll_name = NULL;
     if (session->db == NULL) return CODE_DONE;
+    if (session->txn != NULL) {
+        loam_txn_close(session->txn);
+        session->txn = NULL;
+        complain(
+            "the transaction was not committed, so nothing of it is stored; `commit` stores it");
+        if (session->script) code = CODE_FAILED;
+    }
     const loam_status rc = loam_close(session->db);
     session->db = NULL;
-    return rc < 0 ? complain_status(rc) : CODE_DONE;
+    return rc < 0 ? complain_status(rc) : code;
+}
+
+int session_no_txn(const struct session *session)
+{
+    if (session->txn == NULL) return CODE_DONE;
+    complain("this cannot be part of a transaction; `commit` or `rollback` first");
+    return CODE_FAILED;
 }
 
 int session_find(struct session *session, const char *name, loam_coll **coll)

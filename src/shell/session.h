@@ -36,6 +36,8 @@ struct session {
     loam_db *db;
     loam_coll *coll;
     char *coll_name;
+    unsigned savepoint_count;
+    loam_txn *txn; /* or NULL: data commands work in it */
     bool lost, leaving;
     struct sink out; /* standard output */
 };
@@ -45,6 +47,9 @@ int session_open(struct session *session, enum session_access access);
 int session_close(struct session *session);
 int session_use(struct session *session, const char *name);
 int session_find(struct session *session, const char *name, loam_coll **coll);
+
+/* For commands that are commits of their own: refuses while a transaction is open. */
+int session_no_txn(const struct session *session);
 
 /* Flushes standard output. CODE_DONE, CODE_PIPE, a signal's status, or a failure. */
 int session_flush(struct session *session);

@@ -189,6 +189,61 @@ bool run_overlaps(const struct run *run, const struct table_ref *ref)
     return at < run->table_count && !table_ref_before(ref, &run->tables[at]);
 }
 
+/* ---- what is new ---- */
+
+/* In what one reference shows. */
+static loam_status newer_in_ref(const struct table_ref *ref, loam_slice from, const loam_slice *to,
+                                uint64_t since)
+{
+    struct iter *iter = NULL;
+    loam_status rc = table_iter_new(ref->table, TABLE_ITER_KEYS_ONLY, &iter);
+    if (rc < 0) return rc;
+    rc = iter->ops->seek(iter, bytes_compare(from, ref->from) > 0 ? from : ref->from, SEQ_MAX);
+    while (rc == LOAM_OK) {
+        const loam_slice key = iter->at.key;
+        if (to != NULL && bytes_compare(key, *to) > 0) break;
+        if (ref->to.len > 0 && bytes_compare(key, ref->to) >= 0) break;
+        rc = iter->at.seq > since ? LOAM_CONFLICT : iter->ops->next(iter);
+    }
+    iter_close(iter);
+    return rc == LOAM_NOTFOUND ? LOAM_OK : rc;
+}
+
+loam_status run_newer_in(const struct run *run, loam_slice from, const loam_slice *to,
+                         uint64_t since)
+{
+    loam_status rc = LOAM_OK;
+    if (run->seq_max <= since) return LOAM_OK;
+    for (uint32_t i = run_find(run, from); rc == LOAM_OK && i < run->table_count; i++) {
+        const struct table_ref *ref = &run->tables[i];
+        if (to != NULL && lies_above(ref, *to)) break;
+        if (table_meta(ref->table)->seq_max > since) rc = newer_in_ref(ref, from, to, since);
+    }
+    return rc;
+}
+
+/* ---- estimating ---- */
+
+loam_status run_estimate(const struct run *run, loam_slice from, loam_slice to, struct amount *sum)
+{
+    for (uint32_t i = run_find(run, from); i < run->table_count; i++) {
+        const struct table_ref *ref = &run->tables[i];
+        const struct table_meta *meta = table_meta(ref->table);
+        const bool ends_first = ref->to.len > 0 && (to.len == 0 || bytes_compare(ref->to, to) < 0);
+        uint64_t bytes;
+        if (to.len > 0 && bytes_compare(to, table_ref_smallest(ref)) <= 0) break;
+        const loam_status rc =
+            table_estimate(ref->table, bytes_compare(ref->from, from) > 0 ? ref->from : from,
+                           ends_first ? ref->to : to, &bytes);
+        if (rc < 0) return rc;
+        sum->bytes += bytes;
+        if (meta->payload_bytes > 0)
+            sum->entry_count +=
+                (uint64_t)((double)bytes / (double)meta->payload_bytes * (double)meta->entry_count);
+    }
+    return LOAM_OK;
+}
+
 /* ---- walking --------------------------------------------------------------------------------- */
 
 struct run_iter {

@@ -156,6 +156,44 @@ loam_status version_get(const struct version *version, loam_slice key, uint64_t 
     return LOAM_NOTFOUND;
 }
 
+loam_status version_newer_key(const struct version *version, loam_slice key, uint64_t hash,
+                              uint64_t since)
+{
+    for (struct run_place place = {0, 0}; settle_place(version, &place); place.index++) {
+        struct table_hit hit;
+        struct table *table = table_for(run_at(version, place), key, SEQ_MAX);
+        if (table == NULL || table_meta(table)->seq_max <= since) continue;
+        loam_status rc = table_get(table, key, hash, SEQ_MAX, &hit);
+        if (rc == LOAM_NOTFOUND) continue;
+        if (rc == LOAM_OK) {
+            rc = hit.entry.seq > since ? LOAM_CONFLICT : LOAM_OK;
+            table_hit_release(&hit);
+        }
+        return rc;
+    }
+    return LOAM_OK;
+}
+
+loam_status version_newer_in(const struct version *version, loam_slice from, const loam_slice *to,
+                             uint64_t since)
+{
+    loam_status rc = LOAM_OK;
+    for (struct run_place place = {0, 0}; rc == LOAM_OK && settle_place(version, &place);
+         place.index++)
+        rc = run_newer_in(run_at(version, place), from, to, since);
+    return rc;
+}
+
+loam_status version_estimate(const struct version *version, loam_slice from, loam_slice to,
+                             struct amount *sum)
+{
+    loam_status rc = LOAM_OK;
+    for (struct run_place place = {0, 0}; rc == LOAM_OK && settle_place(version, &place);
+         place.index++)
+        rc = run_estimate(run_at(version, place), from, to, sum);
+    return rc;
+}
+
 void version_look_ahead(const struct version *version, loam_slice key, uint64_t hash, uint64_t seq,
                         enum table_ahead what)
 {

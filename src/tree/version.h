@@ -87,6 +87,19 @@ uint32_t run_find(const struct run *run, loam_slice key);
 /* Does any table show keys of what ref shows? */
 bool run_overlaps(const struct run *run, const struct table_ref *ref);
 
+/* Of one run; see version_newer_in(). */
+LOAM_MUST loam_status run_newer_in(const struct run *run, loam_slice from, const loam_slice *to,
+                                   uint64_t since);
+
+struct amount {
+    uint64_t entry_count, bytes; /* of keys and values */
+};
+/* Adds about what the runs hold from `from` on and before `to` (empty: no bound), from indexes alone. */
+LOAM_MUST loam_status version_estimate(const struct version *version, loam_slice from,
+                                       loam_slice to, struct amount *sum);
+LOAM_MUST loam_status run_estimate(const struct run *run, loam_slice from, loam_slice to,
+                                   struct amount *sum);
+
 /* An iterator over one run, clipped, tables opened one after the other. Holds a reference on the
    run. flags: table_iter_flags. */
 LOAM_MUST loam_status run_iter_new(struct run *run, unsigned flags, struct iter **out);
@@ -108,6 +121,13 @@ LOAM_MUST loam_status version_check(const struct version *version);
    LOAM_NOTFOUND or a failure. */
 LOAM_MUST loam_status version_get(const struct version *version, loam_slice key, uint64_t hash,
                                   uint64_t seq, struct table_hit *hit);
+
+/* Is there a version newer than `since` of key, or of a key from `from` on and up to `to`, inclusive (NULL: no bound)? LOAM_CONFLICT:
+   there is; LOAM_OK: there is none; or a failure. Looks only into tables that hold something newer. */
+LOAM_MUST loam_status version_newer_key(const struct version *version, loam_slice key,
+                                        uint64_t hash, uint64_t since);
+LOAM_MUST loam_status version_newer_in(const struct version *version, loam_slice from,
+                                       const loam_slice *to, uint64_t since);
 
 /* See table_look_ahead(). */
 void version_look_ahead(const struct version *version, loam_slice key, uint64_t hash, uint64_t seq,

@@ -63,6 +63,40 @@ static void stats_count_what_was_done(void **state)
     loam_batch_free(batch);
 }
 
+static void expect_latency(loam_latency latency, uint64_t count)
+{
+    assert_int_equal(latency.count, count);
+    if (count == 0) return;
+    assert_true(latency.p50_ns > 0);
+    assert_true(latency.p50_ns <= latency.p99_ns && latency.p99_ns <= latency.p999_ns);
+    assert_true(latency.p999_ns <= latency.max_ns);
+}
+
+static void latencies_are_those_of_one_in_64(void **state)
+{
+    struct fixture *f = *state;
+    loam_iter *it;
+    loam_buf value = {0};
+    const loam_stats none = stats_of(f->db);
+    expect_latency(none.get_latency, 0);
+    expect_latency(none.seek_latency, 0);
+    for (int i = 0; i < 6400; i++)
+        put_text(f->db, NULL, "key", "value");
+    for (int i = 0; i < 6400; i++)
+        expect_ok(loam_get(f->db, NULL, loam_str("key"), &value));
+    expect_ok(loam_iter_open(f->db, NULL, NULL, &it));
+    for (int i = 0; i < 640; i++) {
+        expect_ok(loam_iter_seek(it, loam_str("k")));
+        expect_ok(loam_iter_last(it));
+    }
+    loam_iter_close(it);
+    loam_buf_free(&value);
+    const loam_stats stats = stats_of(f->db);
+    expect_latency(stats.write_latency, 100);
+    expect_latency(stats.get_latency, 100);
+    expect_latency(stats.seek_latency, 20);
+}
+
 static void at_most_struct_size_bytes_are_written(void **state)
 {
     struct fixture *f = *state;
@@ -332,10 +366,53 @@ static void a_merge_that_meets_damage_gives_up_once_and_says_so(void **state)
     expect_text(f->db, NULL, "00024999", "a value that is neither long nor short");
 }
 
+/* ---- estimates ------------------------------------------------------------------------------- */
+
+static void expect_about(struct fixture *f, const loam_range *range, uint64_t count, uint64_t off)
+{
+    uint64_t entry_count, bytes;
+    expect_ok(loam_estimate(f->db, NULL, range, &entry_count, &bytes));
+    assert_in_range(entry_count, count > off ? count - off : 0, count + off);
+    assert_in_range(bytes, (count > off ? count - off : 0) * 110, (count + off) * 110);
+}
+
+static void an_estimate_is_near_without_reading(void **state)
+{
+    enum { COUNT = 20000 };
+    struct fixture *f = *state;
+    char key[16];
+    char value[100] = {0};
+    expect_about(f, NULL, 0, 0);
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(key, sizeof key, "key %06d", i * 7919 % COUNT);
+        expect_ok(loam_put(f->db, NULL, loam_str(key), loam_bytes(value, sizeof value)));
+    }
+    const loam_range some = {.from = loam_str("key 005000"), .to = loam_str("key 015000")};
+    const loam_range few = {.from = loam_str("key 007000"), .to = loam_str("key 007010")};
+    const loam_range tail = {.from = loam_str("key 019990")};
+    const loam_range prefix = {.prefix = loam_str("key 01")};
+    const loam_range none = {.prefix = loam_str("kez")};
+    const loam_range turned = {.from = loam_str("key 015000"), .to = loam_str("key 005000")};
+    for (int round = 0; round < 3; round++) { /* in memory, in a table, in a merged one */
+        if (round == 1) expect_ok(loam_flush(f->db, NULL));
+        if (round == 2) expect_ok(loam_compact(f->db, NULL, NULL));
+        expect_about(f, NULL, COUNT, COUNT / 50);
+        expect_about(f, &some, COUNT / 2, COUNT / 20);
+        expect_about(f, &few, 10, 400);
+        expect_about(f, &tail, 10, 400);
+        expect_about(f, &prefix, COUNT / 2, COUNT / 20);
+        expect_about(f, &none, 0, 400);
+        expect_about(f, &turned, 0, 0);
+    }
+    const loam_range wrong = {.flags = 8};
+    expect_status(LOAM_INVALID, loam_estimate(f->db, NULL, &wrong, NULL, NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         test_open(stats_count_what_was_done),
+        test_open(latencies_are_those_of_one_in_64),
         test_open(at_most_struct_size_bytes_are_written),
         test_open(collection_stats_estimate_entries_and_bytes),
         test_open(flush_turns_the_memtable_into_a_table_and_waits),
@@ -348,6 +425,7 @@ int main(void)
         test_open(verifying_what_is_no_store_is_a_failure_and_creates_nothing),
         test_open(a_damaged_table_is_never_answered_from),
         test_open(a_merge_that_meets_damage_gives_up_once_and_says_so),
+        test_open(an_estimate_is_near_without_reading),
     };
     return cmocka_run_group_tests_name("api/care", tests, NULL, NULL);
 }

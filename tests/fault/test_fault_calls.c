@@ -4,7 +4,7 @@
  * The store that it is called on was killed with tables on several levels, versions and tombstones, and a tail in the log. Whatever is inside
  * a call fails while it runs and never before or after. It answers what loam.h says it may; what it refused is not there, and asked for
  * again it succeeds in the same handle; then the store is closed, killed or loses power, and holds what was acknowledged.
- * A function that loam.h declares and the table below does not have fails the test. CALL=name is one of them, CUT=n one fault of it.
+ * A function that loam.h declares and the table in lib/calls.c does not have fails the test. CALL=name is one of them, CUT=n one fault of it.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -18,495 +18,9 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "lib/calls.h"
 #include "lib/fault.h"
 #include "lib/seeds.h"
-
-enum { KEYS = 40, VALUE_BYTES = 300 };
-
-struct bench {
-    struct simdisk *disk;
-    struct db_world world;
-    loam_options options;
-    loam_db *db;
-    loam_coll *coll;
-    loam_snapshot *snap;
-    loam_iter *it;
-    loam_batch *batch;
-    loam_buf buf;
-    char repaired[16]; /* the new store of a repair that went well */
-    unsigned repairs;
-    struct model *before, *after; /* what the store holds without the call, and with it */
-};
-
-enum answers { NOTHING, READS, MOVES, WRITES, OPENS, CLOSES, BATCH, REPAIRS };
-
-struct call {
-    const char *name;
-    const char *how; /* which of several rows, or NULL */
-    enum answers may;
-    loam_status (*make)(struct bench *b);
-    void (*prepare)(struct bench *b);    /* more than every bench has, or NULL */
-    void (*change)(struct model *after); /* what the call does to the store, or NULL */
-    bool on_closed, on_nothing;          /* no database is open; there is no store */
-};
-
-static loam_slice key_of(int i, char text[static 16])
-{
-    return loam_bytes(text, (size_t)snprintf(text, 16, "k%03d", i));
-}
-
-static loam_slice value_of(int version)
-{
-    static char bytes[VALUE_BYTES];
-    memset(bytes, 'a' + version, sizeof bytes);
-    return loam_bytes(bytes, sizeof bytes);
-}
-
-static void ok(loam_status rc)
-{
-    if (rc != LOAM_OK) fail_msg("%s: %s", loam_status_name(rc), loam_errmsg());
-}
-
-/* ---- the calls ------------------------------------------------------------------------------------ */
-
-static loam_status make_words(struct bench *b)
-{
-    (void)b;
-    assert_string_equal(loam_status_name(LOAM_OK), "LOAM_OK");
-    assert_non_null(loam_errmsg());
-    (void)loam_errno();
-    assert_int_equal(loam_version_number(), LOAM_VERSION_NUMBER);
-    return LOAM_OK;
-}
-
-static loam_status make_buf_free(struct bench *b)
-{
-    loam_buf_free(&b->buf);
-    return LOAM_OK;
-}
-
-static loam_status make_open(struct bench *b)
-{
-    const loam_status rc = db_open_in(&b->world, "db", &b->options, &b->db);
-    if (rc < 0) assert_null(b->db);
-    return rc;
-}
-
-static void will_only_read(struct bench *b)
-{
-    b->options.read_only = true;
-}
-
-static void close_children(struct bench *b)
-{
-    loam_iter_close(b->it);
-    loam_snapshot_close(b->snap);
-    b->it = NULL;
-    b->snap = NULL;
-}
-
-static loam_status make_close(struct bench *b)
-{
-    const loam_status rc = loam_close(b->db);
-    b->db = NULL;
-    return rc;
-}
-
-static loam_status make_create(struct bench *b)
-{
-    loam_coll *coll;
-    const loam_status rc = loam_create(b->db, "fresh", NULL, &coll);
-    assert_true((rc == LOAM_OK) == (coll != NULL));
-    return rc;
-}
-
-static void change_create(struct model *after)
-{
-    model_create(after, "fresh");
-}
-
-static loam_status make_rename(struct bench *b)
-{
-    return loam_rename(b->db, "other", "renamed");
-}
-
-static void change_rename(struct model *after)
-{
-    model_rename(after, "other", "renamed");
-}
-
-static loam_status make_drop(struct bench *b)
-{
-    return loam_drop(b->db, "other");
-}
-
-static void change_drop(struct model *after)
-{
-    model_drop(after, "other");
-}
-
-static loam_status make_collection(struct bench *b)
-{
-    return loam_collection(b->db, "other", &b->coll);
-}
-
-static void count_name(void *ctx, const char *name)
-{
-    (void)name;
-    ++*(int *)ctx;
-}
-
-static loam_status make_collections(struct bench *b)
-{
-    int count = 0;
-    const loam_status rc = loam_collections(b->db, count_name, &count);
-    if (rc == LOAM_OK) assert_int_equal(count, 2);
-    return rc;
-}
-
-static loam_status make_put(struct bench *b)
-{
-    return loam_put(b->db, NULL, loam_str("k007"), loam_str("new"));
-}
-
-static void change_put(struct model *after)
-{
-    model_put(after, "default", loam_str("k007"), loam_str("new"));
-}
-
-static loam_status make_delete(struct bench *b)
-{
-    return loam_delete(b->db, NULL, loam_str("k007"));
-}
-
-static void change_delete(struct model *after)
-{
-    model_delete(after, "default", loam_str("k007"));
-}
-
-static void check_value(const struct bench *b, const char *key)
-{
-    loam_slice value;
-    assert_true(model_get(b->before, "default", loam_str(key), &value));
-    assert_int_equal(b->buf.len, value.len);
-    assert_memory_equal(b->buf.data, value.data, value.len);
-}
-
-static loam_status make_get(struct bench *b)
-{
-    const loam_status rc = loam_get(b->db, NULL, loam_str("k031"), &b->buf);
-    if (rc == LOAM_OK) check_value(b, "k031");
-    return rc;
-}
-
-static loam_status make_get_at(struct bench *b)
-{
-    const loam_status rc = loam_get_at(b->db, NULL, b->snap, loam_str("k032"), &b->buf);
-    if (rc == LOAM_OK) check_value(b, "k032");
-    return rc;
-}
-
-static loam_status make_exists(struct bench *b)
-{
-    return loam_exists(b->db, NULL, loam_str("k033"));
-}
-
-static loam_status make_multi_get(struct bench *b)
-{
-    loam_lookup lookups[] = {{.key = loam_str("k031")}, {.key = loam_str("nobody")}};
-    const loam_status rc = loam_multi_get(b->db, NULL, NULL, lookups, 2, 0);
-    if (rc == LOAM_OK) {
-        const loam_buf kept = b->buf;
-        assert_int_equal(lookups[0].answer, LOAM_OK);
-        assert_int_equal(lookups[1].answer, LOAM_NOTFOUND);
-        b->buf = lookups[0].value;
-        check_value(b, "k031");
-        b->buf = kept;
-    }
-    loam_buf_free(&lookups[0].value);
-    return rc;
-}
-
-static loam_status make_batch_new(struct bench *b)
-{
-    loam_batch_free(b->batch);
-    b->batch = loam_batch_new();
-    return b->batch != NULL ? LOAM_OK : LOAM_NOMEM;
-}
-
-static loam_status make_batch_free(struct bench *b)
-{
-    loam_batch_free(b->batch);
-    b->batch = NULL;
-    return LOAM_OK;
-}
-
-static loam_status make_batch_clear(struct bench *b)
-{
-    loam_batch_clear(b->batch);
-    return LOAM_OK;
-}
-
-/* An add that failed is remembered; a batch that is cleared is as new. */
-static loam_status settle_batch(struct bench *b, loam_status rc)
-{
-    if (rc < 0) {
-        assert_int_equal(loam_write(b->db, b->batch, LOAM_DURABLE_DEFAULT), rc);
-        loam_batch_clear(b->batch);
-    }
-    return rc;
-}
-
-static loam_status make_batch_put(struct bench *b)
-{
-    return settle_batch(b, loam_batch_put(b->batch, b->coll, loam_str("k"), value_of(9)));
-}
-
-static loam_status make_batch_delete(struct bench *b)
-{
-    return settle_batch(b, loam_batch_delete(b->batch, b->coll, loam_str("k")));
-}
-
-static void fill_batch(struct bench *b)
-{
-    ok(loam_batch_put(b->batch, NULL, loam_str("k001"), loam_str("in a batch")));
-    ok(loam_batch_delete(b->batch, b->coll, loam_str("k002")));
-    ok(loam_batch_put(b->batch, b->coll, loam_str("k003"), value_of(20)));
-}
-
-static loam_status make_write(struct bench *b)
-{
-    return loam_write(b->db, b->batch, LOAM_DURABLE_COMMIT);
-}
-
-static void change_write(struct model *after)
-{
-    model_put(after, "default", loam_str("k001"), loam_str("in a batch"));
-    model_delete(after, "other", loam_str("k002"));
-    model_put(after, "other", loam_str("k003"), value_of(20));
-}
-
-static loam_status make_sync(struct bench *b)
-{
-    return loam_sync(b->db);
-}
-
-static void write_weakly(struct bench *b)
-{
-    ok(loam_batch_put(b->batch, NULL, loam_str("weak"), value_of(3)));
-    ok(loam_write(b->db, b->batch, LOAM_DURABLE_PROCESS));
-    model_put(b->before, "default", loam_str("weak"), value_of(3));
-}
-
-static void write_weakly_and_let_go(struct bench *b)
-{
-    write_weakly(b);
-    close_children(b);
-}
-
-static loam_status make_snapshot_open(struct bench *b)
-{
-    loam_snapshot_close(b->snap);
-    return loam_snapshot_open(b->db, &b->snap);
-}
-
-static loam_status make_snapshot_close(struct bench *b)
-{
-    loam_snapshot_close(b->snap);
-    b->snap = NULL;
-    return LOAM_OK;
-}
-
-/* What the iterator and the snapshot hold is replaced, so that closing them deletes files. */
-static void compact(struct bench *b)
-{
-    ok(loam_compact(b->db, NULL, NULL));
-}
-
-static loam_status make_iter_open(struct bench *b)
-{
-    const loam_range range = {.from = loam_str("k000"), .to = loam_str("k9"), .at = b->snap};
-    loam_iter_close(b->it);
-    return loam_iter_open(b->db, NULL, &range, &b->it);
-}
-
-/* Stands on the entry of the model at `index`, or failed. */
-static loam_status stands_at(struct bench *b, loam_status rc, size_t index)
-{
-    loam_slice key, value;
-    if (rc < 0) {
-        assert_null(loam_iter_key(b->it).data);
-        return rc;
-    }
-    assert_int_equal(rc, LOAM_OK);
-    model_at(b->before, "default", index, &key, &value);
-    assert_int_equal(loam_iter_key(b->it).len, key.len);
-    assert_memory_equal(loam_iter_key(b->it).data, key.data, key.len);
-    assert_int_equal(loam_iter_value(b->it).len, value.len);
-    assert_memory_equal(loam_iter_value(b->it).data, value.data, value.len);
-    return rc;
-}
-
-static size_t entries(const struct bench *b)
-{
-    return model_count(b->before, "default");
-}
-
-static loam_status make_first(struct bench *b)
-{
-    return stands_at(b, loam_iter_first(b->it), 0);
-}
-
-static loam_status make_last(struct bench *b)
-{
-    return stands_at(b, loam_iter_last(b->it), entries(b) - 1);
-}
-
-static loam_status make_seek(struct bench *b)
-{
-    return stands_at(b, loam_iter_seek(b->it, loam_str("k0205")),
-                     model_lower(b->before, "default", loam_str("k0205")));
-}
-
-static loam_status make_seek_back(struct bench *b)
-{
-    return stands_at(b, loam_iter_seek_back(b->it, loam_str("k0205")),
-                     model_lower(b->before, "default", loam_str("k0205")) - 1);
-}
-
-/* From nowhere over all entries to the end. */
-static loam_status make_next(struct bench *b)
-{
-    loam_status rc = LOAM_OK;
-    for (size_t i = 0; rc == LOAM_OK && i < entries(b); i++)
-        rc = stands_at(b, loam_iter_next(b->it), i);
-    if (rc == LOAM_OK) rc = loam_iter_next(b->it);
-    return rc == LOAM_NOTFOUND ? LOAM_OK : rc;
-}
-
-static loam_status make_prev(struct bench *b)
-{
-    loam_status rc = LOAM_OK;
-    for (size_t i = entries(b); rc == LOAM_OK && i-- > 0;)
-        rc = stands_at(b, loam_iter_prev(b->it), i);
-    if (rc == LOAM_OK) rc = loam_iter_prev(b->it);
-    return rc == LOAM_NOTFOUND ? LOAM_OK : rc;
-}
-
-static loam_status make_iter_look(struct bench *b)
-{
-    assert_null(loam_iter_key(b->it).data);
-    assert_null(loam_iter_value(b->it).data);
-    return LOAM_OK;
-}
-
-static loam_status make_iter_close(struct bench *b)
-{
-    loam_iter_close(b->it);
-    b->it = NULL;
-    return LOAM_OK;
-}
-
-static loam_status make_stats(struct bench *b)
-{
-    loam_stats stats = {.struct_size = sizeof stats};
-    return loam_stats_get(b->db, &stats);
-}
-
-static loam_status make_coll_stats(struct bench *b)
-{
-    loam_coll_stats stats = {.struct_size = sizeof stats};
-    return loam_coll_stats_get(b->db, b->coll, &stats);
-}
-
-static loam_status make_flush(struct bench *b)
-{
-    return loam_flush(b->db, NULL);
-}
-
-static loam_status make_compact(struct bench *b)
-{
-    return loam_compact(b->db, NULL, NULL);
-}
-
-static loam_status make_verify(struct bench *b)
-{
-    return db_verify_in(&b->world, "db", NULL, NULL);
-}
-
-static loam_status make_verify_open(struct bench *b)
-{
-    return loam_verify_open(b->db, NULL, NULL);
-}
-
-static loam_status make_look(struct bench *b)
-{
-    return db_repair_in(&b->world, "db", NULL, NULL, NULL);
-}
-
-/* What a failed one has begun is of no use, so each has a place of its own. */
-static loam_status make_repair(struct bench *b)
-{
-    char target[16];
-    snprintf(target, sizeof target, "repaired%u", b->repairs++);
-    const loam_status rc = db_repair_in(&b->world, "db", target, NULL, NULL);
-    if (rc == LOAM_OK) memcpy(b->repaired, target, sizeof target);
-    return rc;
-}
-
-static const struct call CALLS[] = {
-    {"loam_status_name", NULL, NOTHING, make_words, NULL, NULL, false, false},
-    {"loam_errmsg", NULL, NOTHING, make_words, NULL, NULL, false, false},
-    {"loam_errno", NULL, NOTHING, make_words, NULL, NULL, false, false},
-    {"loam_version_number", NULL, NOTHING, make_words, NULL, NULL, false, false},
-    {"loam_buf_free", NULL, NOTHING, make_buf_free, NULL, NULL, false, false},
-    {"loam_open", "a new store", OPENS, make_open, NULL, NULL, true, true},
-    {"loam_open", "after a crash", OPENS, make_open, NULL, NULL, true, false},
-    {"loam_open", "to read", OPENS, make_open, will_only_read, NULL, true, false},
-    {"loam_close", NULL, CLOSES, make_close, close_children, NULL, false, false},
-    {"loam_close", "with bytes to sync", CLOSES, make_close, write_weakly_and_let_go, NULL, false,
-     false},
-    {"loam_create", NULL, WRITES, make_create, NULL, change_create, false, false},
-    {"loam_rename", NULL, WRITES, make_rename, NULL, change_rename, false, false},
-    {"loam_drop", NULL, WRITES, make_drop, NULL, change_drop, false, false},
-    {"loam_collection", NULL, READS, make_collection, NULL, NULL, false, false},
-    {"loam_collections", NULL, READS, make_collections, NULL, NULL, false, false},
-    {"loam_put", NULL, WRITES, make_put, NULL, change_put, false, false},
-    {"loam_delete", NULL, WRITES, make_delete, NULL, change_delete, false, false},
-    {"loam_get", NULL, READS, make_get, NULL, NULL, false, false},
-    {"loam_get_at", NULL, READS, make_get_at, NULL, NULL, false, false},
-    {"loam_exists", NULL, READS, make_exists, NULL, NULL, false, false},
-    {"loam_multi_get", NULL, READS, make_multi_get, NULL, NULL, false, false},
-    {"loam_batch_new", NULL, BATCH, make_batch_new, NULL, NULL, false, false},
-    {"loam_batch_free", NULL, NOTHING, make_batch_free, fill_batch, NULL, false, false},
-    {"loam_batch_clear", NULL, NOTHING, make_batch_clear, fill_batch, NULL, false, false},
-    {"loam_batch_put", NULL, BATCH, make_batch_put, NULL, NULL, false, false},
-    {"loam_batch_delete", NULL, BATCH, make_batch_delete, NULL, NULL, false, false},
-    {"loam_write", NULL, WRITES, make_write, fill_batch, change_write, false, false},
-    {"loam_sync", NULL, WRITES, make_sync, write_weakly, NULL, false, false},
-    {"loam_snapshot_open", NULL, READS, make_snapshot_open, NULL, NULL, false, false},
-    {"loam_snapshot_close", NULL, NOTHING, make_snapshot_close, compact, NULL, false, false},
-    {"loam_iter_open", NULL, READS, make_iter_open, NULL, NULL, false, false},
-    {"loam_iter_first", NULL, MOVES, make_first, NULL, NULL, false, false},
-    {"loam_iter_last", NULL, MOVES, make_last, NULL, NULL, false, false},
-    {"loam_iter_seek", NULL, MOVES, make_seek, NULL, NULL, false, false},
-    {"loam_iter_seek_back", NULL, MOVES, make_seek_back, NULL, NULL, false, false},
-    {"loam_iter_next", NULL, MOVES, make_next, NULL, NULL, false, false},
-    {"loam_iter_prev", NULL, MOVES, make_prev, NULL, NULL, false, false},
-    {"loam_iter_key", NULL, NOTHING, make_iter_look, NULL, NULL, false, false},
-    {"loam_iter_value", NULL, NOTHING, make_iter_look, NULL, NULL, false, false},
-    {"loam_iter_close", NULL, NOTHING, make_iter_close, compact, NULL, false, false},
-    {"loam_stats_get", NULL, NOTHING, make_stats, NULL, NULL, false, false},
-    {"loam_coll_stats_get", NULL, NOTHING, make_coll_stats, NULL, NULL, false, false},
-    {"loam_flush", NULL, WRITES, make_flush, NULL, NULL, false, false},
-    {"loam_compact", NULL, WRITES, make_compact, NULL, NULL, false, false},
-    {"loam_verify", NULL, OPENS, make_verify, NULL, NULL, true, false},
-    {"loam_verify_open", NULL, READS, make_verify_open, NULL, NULL, false, false},
-    {"loam_repair", "to look", REPAIRS, make_look, NULL, NULL, true, false},
-    {"loam_repair", "into a new store", REPAIRS, make_repair, NULL, NULL, true, false},
-};
-
-enum { CALL_COUNT = sizeof CALLS / sizeof CALLS[0] };
 
 /* ---- the store they are made on --------------------------------------------------------------------- */
 
@@ -535,15 +49,16 @@ static void fill_coll(loam_db *db, const char *name, int step, int version)
 {
     char text[16];
     loam_coll *coll;
-    ok(loam_collection(db, name, &coll));
-    for (int i = 0; i < KEYS; i += step) {
-        const loam_slice key = key_of(i, text);
+    bench_ok(loam_collection(db, name, &coll));
+    for (int i = 0; i < BENCH_KEYS; i += step) {
+        const loam_slice key = bench_key(i, text);
         const bool deletes = version > 0 && i % 5 == 4;
-        ok(deletes ? loam_delete(db, coll, key) : loam_put(db, coll, key, value_of(version)));
+        bench_ok(deletes ? loam_delete(db, coll, key)
+                         : loam_put(db, coll, key, bench_value(version)));
         if (deletes)
             model_delete(store_model, name, key);
         else
-            model_put(store_model, name, key, value_of(version));
+            model_put(store_model, name, key, bench_value(version));
     }
 }
 
@@ -556,15 +71,15 @@ static int make_store(void **state)
     store_disk = simdisk_new(2);
     store_model = model_new();
     const struct db_world world = world_on(store_disk, true);
-    ok(db_open_in(&world, "db", &options, &db));
-    ok(loam_create(db, "other", NULL, NULL));
+    bench_ok(db_open_in(&world, "db", &options, &db));
+    bench_ok(loam_create(db, "other", NULL, NULL));
     model_create(store_model, "other");
     for (int version = 0; version < 3; version++) {
         fill_coll(db, "default", 1 + version, version);
-        ok(loam_flush(db, NULL));
+        bench_ok(loam_flush(db, NULL));
     }
     fill_coll(db, "other", 1, 3);
-    ok(loam_flush(db, NULL));
+    bench_ok(loam_flush(db, NULL));
     fill_coll(db, "other", 3, 4);
     fill_coll(db, "default", 7, 5);
     simdisk_kill(store_disk);
@@ -604,10 +119,10 @@ static void set_up(struct bench *b, uint64_t nth)
     b->options = options_of_all();
     b->before = call->on_nothing ? model_new() : model_copy(store_model);
     if (!call->on_closed) {
-        ok(make_open(b));
-        ok(loam_collection(b->db, "other", &b->coll));
-        ok(loam_snapshot_open(b->db, &b->snap));
-        ok(loam_iter_open(b->db, NULL, NULL, &b->it));
+        bench_ok(bench_open(b));
+        bench_ok(loam_collection(b->db, "other", &b->coll));
+        bench_ok(loam_snapshot_open(b->db, &b->snap));
+        bench_ok(loam_iter_open(b->db, NULL, NULL, &b->it));
     }
     b->batch = loam_batch_new();
     if (call->prepare != NULL) call->prepare(b);
@@ -630,6 +145,7 @@ static bool may_answer(struct fault fault, loam_status rc)
     case READS:
     case MOVES:
         return rc == LOAM_NOMEM || rc == LOAM_IOERR;
+    case READS_AND_WRITES:
     case WRITES: /* read-only: background work that it waited for has fenced */
         return rc == LOAM_NOMEM || rc == LOAM_IOERR || rc == LOAM_FULL || rc == LOAM_READONLY;
     case OPENS:
@@ -663,7 +179,7 @@ static loam_status make_again(struct bench *b, struct fault fault, loam_status r
     if (call->may == MOVES) { /* a failed iterator stays failed; another one does not */
         if (again != rc) wrong(fault, "%s, and then %s", loam_status_name(rc), loam_errmsg());
         loam_iter_close(b->it);
-        ok(loam_iter_open(b->db, NULL, NULL, &b->it));
+        bench_ok(loam_iter_open(b->db, NULL, NULL, &b->it));
         again = call->make(b);
     }
     /* A failed sync of names that nobody waited for ends the store's writing with the next name. */
@@ -677,6 +193,7 @@ static loam_status make_again(struct bench *b, struct fault fault, loam_status r
 static void end(struct bench *b, struct fault fault, loam_status rc, bool uncertain)
 {
     loam_iter_close(b->it);
+    loam_txn_close(b->txn);
     loam_snapshot_close(b->snap);
     loam_batch_free(b->batch);
     loam_buf_free(&b->buf);
@@ -689,15 +206,15 @@ static void end(struct bench *b, struct fault fault, loam_status rc, bool uncert
     if (how == 2) simdisk_power_loss(b->disk, SIMDISK_LOSE_ALL);
     b->options.read_only = false;
     b->db = NULL;
-    ok(make_open(b));
+    bench_ok(bench_open(b));
     check_content(b, fault, rc, !uncertain);
-    ok(loam_verify_open(b->db, NULL, NULL));
-    ok(loam_put(b->db, NULL, loam_str("z"), loam_str("z")));
-    ok(loam_close(b->db));
+    bench_ok(loam_verify_open(b->db, NULL, NULL));
+    bench_ok(loam_put(b->db, NULL, loam_str("z"), loam_str("z")));
+    bench_ok(loam_close(b->db));
     if (b->repaired[0] != '\0') {
-        ok(db_open_in(&b->world, b->repaired, &b->options, &b->db));
+        bench_ok(db_open_in(&b->world, b->repaired, &b->options, &b->db));
         check_content(b, fault, LOAM_OK, true);
-        ok(loam_close(b->db));
+        bench_ok(loam_close(b->db));
     }
     model_free(b->before);
     model_free(b->after);
@@ -734,16 +251,16 @@ static void every_fault_inside_every_call(void **state)
 {
     static const int none[] = {FAULT_NO_MEMORY};
     const char *only = getenv("CALL");
-    uint64_t calls = 0, allocations = 0;
+    uint64_t met = 0, allocations = 0;
     (void)state;
-    for (size_t i = 0; i < CALL_COUNT; i++) {
-        call = &CALLS[i];
+    for (size_t i = 0; i < calls_count; i++) {
+        call = &calls[i];
         if (only != NULL && strcmp(only, call->name) != 0) continue;
-        calls += fault_sweep(FAULTS, FAULT_ERRORS, meet, i);
+        met += fault_sweep(FAULTS, FAULT_ERRORS, meet, i);
         allocations += fault_sweep(none, 1, meet, i);
     }
-    figures_print((const struct figure[]){{"public_calls", CALL_COUNT},
-                                          {"failing_calls", calls},
+    figures_print((const struct figure[]){{"public_calls", calls_count},
+                                          {"failing_calls", met},
                                           {"failing_allocations", allocations},
                                           {"noticed", noticed}},
                   4);
@@ -753,8 +270,8 @@ static void every_fault_inside_every_call(void **state)
 
 static bool has_row(const char *name, size_t len)
 {
-    for (size_t i = 0; i < CALL_COUNT; i++)
-        if (strlen(CALLS[i].name) == len && memcmp(CALLS[i].name, name, len) == 0) return true;
+    for (size_t i = 0; i < calls_count; i++)
+        if (strlen(calls[i].name) == len && memcmp(calls[i].name, name, len) == 0) return true;
     return false;
 }
 

@@ -158,7 +158,8 @@ static void watch_history(struct history *h, loam_status rc)
     if (h->db == NULL) return;
     if (rc < 0 && check_fence(h, w->fault) && w->fault.error < 0)
         wrong(h, w->fault, "fenced for that: %s", h->db->fence_text);
-    if (rc < 0 && !check_fence(h, w->fault) && (rc == LOAM_IOERR || rc == LOAM_READONLY))
+    if (rc < 0 && !h->reads && !check_fence(h, w->fault) &&
+        (rc == LOAM_IOERR || rc == LOAM_READONLY))
         wrong(h, w->fault, "%s without a fence: %s", loam_status_name(rc), loam_errmsg());
     const uint64_t choice = rand_below(&w->rand, 16);
     if (choice < 2)

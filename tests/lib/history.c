@@ -237,6 +237,44 @@ static loam_status write_batch(struct history *h)
     return committed(h, from, rc, how);
 }
 
+/* A transaction that reads a key and a range besides; nobody is there to conflict with. */
+static loam_status write_txn(struct history *h)
+{
+    char text[16];
+    loam_txn *txn;
+    loam_iter *it;
+    const size_t from = h->step_count;
+    const uint64_t count = 1 + rand_below(&h->rand, BATCH_MAX);
+    const loam_durability how = (loam_durability)(1 + rand_below(&h->rand, 3));
+    const loam_slice key = key_of((uint8_t)rand_below(&h->rand, KEYS), text);
+    const loam_range range = {.from = key};
+    h->reads = true;
+    loam_status rc = loam_txn_begin(h->db, &txn);
+    if (rc < 0) return rc;
+    rc = loam_txn_get(txn, NULL, key, NULL);
+    if (rc >= 0) rc = loam_txn_iter_open(txn, NULL, &range, &it);
+    if (rc >= 0) {
+        rc = loam_iter_next(it);
+        loam_iter_close(it);
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        char own_text[16];
+        const struct step *step = add_step(h, rand_below(&h->rand, 4) == 0 ? 'd' : 'p');
+        loam_coll *coll = handle(h, step->coll);
+        const loam_slice own = key_of(step->key, own_text);
+        if (rc < 0) continue;
+        rc = step->what == 'p' ? loam_txn_put(txn, coll, own, value_of(step, value_room))
+                               : loam_txn_delete(txn, coll, own);
+    }
+    const bool is_asked_for = rc >= 0;
+    if (is_asked_for) rc = loam_txn_commit(txn, how);
+    assert_int_not_equal(rc, LOAM_CONFLICT);
+    loam_txn_close(txn);
+    if (is_asked_for) return committed(h, from, rc, how);
+    h->step_count = from;
+    return rc;
+}
+
 void history_forget_snapshot(struct history *h)
 {
     loam_snapshot_close(h->snap);
@@ -331,9 +369,11 @@ static loam_status upkeep(struct history *h, uint64_t choice)
 static loam_status operate(struct history *h)
 {
     const uint64_t choice = rand_below(&h->rand, 100);
+    h->reads = false;
     h->doing = choice < 45 ? "write" : choice < 65 ? "batch" : choice < 75 ? "change" : "upkeep";
     if (choice < 45) return history_write(h);
-    if (choice < 65) return write_batch(h);
+    if (choice < 58) return write_batch(h);
+    if (choice < 65) return write_txn(h);
     if (choice < 75) return change(h);
     if (choice < 80) return sync_all(h);
     if (choice < 83 && !h->has_failed) return reopen(h);

@@ -44,6 +44,7 @@ struct history {
     bool power_lost; /* since the run; else it is the acknowledged that must be there */
     bool has[HISTORY_COLLS];
     const char *doing;
+    bool reads;       /* that may fail for a read, which is no reason for a fence */
     struct sys calls; /* the disk's, but for those that let a commit in */
     struct sys_table below;
     int table_fd;       /* of the table that was begun last */

@@ -478,6 +478,188 @@ static void use_snapshot(struct history *h)
     if (rand_below(&h->rand, 2) == 0) close_snapshot(h, i);
 }
 
+/* ---- conditions and transactions ---- */
+
+static void write_if(struct history *h)
+{
+    struct step step = {.what = rand_below(&h->rand, 3) == 0 ? 'd' : 'p', .coll = random_coll(h)};
+    loam_slice old;
+    uint64_t seq = 0;
+    step.key = random_key(h);
+    if (step.what == 'p') step.value = random_value(h);
+    loam_coll *coll = handle(h, step.coll);
+    const bool there = model_get(h->model, NAMES[step.coll], step.key, &old);
+    loam_lookup lookup = {.key = step.key};
+    expect(h, loam_multi_get(h->db, coll, NULL, &lookup, 1, LOAM_KEYS_ONLY) == LOAM_OK);
+    expect(h, (lookup.seq > 0) == there);
+    const loam_if conditions[] = {
+        {.kind = LOAM_IF_ABSENT},
+        {.kind = LOAM_IF_EQUAL, .value = there ? old : loam_str("")},
+        {.kind = LOAM_IF_SEQ, .seq = lookup.seq + (rand_below(&h->rand, 4) == 0)},
+    };
+    const loam_if *condition = &conditions[rand_below(&h->rand, 3)];
+    const bool holds =
+        condition->kind == LOAM_IF_ABSENT
+            ? !there
+            : there && (condition->kind == LOAM_IF_EQUAL || condition->seq == lookup.seq);
+    const loam_status rc = step.what == 'p'
+                               ? loam_put_if(h->db, coll, step.key, step.value, condition, &seq)
+                               : loam_delete_if(h->db, coll, step.key, condition);
+    expect(h, rc == (holds ? LOAM_OK : LOAM_CONFLICT));
+    if (holds) {
+        expect(h, step.what == 'd' || seq > lookup.seq);
+        committed(h, &step, 1, commits_durably(h, LOAM_DURABLE_DEFAULT));
+        return;
+    }
+    free((void *)(uintptr_t)step.key.data);
+    free((void *)(uintptr_t)step.value.data);
+}
+
+/* Every key of a collection, as the transaction sees it. */
+static void check_seen(struct history *h, loam_txn *txn, const struct model *seen, uint8_t coll)
+{
+    loam_iter *it;
+    const size_t count = model_count(seen, NAMES[coll]);
+    const bool backward = rand_below(&h->rand, 2) == 0;
+    expect(h, loam_txn_iter_open(txn, handle(h, coll), NULL, &it) == LOAM_OK);
+    for (size_t i = 0; i < count; i++) {
+        loam_slice key, value;
+        model_at(seen, NAMES[coll], backward ? count - 1 - i : i, &key, &value);
+        expect(h, (backward ? loam_iter_prev(it) : loam_iter_next(it)) == LOAM_OK);
+        expect(h, loam_iter_key(it).len == key.len &&
+                      memcmp(loam_iter_key(it).data, key.data, key.len) == 0);
+        expect(h, loam_iter_value(it).len == value.len &&
+                      memcmp(loam_iter_value(it).data, value.data, value.len) == 0);
+    }
+    expect(h, (backward ? loam_iter_prev(it) : loam_iter_next(it)) == LOAM_NOTFOUND);
+    loam_iter_close(it);
+}
+
+struct work { /* a transaction under way */
+    loam_txn *txn;
+    struct model *seen; /* what it must see */
+    struct step steps[12];
+    size_t count, kept; /* kept: of the savepoint */
+    uint8_t read_coll;
+    loam_slice read_key;
+    bool scanned[COLLS], others[COLLS]; /* whole collections: read; written to by others */
+    bool key_written;                   /* by others */
+};
+
+static void free_work_steps(struct work *work, size_t keep)
+{
+    while (work->count > keep) {
+        const struct step *step = &work->steps[--work->count];
+        free((void *)(uintptr_t)step->key.data);
+        free((void *)(uintptr_t)step->value.data);
+    }
+}
+
+static void read_in_txn(struct history *h, struct work *work)
+{
+    loam_slice expected;
+    loam_buf value = {0};
+    work->read_coll = random_coll(h);
+    work->read_key = random_key(h);
+    const bool there = model_get(work->seen, NAMES[work->read_coll], work->read_key, &expected);
+    expect(h, loam_txn_get(work->txn, handle(h, work->read_coll), work->read_key, &value) ==
+                  (there ? LOAM_OK : LOAM_NOTFOUND));
+    if (there)
+        expect(h, value.len == expected.len && memcmp(value.data, expected.data, value.len) == 0);
+    loam_buf_free(&value);
+}
+
+static void write_in_txn(struct history *h, struct work *work)
+{
+    struct step *step = &work->steps[work->count++];
+    *step = (struct step){.what = rand_below(&h->rand, 3) == 0 ? 'd' : 'p', .coll = random_coll(h)};
+    step->key = random_key(h);
+    if (step->what == 'p') step->value = random_value(h);
+    if (step->value.len > 4000) step->value.len = 4000; /* all must fit into a transaction */
+    loam_coll *coll = handle(h, step->coll);
+    expect(h, (step->what == 'p' ? loam_txn_put(work->txn, coll, step->key, step->value)
+                                 : loam_txn_delete(work->txn, coll, step->key)) == LOAM_OK);
+    apply(work->seen, step);
+}
+
+static void roll_back(struct history *h, struct work *work, const struct model *beginning)
+{
+    expect(h, loam_txn_rollback(work->txn) == LOAM_OK);
+    free_work_steps(work, work->kept);
+    work->kept = 0;
+    model_free(work->seen);
+    work->seen = model_copy(beginning);
+    for (size_t i = 0; i < work->count; i++)
+        apply(work->seen, &work->steps[i]);
+}
+
+static void others_write(struct history *h, struct work *work)
+{
+    struct step step = {.what = 'p', .coll = random_coll(h)};
+    const loam_slice read = work->read_key;
+    step.key = random_key(h);
+    if (rand_below(&h->rand, 3) == 0) {
+        free((void *)(uintptr_t)step.key.data);
+        step.key = loam_bytes(memcpy(malloc(read.len + 1), read.data, read.len), read.len);
+    }
+    step.value = random_value(h);
+    expect(h, loam_put(h->db, handle(h, step.coll), step.key, step.value) == LOAM_OK);
+    work->others[step.coll] = true;
+    if (step.coll == work->read_coll && step.key.len == read.len &&
+        memcmp(step.key.data, read.data, read.len) == 0)
+        work->key_written = true;
+    committed(h, &step, 1, commits_durably(h, LOAM_DURABLE_DEFAULT));
+}
+
+/* A transaction, others' writes in its midst, and whether it must or must not commit. */
+static void transact(struct history *h)
+{
+    struct work work = {.seen = model_copy(h->model)};
+    struct model *beginning = model_copy(h->model);
+    bool has_savepoint = false;
+    expect(h, loam_txn_begin(h->db, &work.txn) == LOAM_OK);
+    read_in_txn(h, &work);
+    for (uint64_t moves = rand_below(&h->rand, 12); moves > 0; moves--) {
+        const uint64_t what = rand_below(&h->rand, 20);
+        const uint8_t coll = random_coll(h);
+        if (what < 12) {
+            write_in_txn(h, &work);
+        } else if (what < 14) {
+            work.scanned[coll] = true;
+            check_seen(h, work.txn, work.seen, coll);
+        } else if (what < 16 && !has_savepoint) {
+            expect(h, loam_txn_savepoint(work.txn) == LOAM_OK);
+            has_savepoint = true;
+            work.kept = work.count;
+        } else if (what < 17) {
+            roll_back(h, &work, beginning);
+            has_savepoint = false;
+        } else if (what < 18) {
+            others_write(h, &work);
+        } else if (what < 19) {
+            expect(h, loam_flush(h->db, handle(h, coll)) == LOAM_OK);
+        } else {
+            (void)jobs_run_one(h->db);
+        }
+    }
+    bool conflicts = work.key_written;
+    for (int i = 0; i < COLLS; i++)
+        conflicts = conflicts || (work.scanned[i] && work.others[i]);
+    conflicts = conflicts && work.count > 0; /* one that only reads never does */
+    const loam_durability how = (loam_durability)rand_below(&h->rand, 4);
+    expect(h, loam_txn_commit(work.txn, how) == (conflicts ? LOAM_CONFLICT : LOAM_OK));
+    loam_txn_close(work.txn);
+    if (!conflicts && work.count > 0) {
+        h->ops += work.count;
+        committed(h, work.steps, work.count, commits_durably(h, how));
+        work.count = 0;
+    }
+    free_work_steps(&work, 0);
+    free((void *)(uintptr_t)work.read_key.data);
+    model_free(work.seen);
+    model_free(beginning);
+}
+
 static void change_collections(struct history *h)
 {
     struct step step = {.coll = (uint8_t)(1 + rand_below(&h->rand, COLLS - 1)),
@@ -506,8 +688,12 @@ static void operate(struct history *h)
 {
     const uint64_t choice = rand_below(&h->rand, 1000);
     h->ops++;
-    if (choice < 500) {
+    if (choice < 460) {
         write_one(h);
+    } else if (choice < 490) {
+        write_if(h);
+    } else if (choice < 500) {
+        transact(h);
     } else if (choice < 600) {
         write_batch(h);
     } else if (choice < 750) {

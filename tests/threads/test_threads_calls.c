@@ -97,6 +97,70 @@ static void read_own(struct hand *hand, struct own *own)
     if (rand_below(&hand->rand, 50) == 0) loam_buf_free(&own->found);
 }
 
+/* Conditions on what only this thread writes are known to hold or not. */
+static void write_own_if(struct hand *hand, struct own *own)
+{
+    const struct site *site = hand->ctx;
+    const uint32_t coll = (uint32_t)rand_below(&hand->rand, COLLS);
+    const uint32_t key = (uint32_t)rand_below(&hand->rand, KEYS), len = random_len(hand);
+    const uint32_t has = own->model[coll][key];
+    const bool right = rand_below(&hand->rand, 2) == 0, put = rand_below(&hand->rand, 2) == 0;
+    char text[24];
+    uint64_t seq;
+    const loam_slice slice = key_text(text, hand->number, key);
+    const loam_if absent = {.kind = LOAM_IF_ABSENT};
+    const loam_if equal = {.kind = LOAM_IF_EQUAL,
+                           .value = loam_bytes(bytes, has > 0 ? has - 1 : 0)};
+    const loam_if *condition = right == (has > 0) ? &equal : &absent;
+    loam_db *db = hand->crew->db;
+    const loam_status rc =
+        put ? loam_put_if(db, site->colls[coll], slice, loam_bytes(bytes, len), condition, &seq)
+            : loam_delete_if(db, site->colls[coll], slice, condition);
+    crew_expect(hand, rc == (right ? LOAM_OK : LOAM_CONFLICT));
+    if (right) own->model[coll][key] = put ? len + 1 : 0;
+    if (!right || !put) return;
+    const loam_if same = {.kind = LOAM_IF_SEQ, .seq = seq};
+    crew_expect(hand, loam_delete_if(db, site->colls[coll], slice, &same) == LOAM_OK);
+    own->model[coll][key] = 0;
+}
+
+/* What it reads is its own, so nothing conflicts. */
+static void transact_own(struct hand *hand, struct own *own)
+{
+    const struct site *site = hand->ctx;
+    const uint32_t coll = (uint32_t)rand_below(&hand->rand, COLLS);
+    const uint32_t key = (uint32_t)rand_below(&hand->rand, KEYS), len = random_len(hand);
+    const bool keep = rand_below(&hand->rand, 4) > 0;
+    char text[24], prefix[8];
+    const loam_slice slice = key_text(text, hand->number, key);
+    const uint32_t has = own->model[coll][key];
+    loam_coll *in = site->colls[coll];
+    loam_txn *txn;
+    loam_iter *it;
+    if (!crew_expect(hand, loam_txn_begin(hand->crew->db, &txn) == LOAM_OK)) return;
+    crew_expect(hand, loam_txn_get(txn, in, slice, &own->found) == (has ? LOAM_OK : LOAM_NOTFOUND));
+    if (has > 0) crew_expect(hand, own->found.len == has - 1);
+    crew_expect(hand, loam_txn_put(txn, in, slice, loam_bytes(bytes, len)) == LOAM_OK);
+    crew_expect(hand, loam_txn_savepoint(txn) == LOAM_OK);
+    crew_expect(hand, loam_txn_delete(txn, in, slice) == LOAM_OK);
+    crew_expect(hand, loam_txn_get(txn, in, slice, NULL) == LOAM_NOTFOUND);
+    crew_expect(hand, loam_txn_rollback(txn) == LOAM_OK);
+    snprintf(prefix, sizeof prefix, "%d/", hand->number);
+    const loam_range range = {.prefix = loam_str(prefix)};
+    uint32_t count = 0, want = 0;
+    if (crew_expect(hand, loam_txn_iter_open(txn, in, &range, &it) == LOAM_OK)) {
+        while (loam_iter_next(it) == LOAM_OK)
+            count++;
+        loam_iter_close(it);
+    }
+    if (keep) own->model[coll][key] = len + 1;
+    for (uint32_t i = 0; i < KEYS; i++)
+        want += i == key || own->model[coll][i] > 0;
+    crew_expect(hand, count == want);
+    if (keep) crew_expect(hand, loam_txn_commit(txn, LOAM_DURABLE_DEFAULT) == LOAM_OK);
+    loam_txn_close(txn);
+}
+
 /* Its own keys are a range of each collection; at the beginning they all were there. */
 static void walk_own(struct hand *hand, struct own *own)
 {
@@ -219,6 +283,8 @@ static void take_care(struct hand *hand)
     case 4:
         crew_expect(hand, loam_stats_get(db, &stats) == LOAM_OK && stats.fenced == LOAM_OK);
         crew_expect(hand, loam_coll_stats_get(db, coll, &coll_stats) == LOAM_OK);
+        uint64_t count;
+        crew_expect(hand, loam_estimate(db, coll, &range, &count, NULL) == LOAM_OK);
         crew_expect(hand, stats.get_count + stats.put_count > 0 && coll_stats.entry_count > 0);
         break;
     default:
@@ -231,8 +297,12 @@ static void do_anything(struct hand *hand)
     struct own *own = &((struct site *)hand->ctx)->owns[hand->number];
     while (crew_goes_on(hand)) {
         const uint64_t choice = rand_below(&hand->rand, 1000);
-        if (choice < 400)
+        if (choice < 300)
             write_own(hand, own);
+        else if (choice < 350)
+            write_own_if(hand, own);
+        else if (choice < 400)
+            transact_own(hand, own);
         else if (choice < 480)
             write_own_batch(hand, own);
         else if (choice < 850)
