@@ -23,6 +23,10 @@ enum {
     LOG_HUGE_FOLIO_BYTES = 2 << 20, /* no more than both staging buffers */
     LOG_STEP_BYTES = 1 << 20,
     LOG_INTERRUPTS_MAX = 100,
+    LOG_FAST_BYTES_PER_MS =
+        8 << 10, /* from which on a huge folio fills before it is often synced */
+    LOG_RATED_NS =
+        10 * 1000 * 1000, /* a time, or LOG_WORTH_POPULATING bytes, that tells how fast */
     LOG_COMPANY_NS = 40000,
     LOG_PREFETCH_BYTES = 512,
     LOG_COMPANY_YIELDS_MAX = 1000,  /* for a clock that stands still */
@@ -41,6 +45,8 @@ struct log {
     uint64_t capacity;
     uint64_t folio_bytes; /* in which it is prepared */
     uint64_t step_bytes;  /* of write-out and of populating: whole folios */
+    bool is_huge;
+    _Atomic bool is_fast; /* what is stored goes through the mapping; see enum log_use */
     size_t stage_bytes;   /* size of each buffer; what is longer is never staged */
 
     /* The lane stores end with release, after the bytes; leaders load it with acquire before they
@@ -66,6 +72,7 @@ struct log {
     _Atomic uint64_t populated;       /* faulted in below */
     _Atomic uint64_t past_map;        /* bytes that went to the file past the mapping, ever */
     _Atomic uint64_t volatile_before; /* volatile bytes at the last populating */
+    _Atomic uint64_t rated_end, rated_ns;
 
     int fd;
     char name[OBJECT_NAME_BYTES];
@@ -114,14 +121,20 @@ static void copy_pieces(uint8_t *dst, const struct sys_piece *pieces, unsigned p
     if (pieces[0].len > 0) memcpy(dst, pieces[0].data, pieces[0].len);
 }
 
+static bool stores_mapped(const struct log *log)
+{
+    return log->map != NULL && atomic_load_explicit(&log->is_fast, memory_order_relaxed);
+}
+
 static int store_stage(struct log *log, const struct stage *stage)
 {
-    if (log->map == NULL) {
-        const struct sys_piece piece = {stage->bytes, stage->len};
-        return file_write(log->store->sys, log->fd, stage->start, piece, false);
+    if (stores_mapped(log)) {
+        memcpy(log->map + stage->start, stage->bytes, stage->len);
+        return 0;
     }
-    memcpy(log->map + stage->start, stage->bytes, stage->len);
-    return 0;
+    const struct sys_piece piece = {stage->bytes, stage->len};
+    atomic_fetch_add_explicit(&log->past_map, stage->len, memory_order_relaxed);
+    return file_write(log->store->sys, log->fd, stage->start, piece, false);
 }
 
 /* Everything below end reaches the page cache. The kernel may be copying the same bytes of flight to
@@ -146,7 +159,7 @@ static int store_short(struct log *log, const struct sys_piece *pieces, unsigned
                        size_t len) REQUIRES(log->lock)
 {
     const uint64_t end = atomic_load_explicit(&log->end, memory_order_relaxed);
-    if (log->map != NULL) {
+    if (stores_mapped(log)) {
         copy_pieces(log->map + end, pieces, piece_count);
         return 0;
     }
@@ -239,7 +252,7 @@ loam_status log_append(struct log *log, const struct sys_piece *pieces, unsigned
     const uint64_t end = atomic_load_explicit(&log->end, memory_order_relaxed);
     check(len <= log->capacity - end);
     if (len > log->stage_bytes) return append_long(log, pieces, piece_count, len);
-    if (how == LOG_DURABLE || log->map == NULL ||
+    if (how == LOG_DURABLE || !stores_mapped(log) ||
         atomic_load_explicit(&log->detour, memory_order_acquire))
         return append_short(log, pieces, piece_count, len, how);
     copy_pieces(log->map + end, pieces, piece_count);
@@ -430,8 +443,10 @@ loam_status log_create(struct store *store, const char *name, uint64_t bytes, en
     struct log *log = new_log(store, bytes);
     if (log == NULL) return LOAM_NOMEM;
     memcpy(log->name, name, strlen(name) + 1);
-    log->folio_bytes = use == LOG_MAPPED_HUGE ? LOG_HUGE_FOLIO_BYTES : LOG_FOLIO_BYTES;
-    log->step_bytes = use == LOG_MAPPED_HUGE ? LOG_HUGE_FOLIO_BYTES : LOG_STEP_BYTES;
+    log->is_huge = use == LOG_MAPPED_HUGE;
+    log->folio_bytes = log->is_huge ? LOG_HUGE_FOLIO_BYTES : LOG_FOLIO_BYTES;
+    log->step_bytes = log->is_huge ? LOG_HUGE_FOLIO_BYTES : LOG_STEP_BYTES;
+    atomic_init(&log->is_fast, !log->is_huge);
     loam_status rc = store_create(store, name, &log->fd);
     if (rc < 0) {
         free_log(log);
@@ -465,6 +480,8 @@ static void reset_log(struct log *log, const char *name)
     atomic_store_explicit(&log->started, 0, memory_order_relaxed);
     atomic_store_explicit(&log->past_map, 0, memory_order_relaxed);
     atomic_store_explicit(&log->volatile_before, 0, memory_order_relaxed);
+    atomic_store_explicit(&log->rated_end, 0, memory_order_relaxed);
+    atomic_store_explicit(&log->is_fast, !log->is_huge, memory_order_relaxed);
     log->last_inside = 0;
     log->last_count = 0;
     log->fill.len = 0;
@@ -587,16 +604,39 @@ static void populate_next(struct log *log, uint64_t end)
     sys.calls->populate(sys.ctx, log->map + start, (size_t)len);
 }
 
+static bool rating_is_due(const struct log *log, uint64_t end)
+{
+    return !atomic_load_explicit(&log->is_fast, memory_order_relaxed) &&
+           end >=
+               atomic_load_explicit(&log->rated_end, memory_order_relaxed) + LOG_WORTH_POPULATING;
+}
+
+/* Do huge folios fill fast enough? Else each sync would write 2 MiB for a few records. */
+static void rate(struct log *log, uint64_t end)
+{
+    const struct sys_table sys = log->store->sys;
+    const uint64_t now = sys.calls->mono_ns(sys.ctx);
+    const uint64_t bytes = end - atomic_load_explicit(&log->rated_end, memory_order_relaxed);
+    const uint64_t ns = now - atomic_load_explicit(&log->rated_ns, memory_order_relaxed);
+    if (!log->is_huge || (ns < LOG_RATED_NS && bytes < LOG_WORTH_POPULATING)) return;
+    atomic_store_explicit(&log->is_fast, bytes >= ns / 1000000 * LOG_FAST_BYTES_PER_MS,
+                          memory_order_relaxed);
+    atomic_store_explicit(&log->rated_end, end, memory_order_relaxed);
+    atomic_store_explicit(&log->rated_ns, now, memory_order_relaxed);
+}
+
 bool log_wants_tending(const struct log *log)
 {
     const uint64_t end = log_end(log);
     const uint64_t started = atomic_load_explicit(&log->started, memory_order_relaxed);
-    return end >= started + log->step_bytes || populating_is_due(log, end);
+    return end >= started + log->step_bytes || populating_is_due(log, end) ||
+           rating_is_due(log, end);
 }
 
 void log_tend(struct log *log)
 {
     const uint64_t end = log_end(log);
+    rate(log, end);
     populate_next(log, end); /* somebody is about to need it; the other may wait for the device */
     start_write_out(log, end);
 }

@@ -29,11 +29,14 @@ static enum log_use use; /* every test runs all ways */
 /* Runs once, inside the next durable write, before a byte of it is in the page cache. */
 static void (*during_durable_write)(void);
 
+static unsigned write_count; /* so far */
+
 static int64_t write_with_company(void *ctx, int fd, uint64_t offset,
                                   const struct sys_piece *pieces, unsigned piece_count,
                                   bool durable)
 {
     void (*meanwhile)(void) = durable ? during_durable_write : NULL;
+    write_count++;
     if (meanwhile != NULL) {
         during_durable_write = NULL;
         meanwhile();
@@ -564,6 +567,43 @@ static void append_until_cut(uint64_t *acked, uint64_t *stored)
     if (*stored < *acked) *stored = *acked;
 }
 
+static unsigned writes_of_a_volatile_append(void)
+{
+    const unsigned before = write_count;
+    append_ok("some", LOG_VOLATILE);
+    return write_count - before;
+}
+
+/* Huge folios would be written out as a whole for a few records. */
+static void a_huge_log_is_stored_to_while_it_fills_fast(void **state)
+{
+    const unsigned written = use != LOG_MAPPED, written_at_speed = use == LOG_WRITTEN;
+    static const uint8_t much[4096];
+    struct log *large;
+    (void)state;
+    assert_int_equal(log_create(store, NEXT_NAME, 8 << 20, use, &large), LOAM_OK);
+    struct log *small = wal;
+    wal = large;
+    assert_int_equal(writes_of_a_volatile_append(), written);
+    assert_false(log_wants_tending(wal));
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 20; i++)
+            assert_int_equal(
+                log_append(wal, &(struct sys_piece){much, sizeof much}, 1, LOG_VOLATILE), LOAM_OK);
+        assert_true(use == LOG_WRITTEN || round > 0 || log_wants_tending(wal));
+        log_tend(wal);
+        assert_int_equal(writes_of_a_volatile_append(), written_at_speed);
+        append_ok("durable", LOG_DURABLE);
+        wait_ok();
+        sys.calls->sleep_ns(sys.ctx, 100000000);
+        log_tend(wal);
+        assert_int_equal(writes_of_a_volatile_append(), written);
+        wait_ok();
+    }
+    wal = small;
+    assert_int_equal(log_delete(large), LOAM_OK);
+}
+
 static void a_cut_at_any_call_leaves_a_prefix_with_all_that_was_promised(void **state)
 {
     bool completed = false;
@@ -625,6 +665,7 @@ int main(void)
         ALL_WAYS(a_long_append_of_which_a_piece_fails_is_the_answer_for_ever),
         ALL_WAYS(a_writeback_that_failed_in_the_background_is_heard),
         ALL_WAYS(short_and_interrupted_writes_are_finished),
+        ALL_WAYS(a_huge_log_is_stored_to_while_it_fills_fast),
         ALL_WAYS(a_full_disk_at_creation_leaves_nothing_behind),
         ALL_WAYS(any_failure_at_creation_and_recycling_leaves_nothing_behind),
         ALL_WAYS(any_failing_allocation_at_creation_is_reported),
