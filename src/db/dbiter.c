@@ -109,8 +109,10 @@ static void note_read(loam_iter *it, loam_slice key)
 /* The span comes to reach the end of the range. */
 static void note_end(loam_iter *it)
 {
-    note_read(it, slice_of(it->has_to ? &it->to : &it->from));
-    if (!it->has_to) it->span.is_open = true;
+    if (it->has_to)
+        note_read(it, slice_of(&it->to));
+    else
+        it->span.is_open = true; /* down to where, what is found there says */
 }
 
 /* ---- opening and closing -------------------------------------------------------------------- */
@@ -186,11 +188,9 @@ void loam_iter_close(loam_iter *it)
 {
     if (it == NULL) return;
     loam_db *db = it->db;
-    if (it->own.closed != NULL) {
-        if (it->place == PLACE_ON_ENTRY) note_read(it, it->key);
-        it->own.closed(it->own.ctx, &it->span);
-    }
+    if (it->place == PLACE_ON_ENTRY) note_read(it, it->key);
     iter_close(it->inner);
+    if (it->own.closed != NULL) it->own.closed(it->own.ctx, &it->span); /* may free own entries */
     loam_buf_free(&it->span.low);
     loam_buf_free(&it->span.high);
     view_unref(it->view);

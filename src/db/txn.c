@@ -42,8 +42,8 @@ struct loam_txn {
     size_t *savepoints; /* how long the batch was */
     size_t savepoint_count, savepoint_cap;
     uint32_t iter_count;
-    loam_status failure; /* to remember what was read: it cannot commit */
-    bool is_over;
+    loam_status failure;     /* to remember what was read: it cannot commit */
+    bool is_over, is_closed; /* is_closed: the last iterator frees it */
 };
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -55,15 +55,21 @@ static void free_owns(struct own *owns, size_t count)
     mem_free(owns);
 }
 
-void loam_txn_close(loam_txn *txn)
+static void free_txn(loam_txn *txn)
 {
-    if (txn == NULL) return;
     free_owns(txn->owns, txn->own_count);
     loam_batch_free(txn->batch);
     reads_deinit(&txn->reads);
     mem_free(txn->savepoints);
     loam_snapshot_close(txn->snap);
     mem_free(txn);
+}
+
+void loam_txn_close(loam_txn *txn)
+{
+    if (txn == NULL) return;
+    txn->is_closed = true;
+    if (txn->iter_count == 0) free_txn(txn);
 }
 
 loam_status loam_txn_begin(loam_db *db, loam_txn **out)
@@ -77,7 +83,7 @@ loam_status loam_txn_begin(loam_db *db, loam_txn **out)
     if (rc == LOAM_OK) txn->batch = loam_batch_new();
     if (rc == LOAM_OK && txn->batch == NULL) rc = LOAM_NOMEM;
     if (rc < 0) {
-        loam_txn_close(txn);
+        free_txn(txn);
         return rc;
     }
     *out = txn;
@@ -206,8 +212,8 @@ static void iter_closed(void *ctx, const struct dbiter_span *span)
     if (rc == LOAM_OK && span->is_begun)
         rc = reads_add_range(&txn->reads, iter->coll, low, span->is_open ? NULL : &high);
     if (rc < 0) txn->failure = rc;
-    txn->iter_count--;
     mem_free(iter);
+    if (--txn->iter_count == 0 && txn->is_closed) free_txn(txn);
 }
 
 loam_status loam_txn_iter_open(loam_txn *txn, loam_coll *coll, const loam_range *range,

@@ -237,6 +237,48 @@ static void an_iterator_has_read_what_it_passed(void **state)
     }
 }
 
+/* Who looks at the end has not read all before it. */
+static void the_last_key_is_not_all_keys(void **state)
+{
+    static const struct {
+        const char *put;
+        loam_status answer;
+    } cases[] = {{"a", LOAM_OK}, {"j", LOAM_CONFLICT}, {"k", LOAM_CONFLICT}};
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        loam_iter *it;
+        put_text(f->db, NULL, "b", "v");
+        put_text(f->db, NULL, "j", "v");
+        loam_txn *txn = begin(f->db);
+        expect_ok(loam_txn_iter_open(txn, NULL, NULL, &it));
+        expect_ok(loam_iter_last(it));
+        loam_iter_close(it);
+        put_text(f->db, NULL, cases[i].put, "v");
+        expect_ok(loam_txn_put(txn, NULL, loam_str("0"), loam_str("own")));
+        expect_status(cases[i].answer, end(txn));
+        expect_ok(loam_delete(f->db, NULL, loam_str(cases[i].put)));
+    }
+}
+
+static void its_iterators_may_outlive_it(void **state)
+{
+    struct fixture *f = *state;
+    loam_iter *it, *other;
+    loam_txn *txn = begin(f->db);
+    txn_put(txn, "k", "own");
+    expect_ok(loam_txn_iter_open(txn, NULL, NULL, &it));
+    expect_ok(loam_txn_iter_open(txn, NULL, NULL, &other));
+    loam_txn_close(txn);
+    expect_failure(LOAM_BUSY, "iterators", loam_close(f->db));
+    expect_ok(loam_iter_next(it));
+    assert_memory_equal(loam_iter_value(it).data, "own", 3);
+    loam_iter_close(it);
+    expect_ok(loam_iter_last(other));
+    assert_memory_equal(loam_iter_key(other).data, "k", 1);
+    loam_iter_close(other);
+    expect_text(f->db, NULL, "k", NULL);
+}
+
 static void writes_alone_never_conflict(void **state)
 {
     struct fixture *f = *state;
@@ -419,6 +461,8 @@ int main(void)
         test_open(a_commit_is_seen_at_once_and_whole),
         test_open(what_was_read_must_not_have_changed),
         test_open(an_iterator_has_read_what_it_passed),
+        test_open(the_last_key_is_not_all_keys),
+        test_open(its_iterators_may_outlive_it),
         test_open(writes_alone_never_conflict),
         test_open(one_that_only_reads_never_conflicts),
         test_open(write_skew_is_a_conflict),
