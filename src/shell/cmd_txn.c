@@ -82,7 +82,7 @@ int cmd_cas(struct session *session, const struct args *args)
 {
     const bool has_old = args->count == 3;
     const loam_if condition = {.kind = has_old ? LOAM_IF_EQUAL : LOAM_IF_ABSENT,
-                               .value = args_bytes(args, has_old ? 1 : 2)};
+                               .value = args_bytes(args, 1)}; /* looked at with OLD */
     const int code = session_no_txn(session);
     if (code != CODE_DONE) return code;
     const loam_status rc = loam_put_if(session->db, session->coll, args_bytes(args, 0),

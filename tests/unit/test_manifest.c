@@ -742,8 +742,8 @@ static loam_status load_made(uint8_t kind, const struct change *changes, size_t 
     assert_int_equal(open_store(&world, &is_new), LOAM_OK);
     struct root root = {.epoch = 1, .manifest = {1, 1}};
     const struct segment_header header = {.id = root.manifest, .log_key = 5};
-    assert_int_equal(log_create(world.store, "00000001-00000001.manifest", 65536, false, &log),
-                     LOAM_OK);
+    assert_int_equal(
+        log_create(world.store, "00000001-00000001.manifest", 65536, LOG_WRITTEN, &log), LOAM_OK);
     assert_int_equal(segment_start(&segment, log, &header), LOAM_OK);
     for (size_t i = 0; i < count; i++) {
         struct edit edit = {0};

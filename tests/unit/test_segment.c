@@ -40,7 +40,7 @@ static int set_up(void **state)
                      LOAM_OK);
     assert_int_equal(store_root_swap(bench->store, loam_str("a root")), LOAM_OK);
     object_name_make(OBJECT_SEGMENT, ID, name);
-    assert_int_equal(log_create(bench->store, name, CAPACITY, true, &bench->log), LOAM_OK);
+    assert_int_equal(log_create(bench->store, name, CAPACITY, LOG_MAPPED, &bench->log), LOAM_OK);
     bench->header = (struct segment_header){.store_id = "sixteen bytes id",
                                             .id = ID,
                                             .start = START,
