@@ -86,7 +86,8 @@ static void expect_to_heal(struct fixture *f, int which, rlim_t soft, loam_statu
     set_soft_limit(which, RLIM_INFINITY);
     if (rc != want) fail_msg("%s: %s", loam_status_name(rc), said);
     if (want == LOAM_FULL && strstr(said, "File too large") == NULL) fail_msg("%s", said);
-    expect_ok(read);
+    /* What a read wants may be in a table already, and the frame for its page may be what there is no room for. */
+    if (want != LOAM_NOMEM || read != LOAM_NOMEM) expect_ok(read);
 
     const int all = put_when_it_heals(f->db, first, first + 3000);
     expect_ok(loam_flush(f->db, NULL));
