@@ -53,6 +53,15 @@ static inline bool bytes_start_with(loam_slice text, loam_slice prefix)
            (prefix.len == 0 || memcmp(text.data, prefix.data, prefix.len) == 0);
 }
 
+/* Makes of a prefix the first string that is behind all that start with it, and answers its length; 0: there is none. */
+static inline size_t bytes_behind_prefix(uint8_t *prefix, size_t len)
+{
+    while (len > 0 && prefix[len - 1] == 0xff)
+        len--;
+    if (len > 0) prefix[len - 1]++;
+    return len;
+}
+
 /* How many leading bytes a and b share. */
 static inline size_t bytes_common(loam_slice a, loam_slice b)
 {

@@ -13,7 +13,7 @@
 
 struct share { /* one collection's part of a batch */
     uint32_t coll_id, entry_count;
-    uint64_t payload_bytes;
+    uint64_t payload_bytes, range_bytes;
 };
 
 struct loam_batch {
@@ -92,6 +92,8 @@ static loam_status append_entry(loam_batch *b, uint8_t kind, uint32_t coll_id, l
         return failed(LOAM_TOOBIG, "a batch of more than 2 GiB; write it in several");
     struct share *share = batch_share(b, coll_id);
     if (share == NULL) return LOAM_NOMEM;
+    if (kind == ENTRY_DELETE_RANGE && share->range_bytes + key.len + value.len > RANGES_BYTES_MOST)
+        return failed(LOAM_TOOBIG, "a batch with more than 64 MiB of ranges to be deleted");
     loam_status rc = buf_reserve(&b->bytes, (size_t)total);
     if (rc == LOAM_OK) rc = buf_append(&b->bytes, head, head_bytes);
     if (rc == LOAM_OK) rc = buf_append(&b->bytes, key.data, key.len);
@@ -99,6 +101,7 @@ static loam_status append_entry(loam_batch *b, uint8_t kind, uint32_t coll_id, l
     if (rc < 0) return rc;
     share->entry_count++;
     share->payload_bytes += key.len + value.len;
+    if (kind == ENTRY_DELETE_RANGE) share->range_bytes += key.len + value.len;
     b->entry_count++;
     b->put_count += kind == ENTRY_PUT;
     b->payload_bytes += key.len + value.len;
@@ -127,6 +130,25 @@ loam_status loam_batch_delete(loam_batch *b, loam_coll *coll, loam_slice key)
     return add(b, coll, ENTRY_DELETE, key, loam_bytes(NULL, 0));
 }
 
+loam_status batch_delete_bounds(loam_batch *b, loam_coll *coll, loam_slice from, loam_slice to)
+{
+    return add(b, coll, ENTRY_DELETE_RANGE, from, to);
+}
+
+loam_status loam_batch_delete_range(loam_batch *b, loam_coll *coll, const loam_range *range)
+{
+    loam_buf bounds[2] = {{0}};
+    struct entry entry;
+    bool is_empty;
+    if (b == NULL) return failed(LOAM_INVALID, "the batch is NULL");
+    loam_status rc = range_entry(NULL, range, bounds, &entry, &is_empty);
+    if (rc < 0) (void)remember_failure(b, rc);
+    if (rc == LOAM_OK && !is_empty) rc = batch_delete_bounds(b, coll, entry.key, entry.value);
+    loam_buf_free(&bounds[0]);
+    loam_buf_free(&bounds[1]);
+    return rc;
+}
+
 loam_slice batch_entries(const loam_batch *batch)
 {
     return loam_bytes(batch->bytes.data, batch->bytes.len);
@@ -146,6 +168,20 @@ loam_status batch_facts(const loam_batch *batch, const loam_db *db, struct batch
                                   .first_coll = batch->first_coll,
                                   .batch = batch};
     return LOAM_OK;
+}
+
+loam_status batch_ranges_room(const loam_batch *batch, loam_db *db)
+{
+    loam_status rc = LOAM_OK;
+    for (size_t i = 0; rc == LOAM_OK && i < batch->share_count; i++) {
+        const struct share *share = &batch->shares[i];
+        if (share->range_bytes == 0) continue;
+        mutex_lock(&db->lane);
+        loam_coll *coll = coll_by_id(db, share->coll_id); /* NULL: is refused later */
+        mutex_unlock(&db->lane);
+        if (coll != NULL) rc = ranges_room(coll, share->range_bytes);
+    }
+    return rc;
 }
 
 loam_status batch_make_room(loam_db *db, const struct commit *commit, const char **wait,

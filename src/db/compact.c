@@ -202,7 +202,7 @@ static loam_status open_inputs(struct compaction *compaction, struct iter **out)
     loam_status rc = iters == NULL ? LOAM_NOMEM : LOAM_OK;
     size_t count = 0;
     while (rc == LOAM_OK && count < compaction->input_count) {
-        rc = run_iter_new(compaction->inputs[count], TABLE_ITER_BULK, &iters[count]);
+        rc = run_iter_new(compaction->inputs[count], TABLE_ITER_BULK, NULL, &iters[count]);
         if (rc == LOAM_OK) count++;
     }
     if (rc == LOAM_OK) {
@@ -242,16 +242,19 @@ static loam_status merge_tables(struct compaction *compaction)
     const bool into_last = compaction->plan.kind == PLAN_SLICE;
     const struct level *last = &compaction->version->levels[LEVEL_LAST];
     const bool joins = into_last && last->run_count > 0;
-    const struct run_writer_spec spec = {
-        .coll = compaction->coll,
-        .level = into_last ? LEVEL_LAST : compaction->plan.level + 1,
-        .run = joins ? last->runs[0]->number : db_next_run(compaction->coll->db),
-        .compress = into_last};
+    struct run_writer_spec spec = {.coll = compaction->coll,
+                                   .level = into_last ? LEVEL_LAST : compaction->plan.level + 1,
+                                   .run = joins ? last->runs[0]->number
+                                                : db_next_run(compaction->coll->db),
+                                   .compress = into_last};
     loam_status rc = survival_init(&survival, compaction->coll->db);
     if (rc < 0) goto out;
     survival.version = into_last ? NULL : compaction->version;
     survival.level = compaction->plan.level;
     survival.run_number = compaction->inputs[compaction->input_count - 1]->number;
+    survival.covers = compaction->version->ranges; /* what is in memtables may be lost yet */
+    range_set_ref(survival.covers);
+    spec.swept_seq = ranges_swept_seq(&survival);
     rc = open_inputs(compaction, &iter);
     if (rc < 0) goto out;
     rc = run_writer_new(&spec, &writer);
@@ -278,7 +281,7 @@ static void delete_outputs(struct compaction *compaction)
         edit_reader_over(loam_bytes(compaction->edit.bytes.data, compaction->edit.bytes.len));
     struct change change;
     char name[OBJECT_NAME_BYTES];
-    while (compaction->plan.kind != PLAN_LOWER && edit_next(&reader, &change) == LOAM_OK) {
+    while (compaction->input_count > 0 && edit_next(&reader, &change) == LOAM_OK) {
         if (change.tag != CHANGE_TABLE_ADD) continue;
         object_name_make(OBJECT_TABLES, change.meta.object, name);
         if (store_delete(compaction->coll->db->store, name) < 0)
@@ -292,6 +295,8 @@ static loam_status install_merged(struct compaction *compaction)
     loam_db *db = coll->db;
     mutex_lock(&db->manifest_lock);
     loam_status rc = atomic_load(&coll->dropped) ? LOAM_CONFLICT : LOAM_OK;
+    if (rc == LOAM_OK && compaction->plan.kind == PLAN_SWEEP)
+        rc = ranges_sweep(db, coll, &compaction->edit);
     if (rc == LOAM_OK) rc = db_counters_to_edit(db, &compaction->edit, 0);
     if (rc == LOAM_OK) rc = manifest_commit(db->manifest, &compaction->edit);
     if (rc == LOAM_OK) {
@@ -312,7 +317,7 @@ static loam_status run_plan(struct compaction *compaction)
     loam_status rc = compaction->spare == NULL ? LOAM_NOMEM : LOAM_OK;
     if (rc == LOAM_OK && compaction->plan.kind == PLAN_LOWER) {
         rc = lower_runs(compaction);
-    } else if (rc == LOAM_OK) {
+    } else if (rc == LOAM_OK && compaction->plan.kind != PLAN_SWEEP) {
         rc = collect_inputs(compaction);
         if (rc == LOAM_OK) rc = merge_tables(compaction);
     }
@@ -359,11 +364,22 @@ loam_status compact_run(struct loam_coll *coll, enum compact_how how, bool *did)
     return rc;
 }
 
+/* What deletions of ranges hide need not be read. */
+static loam_status sweep(struct loam_coll *coll)
+{
+    const struct pick_policy policy = compact_policy(coll->db);
+    struct view *view = view_acquire(coll);
+    const struct plan plan = pick_compaction(view->version, &policy);
+    const loam_status rc = plan.kind == PLAN_SWEEP ? carry_out_plan(coll, view, &plan) : LOAM_OK;
+    view_unref(view);
+    return rc;
+}
+
 /* Until all that is in tables now is one run of the last level. What is flushed meanwhile is for the next time. */
 static loam_status compact_fully(struct loam_coll *coll)
 {
     loam_buf after = {0};
-    loam_status rc = LOAM_OK;
+    loam_status rc = sweep(coll);
     bool lower = true, found = true;
     while (rc == LOAM_OK && found) {
         struct view *view = view_acquire(coll);
@@ -380,7 +396,7 @@ static loam_status compact_fully(struct loam_coll *coll)
         view_unref(view);
     }
     loam_buf_free(&after);
-    return rc;
+    return rc == LOAM_OK ? sweep(coll) : rc;
 }
 
 /* Smooth: nothing while the debt is what levels may hold and what one round through the last level costs,

@@ -56,6 +56,7 @@ struct memrun {
     uint64_t first_position; /* where its first commit begins; lane */
     uint64_t end_position;   /* where its last commit ends; lane, fixed once frozen */
     uint64_t last_seq;
+    _Atomic uint64_t counted_bytes; /* in db->memtable_bytes; written in the lane */
 };
 
 /* What a reader of one collection sees: memtables, newest first (the first one is being written), then tables.
@@ -191,6 +192,8 @@ struct loam_db {
     _Atomic uint64_t disk_written_bytes, stall_total_ns, stall_max_ns;
     struct latencies get_latencies, write_latencies, seek_latencies;
     _Atomic(const char *) stall_reason;
+    _Atomic bool
+        ranges_pending; /* a memtable holds deletions of ranges: what they hide waits to go */
     _Atomic bool periodic_pending; /* a PERIODIC commit is not synced yet */
     uint64_t synced_at_ns, tended_at,
         quiet_since_ns; /* tender; tended_at: `visible` at its last round */
@@ -263,14 +266,20 @@ void memrun_unref(struct memrun *memrun);
 void view_ref(struct view *view);
 void view_unref(struct view *view);
 
-/* Adds an entry, with its key's hash, of the commit at [from, to) of the log; room was reserved. Lane. */
+/* Adds an entry or a deletion of a range, with its key's hash, of the commit at [from, to) of the log; room was reserved. Lane. */
 void memrun_add(struct memrun *memrun, const struct entry *entry, uint64_t hash,
                 struct memtable_near near, uint64_t from, uint64_t to);
 /* Reserves in the active memtable and keeps count of memory. Lane. */
 LOAM_MUST loam_status memrun_reserve(loam_db *db, struct memrun *memrun, size_t entry_count,
                                      uint64_t payload_bytes);
+/* Is another memtable to be written? Lane. */
+bool memrun_is_full(const loam_db *db, const struct memrun *memrun);
 /* Gives back what was reserved in one without entries. Lane. */
 void memrun_unreserve(loam_db *db, struct memrun *memrun);
+
+/* Deletions of ranges: whether there are any; and what those hide that are not newer than seq. */
+bool view_has_ranges(const struct view *view);
+void view_meet(const struct view *view, struct cover *cover, loam_slice key, uint64_t seq);
 
 /* A counted reference on the present view; NULL never: a dropped collection's is empty. */
 struct view *view_acquire(struct loam_coll *coll);
@@ -325,16 +334,22 @@ struct commit { /* what is to be committed, as the log will hold it */
     struct entry entry; /* of a single write */
     uint64_t hash;      /* of its key */
     /* What must not have changed since then, or NULL. reads_check() has looked, up to there. */
-    const struct reads *reads;
+    struct reads *reads;
     uint64_t since;
 };
 #define COMMIT_STALE LOAM_NOTFOUND /* nothing written: reads_check() must look again */
 /* Throttles, waits for room, commits, waits for what the durability asks. *seq, if not NULL, becomes the last sequence
    number. With reads: LOAM_CONFLICT, COMMIT_STALE. */
 LOAM_MUST loam_status commit_entry(loam_db *db, loam_coll *coll, const struct entry *entry,
-                                   const struct reads *reads, uint64_t since, uint64_t *seq);
+                                   struct reads *reads, uint64_t since, uint64_t *seq);
 LOAM_MUST loam_status commit_batch(loam_db *db, const loam_batch *batch, loam_durability how,
-                                   const struct reads *reads, uint64_t since);
+                                   struct reads *reads, uint64_t since);
+/* The entry that deletes a range (NULL: everything), over bounds[0] and bounds[1], which the caller frees. is_empty: no key can be in
+   it, and it is none. */
+LOAM_MUST loam_status range_entry(const loam_db *db, const loam_range *range, loam_buf *bounds,
+                                  struct entry *entry, bool *is_empty);
+/* A deletion of a range was added: what it hides in tables waits for a flush, if there is any. */
+void commit_note_range(struct loam_coll *coll, const struct entry *entry);
 /* Has the lane remember the keys of commits until commit_forget(). */
 LOAM_MUST loam_status commit_remember(loam_db *db);
 void commit_forget(loam_db *db);
@@ -360,12 +375,38 @@ struct survival {
         *version;        /* asked for what lies below the oldest input; NULL: nothing does */
     uint32_t level;      /* of the oldest input */
     uint64_t run_number; /* its number; UINT64_MAX - flush: everything lies below */
+    struct range_set
+        *covers;        /* deletions of ranges, all that may be applied; referenced; may be NULL */
+    struct cover cover; /* the latest, as of cover_seq */
+    uint64_t cover_seq;
 };
 LOAM_MUST loam_status survival_init(struct survival *survival, loam_db *db);
 void survival_deinit(struct survival *survival);
 /* Entries come in entry order. *keep says whether this one must go into the output. */
 LOAM_MUST loam_status survival_ask(struct survival *survival, const struct entry *entry,
                                    bool *keep);
+
+/* ---- ranges.c: deletions of ranges on their way from memtables to where nothing is left of them --- */
+
+/* Those of the version and, from the first on, of the view's memtables (view NULL: none), as one set. Pieces that `wanted` says no to are left
+   out; NULL: none are. */
+LOAM_MUST loam_status ranges_join(loam_db *db, const struct version *version,
+                                  const struct view *view, uint32_t first_memrun,
+                                  bool (*wanted)(const struct version *version,
+                                                 const struct range *range),
+                                  struct range_set **out);
+/* Adds to a flush's edit the collection's deletions with those of the view's frozen memtables. manifest lock. */
+LOAM_MUST loam_status ranges_flush(loam_db *db, const struct loam_coll *coll,
+                                   const struct view *view, struct edit *edit);
+/* The edit that PLAN_SWEEP asks for. manifest lock. */
+LOAM_MUST loam_status ranges_sweep(loam_db *db, const struct loam_coll *coll, struct edit *edit);
+enum {
+    RANGES_BYTES_MOST = 64 << 20
+}; /* of a collection's deletions of ranges, until they hide nothing any more */
+/* LOAM_FULL: no room for so many more bytes of them. */
+LOAM_MUST loam_status ranges_room(struct loam_coll *coll, uint64_t bytes);
+/* Up to where a flush or merge with this survival applies all deletions of ranges that there are. */
+uint64_t ranges_swept_seq(const struct survival *survival);
 
 /* ---- run_writer.c: sorted entries into the tables of a run ------------------------------------ */
 
@@ -377,6 +418,7 @@ struct run_writer_spec {
     bool compress;              /* as the collection says; else raw */
     struct object_writer *into; /* several runs in one object; NULL: an object per table */
     struct object_id into_id;
+    uint64_t swept_seq; /* of its tables */
 };
 uint64_t run_writer_table_bytes(const loam_db *db); /* what a table of a compaction is cut at */
 LOAM_MUST loam_status run_writer_new(const struct run_writer_spec *spec, struct run_writer **out);

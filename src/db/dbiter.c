@@ -31,6 +31,7 @@ struct loam_iter {
     uint64_t seq, seek_seq; /* seek_seq: no version that may be shown is above it */
     struct dbiter_own own;  /* all-zero: not of a transaction */
     struct dbiter_span span;
+    struct cover_source covers;
     loam_buf from, to; /* owned bounds */
     bool has_to, keys_only;
     enum place place;
@@ -49,17 +50,11 @@ static loam_slice slice_of(const loam_buf *buf)
     return loam_bytes(buf->data, buf->len);
 }
 
-/* The first key that does not start with prefix: its last byte below 0xff, plus one. No bound if there is none. */
 static loam_status bound_of_prefix(loam_slice prefix, loam_buf *from, loam_buf *to)
 {
-    const uint8_t *bytes = prefix.data;
-    size_t len = prefix.len;
-    while (len > 0 && bytes[len - 1] == 0xff)
-        len--;
     loam_status rc = buf_set(from, prefix.data, prefix.len);
-    if (rc < 0 || len == 0) return rc;
-    rc = buf_set(to, prefix.data, len);
-    if (rc == LOAM_OK) ((uint8_t *)to->data)[len - 1]++;
+    if (rc == LOAM_OK) rc = buf_set(to, prefix.data, prefix.len);
+    if (rc == LOAM_OK) to->len = bytes_behind_prefix(to->data, to->len);
     return rc;
 }
 
@@ -115,6 +110,36 @@ static void note_end(loam_iter *it)
         it->span.is_open = true; /* down to where, what is found there says */
 }
 
+/* ---- deletions of ranges ---- */
+
+static struct cover ask_cover(const void *ctx, loam_slice key)
+{
+    const loam_iter *it = ctx;
+    struct cover cover = cover_nothing();
+    view_meet(it->view, &cover, key, it->seq);
+    if (it->own.memtable != NULL) memtable_meet(it->own.memtable, &cover, key, it->own.seq);
+    return cover;
+}
+
+static bool has_ranges(const loam_iter *it)
+{
+    return view_has_ranges(it->view) ||
+           (it->own.memtable != NULL && memtable_newest_range(it->own.memtable) > 0);
+}
+
+static uint64_t newest_of_memtable(const void *memtable)
+{
+    return memtable_newest_entry(memtable);
+}
+
+static loam_status open_memtable(const struct memtable *memtable, const struct cover_source *covers,
+                                 struct iter **out)
+{
+    const loam_status rc = memtable_iter_new(memtable, out);
+    if (rc < 0 || covers == NULL) return rc;
+    return cover_iter_new(*out, covers, newest_of_memtable, memtable, out);
+}
+
 /* ---- opening and closing -------------------------------------------------------------------- */
 
 static loam_status open_inner(loam_iter *it)
@@ -122,20 +147,21 @@ static loam_status open_inner(loam_iter *it)
     const struct view *view = it->view;
     const unsigned flags = it->keys_only ? TABLE_ITER_KEYS_ONLY : 0;
     const size_t run_count = version_run_count(view->version);
+    const struct cover_source *covers = has_ranges(it) ? &it->covers : NULL;
     struct iter **inputs =
         mem_alloc_array(view->memrun_count + run_count + 2, sizeof(struct iter *));
     size_t count = 0;
     loam_status rc = inputs == NULL ? LOAM_NOMEM : LOAM_OK;
     if (rc == LOAM_OK && it->own.memtable != NULL) {
-        rc = memtable_iter_new(it->own.memtable, &inputs[count]);
+        rc = open_memtable(it->own.memtable, covers, &inputs[count]);
         if (rc == LOAM_OK) count++;
     }
     for (uint32_t i = 0; rc == LOAM_OK && i < view->memrun_count; i++) {
         if (memtable_entry_count(view->memruns[i]->memtable) == 0) continue;
-        rc = memtable_iter_new(view->memruns[i]->memtable, &inputs[count]);
+        rc = open_memtable(view->memruns[i]->memtable, covers, &inputs[count]);
         if (rc == LOAM_OK) count++;
     }
-    if (rc == LOAM_OK) rc = version_iters(view->version, flags, inputs + count);
+    if (rc == LOAM_OK) rc = version_iters(view->version, flags, covers, inputs + count);
     if (rc == LOAM_OK) {
         rc = merge_iter_new(inputs, count + run_count, &it->inner);
     } else {
@@ -164,6 +190,7 @@ loam_status dbiter_open(loam_db *db, loam_coll *coll, const loam_range *range,
     atomic_fetch_add(&db->iter_count, 1);
     it->view = view_acquire(coll);
     it->seq = range != NULL && range->at != NULL ? range->at->seq : atomic_load(&db->visible);
+    it->covers = (struct cover_source){ask_cover, it};
     it->seek_seq = it->own.memtable != NULL ? SEQ_MAX : it->seq;
     rc = db_check_there(coll);
     if (rc == LOAM_OK) rc = dbiter_bounds(range, &it->from, &it->to);

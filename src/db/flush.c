@@ -64,10 +64,11 @@ static loam_status freeze_for(loam_db *db, enum flush_how how)
     const bool recovering = db->manifest == NULL; /* there is no log to be too long */
     loam_status rc = LOAM_OK;
     mutex_lock(&db->lane);
-    if (how == FLUSH_ALL)
+    if (how == FLUSH_ALL) {
+        atomic_store(&db->ranges_pending, false);
         rc = freeze_all(db);
-    else if (!recovering)
-        rc = freeze_pinning(db);
+    }
+    if (how != FLUSH_ALL && !recovering) rc = freeze_pinning(db);
     mutex_unlock(&db->lane);
     return rc;
 }
@@ -142,18 +143,21 @@ static loam_status write_part(struct flush *flush, struct flush_part *part)
     struct run_writer *writer = NULL;
     struct survival survival = {0};
     struct iter *iter = NULL;
-    const struct run_writer_spec spec = {.coll = part->coll,
-                                         .level = 0,
-                                         .run = db_next_run(flush->db),
-                                         .into = flush->object,
-                                         .into_id = flush->object_id};
+    struct run_writer_spec spec = {.coll = part->coll,
+                                   .level = 0,
+                                   .run = db_next_run(flush->db),
+                                   .into = flush->object,
+                                   .into_id = flush->object_id};
     loam_status rc = survival_init(&survival, flush->db);
     if (rc < 0) goto out;
     survival.version = part->view->version;
     survival.level = 0;
     survival.run_number = UINT64_MAX; /* every run there is lies below */
+    rc = ranges_join(flush->db, part->view->version, part->view, 1, NULL, &survival.covers);
+    if (rc < 0) goto out;
     rc = open_frozen(part->view, &iter);
     if (rc < 0) goto out;
+    spec.swept_seq = ranges_swept_seq(&survival);
     rc = run_writer_new(&spec, &writer);
     if (rc < 0) goto out;
     rc = run_writer_drain(writer, iter, &survival, NULL, NULL);
@@ -257,8 +261,9 @@ static loam_status join_edits(struct flush *flush, struct edit *edit)
     loam_status rc = LOAM_OK;
     for (size_t i = 0; rc == LOAM_OK && i < flush->part_count; i++) {
         const struct flush_part *part = &flush->parts[i];
-        if (!atomic_load(&part->coll->dropped))
-            rc = buf_append(&edit->bytes, part->edit.bytes.data, part->edit.bytes.len);
+        if (atomic_load(&part->coll->dropped)) continue;
+        rc = buf_append(&edit->bytes, part->edit.bytes.data, part->edit.bytes.len);
+        if (rc == LOAM_OK) rc = ranges_flush(flush->db, part->coll, part->view, edit);
     }
     if (rc == LOAM_OK) rc = db_counters_to_edit(flush->db, edit, 0);
     return rc;

@@ -225,7 +225,8 @@ static void want_rest(loam_db *db) REQUIRES(&db->jobs.lock)
 {
     struct jobs *jobs = &db->jobs;
     const uint64_t visible = atomic_load(&db->visible);
-    if (visible == jobs->rested_at || jobs->flush_running || !wal_is_large(db->wal)) return;
+    if (visible == jobs->rested_at || jobs->flush_running) return;
+    if (!wal_is_large(db->wal) && !atomic_load(&db->ranges_pending)) return;
     jobs->rested_at = visible;
     jobs->rest_wanted = true;
     cond_signal(&jobs->work);

@@ -3,12 +3,14 @@
  */
 #include "db/reads.h"
 
+#include <stdlib.h>
+
 #include "base/hash.h"
 #include "base/mem.h"
 
 #include "base/poison.h"
 
-enum { SLOTS_LEAST = 16 };
+enum { SLOTS_LEAST = 16, KEYS_FEW = 16 /* are looked through, and not put in order */ };
 
 void reads_deinit(struct reads *reads)
 {
@@ -16,6 +18,7 @@ void reads_deinit(struct reads *reads)
     mem_free(reads->keys);
     mem_free(reads->ranges);
     mem_free(reads->slots);
+    mem_free(reads->order);
     *reads = (struct reads){0};
 }
 
@@ -159,7 +162,11 @@ static loam_status check_range_in_memtable(const struct reads *reads,
                                            const struct read_range *range,
                                            const struct memtable *memtable, uint64_t since)
 {
+    const loam_slice to = kept(reads, range->to_at, range->to_len);
     struct iter *iter = NULL;
+    if (memtable_ranges_newer_in(memtable, range_from(reads, range), range->has_to ? &to : NULL,
+                                 since))
+        return LOAM_CONFLICT;
     loam_status rc = memtable_iter_new(memtable, &iter);
     if (rc < 0) return rc;
     rc = iter->ops->seek(iter, range_from(reads, range), SEQ_MAX);
@@ -190,9 +197,52 @@ static loam_status check_range(const struct reads *reads, const struct read_rang
     return rc;
 }
 
-loam_status reads_check(const struct reads *reads, loam_db *db, uint64_t since)
+/* Of an ordered key and one of a collection. */
+static int compare_ordered(const struct reads *reads, uint32_t at, uint32_t coll_id, loam_slice key)
 {
-    loam_status rc = LOAM_OK;
+    const struct read_key *known = &reads->keys[at];
+    if (known->coll->id != coll_id) return known->coll->id < coll_id ? -1 : 1;
+    return bytes_compare(kept(reads, known->at, known->len), key);
+}
+
+/* qsort() knows no context. */
+struct ordered {
+    const struct reads *reads;
+    uint32_t at;
+};
+
+static int compare_two(const void *a, const void *b)
+{
+    const struct ordered *x = a, *y = b;
+    const struct read_key *key = &y->reads->keys[y->at];
+    return compare_ordered(x->reads, x->at, key->coll->id, kept(y->reads, key->at, key->len));
+}
+
+static loam_status put_in_order(struct reads *reads)
+{
+    const size_t count = reads->key_count;
+    struct ordered *some = mem_alloc_array(count + 1, sizeof *some);
+    uint32_t *order = mem_alloc_array(count + 1, sizeof *order);
+    if (some == NULL || order == NULL) {
+        mem_free(some);
+        mem_free(order);
+        return LOAM_NOMEM;
+    }
+    for (size_t i = 0; i < count; i++)
+        some[i] = (struct ordered){reads, (uint32_t)i};
+    qsort(some, count, sizeof *some, compare_two);
+    for (size_t i = 0; i < count; i++)
+        order[i] = some[i].at;
+    mem_free(some);
+    mem_free(reads->order);
+    reads->order = order;
+    reads->order_count = count;
+    return LOAM_OK;
+}
+
+loam_status reads_check(struct reads *reads, loam_db *db, uint64_t since)
+{
+    loam_status rc = reads->wants_order ? put_in_order(reads) : LOAM_OK;
     for (size_t i = 0; rc == LOAM_OK && i < reads->key_count; i++)
         rc = check_read_key(reads, &reads->keys[i], db, since);
     for (size_t i = 0; rc == LOAM_OK && i < reads->range_count; i++)
@@ -202,9 +252,62 @@ loam_status reads_check(const struct reads *reads, loam_db *db, uint64_t since)
 
 /* ---- in the lane ----------------------------------------------------------------------------- */
 
-static bool is_read(const void *ctx, uint32_t coll_id, loam_slice key)
+static bool is_one_of_few_in(const struct reads *reads, uint32_t coll_id, loam_slice from,
+                             loam_slice to)
 {
-    const struct reads *reads = ctx;
+    for (size_t i = 0; i < reads->key_count; i++) {
+        const loam_slice key = kept(reads, reads->keys[i].at, reads->keys[i].len);
+        if (reads->keys[i].coll->id == coll_id && bytes_compare(key, from) >= 0 &&
+            (to.len == 0 || bytes_compare(key, to) < 0))
+            return true;
+    }
+    return false;
+}
+
+/* Whether one of the keys that were read is in [from, to). */
+static bool is_key_read_in(const struct reads *reads, uint32_t coll_id, loam_slice from,
+                           loam_slice to)
+{
+    if (reads->order_count < reads->key_count) return is_one_of_few_in(reads, coll_id, from, to);
+    size_t first = 0, count = reads->order_count;
+    while (count > 0) {
+        const size_t half = count / 2;
+        if (compare_ordered(reads, reads->order[first + half], coll_id, from) < 0) {
+            first += half + 1;
+            count -= half + 1;
+        } else {
+            count = half;
+        }
+    }
+    if (first == reads->order_count) return false;
+    const struct read_key *known = &reads->keys[reads->order[first]];
+    return known->coll->id == coll_id &&
+           (to.len == 0 || bytes_compare(kept(reads, known->at, known->len), to) < 0);
+}
+
+static bool is_range_read(const struct reads *reads, uint32_t coll_id, loam_slice from,
+                          loam_slice to)
+{
+    if (is_key_read_in(reads, coll_id, from, to)) return true;
+    for (size_t i = 0; i < reads->range_count; i++) {
+        const struct read_range *range = &reads->ranges[i];
+        const bool ends_before = to.len > 0 && bytes_compare(to, range_from(reads, range)) <= 0;
+        if (range->coll->id == coll_id && !ends_before && !is_behind(reads, range, from))
+            return true;
+    }
+    return false;
+}
+
+static bool is_read(void *ctx, uint32_t coll_id, const struct entry *entry)
+{
+    struct reads *reads = ctx;
+    const loam_slice key = entry->key;
+    if (entry->kind == ENTRY_DELETE_RANGE) {
+        if (reads->order_count == reads->key_count || reads->key_count <= KEYS_FEW)
+            return is_range_read(reads, coll_id, key, entry->value);
+        reads->wants_order = true; /* it is asked again */
+        return false;
+    }
     if (reads->key_count > 0 && *slot_for(reads, coll_id, key, hash_key(key)) != 0) return true;
     for (size_t i = 0; i < reads->range_count; i++) {
         const struct read_range *range = &reads->ranges[i];
@@ -215,12 +318,15 @@ static bool is_read(const void *ctx, uint32_t coll_id, loam_slice key)
     return false;
 }
 
-loam_status reads_check_recent(const struct reads *reads, loam_db *db, uint64_t since)
+loam_status reads_check_recent(struct reads *reads, loam_db *db, uint64_t since)
 {
     loam_status rc = LOAM_OK;
     for (size_t i = 0; rc == LOAM_OK && i < reads->key_count; i++)
         rc = db_check_there(reads->keys[i].coll);
     for (size_t i = 0; rc == LOAM_OK && i < reads->range_count; i++)
         rc = db_check_there(reads->ranges[i].coll);
-    return rc < 0 ? rc : recent_check(&db->recent, since, is_read, reads);
+    if (rc < 0) return rc;
+    reads->wants_order = false;
+    rc = recent_check(&db->recent, since, is_read, reads);
+    return rc == LOAM_OK && reads->wants_order ? LOAM_NOTFOUND : rc;
 }

@@ -35,6 +35,9 @@ struct reads {
     size_t key_count, key_cap, range_count, range_cap;
     uint32_t *slots; /* open addressing: 1 + the index of a key, or 0 */
     size_t slot_count;
+    uint32_t *order; /* of the keys: collection, key; of the first order_count, if that is all */
+    size_t order_count;
+    bool wants_order; /* reads_check_recent() has met a deletion of a range */
 };
 
 void reads_deinit(struct reads *reads);
@@ -46,8 +49,9 @@ size_t reads_bytes(const struct reads *reads); /* of memory, about */
 
 /* Whether anything was written to what was read after `since`: LOAM_OK or LOAM_CONFLICT. LOAM_MISUSE: of a collection that was
    dropped. Sees all that was committed before the call, and maybe more. May read tables. */
-LOAM_MUST loam_status reads_check(const struct reads *reads, loam_db *db, uint64_t since);
-/* The same in the lane, for what was committed after the call of reads_check(). LOAM_NOTFOUND: it is too long ago to be known. */
-LOAM_MUST loam_status reads_check_recent(const struct reads *reads, loam_db *db, uint64_t since);
+LOAM_MUST loam_status reads_check(struct reads *reads, loam_db *db, uint64_t since);
+/* The same in the lane, for what was committed after the call of reads_check(). LOAM_NOTFOUND: it is too long ago to be known, or
+   reads_check() is to bring the keys in order first, to look for ranges among them. */
+LOAM_MUST loam_status reads_check_recent(struct reads *reads, loam_db *db, uint64_t since);
 
 #endif

@@ -9,9 +9,10 @@
 
 #include "base/poison.h"
 
-struct recent_head { /* before each key */
+struct recent_head { /* before each key, and the end of each range */
     uint64_t seq;
-    uint32_t coll_id, key_bytes;
+    uint32_t coll_id, key_bytes, end_bytes;
+    uint8_t kind;
 };
 
 loam_status recent_begin(struct recent *recent, uint64_t next_seq)
@@ -50,10 +51,17 @@ static void turn_over(struct recent *recent, uint64_t next_seq)
     recent->half_from = next_seq;
 }
 
-void recent_add_slowly(struct recent *recent, uint64_t seq, uint32_t coll_id, loam_slice key)
+void recent_add_slowly(struct recent *recent, uint32_t coll_id, const struct entry *entry)
 {
-    const struct recent_head head = {seq, coll_id, (uint32_t)key.len};
-    const size_t bytes = sizeof head + key.len;
+    const loam_slice key = entry->key;
+    const loam_slice end = entry->kind == ENTRY_DELETE_RANGE ? entry->value : loam_bytes(NULL, 0);
+    const struct recent_head head = {.seq = entry->seq,
+                                     .coll_id = coll_id,
+                                     .key_bytes = (uint32_t)key.len,
+                                     .end_bytes = (uint32_t)end.len,
+                                     .kind = entry->kind};
+    const size_t bytes = sizeof head + key.len + end.len;
+    const uint64_t seq = entry->seq;
     if (bytes > recent->half_bytes) { /* nobody can be told about this one: all validate again */
         recent->halves[0].len = recent->halves[1].len = 0;
         recent->complete_from = recent->half_from = seq + 1;
@@ -64,12 +72,13 @@ void recent_add_slowly(struct recent *recent, uint64_t seq, uint32_t coll_id, lo
     uint8_t *at = (uint8_t *)half->data + half->len;
     memcpy(at, &head, sizeof head);
     if (key.len > 0) memcpy(at + sizeof head, key.data, key.len);
+    if (end.len > 0) memcpy(at + sizeof head + key.len, end.data, end.len);
     half->len += bytes;
 }
 
 loam_status recent_check(const struct recent *recent, uint64_t since,
-                         bool (*is_read)(const void *ctx, uint32_t coll_id, loam_slice key),
-                         const void *ctx)
+                         bool (*is_read)(void *ctx, uint32_t coll_id, const struct entry *entry),
+                         void *ctx)
 {
     if (since + 1 < recent->complete_from) return LOAM_NOTFOUND;
     for (unsigned i = 0; i < 2; i++) {
@@ -77,9 +86,13 @@ loam_status recent_check(const struct recent *recent, uint64_t since,
         for (size_t at = 0; at < recent->halves[i].len;) {
             struct recent_head head;
             memcpy(&head, bytes + at, sizeof head);
-            const loam_slice key = loam_bytes(bytes + at + sizeof head, head.key_bytes);
-            if (head.seq > since && is_read(ctx, head.coll_id, key)) return LOAM_CONFLICT;
-            at += sizeof head + head.key_bytes;
+            const uint8_t *key = bytes + at + sizeof head;
+            const struct entry entry = {.key = loam_bytes(key, head.key_bytes),
+                                        .value = loam_bytes(key + head.key_bytes, head.end_bytes),
+                                        .seq = head.seq,
+                                        .kind = head.kind};
+            if (head.seq > since && is_read(ctx, head.coll_id, &entry)) return LOAM_CONFLICT;
+            at += sizeof head + head.key_bytes + head.end_bytes;
         }
     }
     return LOAM_OK;

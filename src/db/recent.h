@@ -12,7 +12,7 @@
 #ifndef LOAM_DB_RECENT_H
 #define LOAM_DB_RECENT_H
 
-#include <loam.h>
+#include "record/entry.h"
 
 struct recent {
     uint32_t user_count;
@@ -27,19 +27,19 @@ LOAM_MUST loam_status recent_begin(struct recent *recent, uint64_t next_seq);
 void recent_end(struct recent *recent);
 void recent_deinit(struct recent *recent);
 
-void recent_add_slowly(struct recent *recent, uint64_t seq, uint32_t coll_id, loam_slice key);
+void recent_add_slowly(struct recent *recent, uint32_t coll_id, const struct entry *entry);
 
 /* An entry was committed. */
-static inline void recent_add(struct recent *recent, uint64_t seq, uint32_t coll_id, loam_slice key)
+static inline void recent_add(struct recent *recent, uint32_t coll_id, const struct entry *entry)
 {
-    if (recent->user_count > 0) recent_add_slowly(recent, seq, coll_id, key);
+    if (recent->user_count > 0) recent_add_slowly(recent, coll_id, entry);
 }
 
 /* Asks is_read(ctx) about each entry above since, until it says yes: LOAM_CONFLICT. LOAM_OK: it never did. LOAM_NOTFOUND: some of
-   them are forgotten. */
+   them are forgotten. Of an entry there are key, seq and kind, and the value of a deletion of a range. */
 LOAM_MUST loam_status recent_check(const struct recent *recent, uint64_t since,
-                                   bool (*is_read)(const void *ctx, uint32_t coll_id,
-                                                   loam_slice key),
-                                   const void *ctx);
+                                   bool (*is_read)(void *ctx, uint32_t coll_id,
+                                                   const struct entry *entry),
+                                   void *ctx);
 
 #endif

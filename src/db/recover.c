@@ -75,8 +75,7 @@ static loam_status recovered_room(struct recovery *recovery, loam_coll *coll,
         rc = view_add_memtable(coll);
     } else if (!db->options.read_only) {
         const bool full = atomic_load(&db->memtable_bytes) > db->options.memory_bytes / 2;
-        const bool large = memtable_bytes(coll->active->memtable) >= db->options.memtable_bytes;
-        if (full || large) rc = relieve_recovery(recovery, coll, full);
+        if (full || memrun_is_full(db, coll->active)) rc = relieve_recovery(recovery, coll, full);
     }
     if (rc < 0) return rc;
     return memrun_reserve(db, coll->active, 1, entry->key.len + entry->value.len);
@@ -133,6 +132,7 @@ static loam_status replay_entry(struct recovery *recovery, uint32_t coll_id,
     const uint64_t hash = hash_key(entry->key);
     loam_status rc = LOAM_OK;
     if (coll == NULL || entry->seq <= recovery->coll_flushed_seq) return LOAM_OK;
+    if (entry->kind == ENTRY_DELETE_RANGE) commit_note_range(coll, entry);
     if (entry->key.len + entry->value.len > PENDING_BYTES_MAX) {
         rc = add_pending(recovery, 0);
         if (rc == LOAM_OK) rc = recovered_room(recovery, coll, entry);
@@ -144,7 +144,7 @@ static loam_status replay_entry(struct recovery *recovery, uint32_t coll_id,
     rc = add_pending(recovery, PENDING_MAX - 1);
     if (rc < 0) return rc;
     struct pending *held = hold_pending(recovery, entry, hash, commit);
-    if (coll->active != NULL)
+    if (coll->active != NULL && entry->kind != ENTRY_DELETE_RANGE)
         held->near = memtable_approach(coll->active->memtable, entry->key, hash);
     return LOAM_OK;
 }

@@ -2,6 +2,7 @@
  * repair.c - from a damaged store to a new one with all that is intact; see loam.h and repair.h.
  */
 #include "db/repair.h"
+#include "db/batches.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -92,11 +93,21 @@ static loam_status write_copies(struct repair *repair)
     return rc;
 }
 
+/* By a deletion of a range that the manifest knows. Those that it does not know come from the log, in their turn. */
+static bool is_in_deleted_range(const struct repair *repair, size_t target,
+                                const struct entry *entry)
+{
+    struct cover cover = cover_nothing();
+    if (target >= repair->facts.coll_count || entry->kind == ENTRY_DELETE_RANGE) return false;
+    range_set_meet(repair->facts.colls[target].ranges, &cover, entry->key, SEQ_MAX);
+    return entry->seq < cover.seq;
+}
+
 loam_status repair_take(struct repair *repair, size_t target, const struct entry *entry)
 {
     struct repair_target *into = &repair->targets[target];
     loam_status rc;
-    if (into->is_dropped) return LOAM_OK;
+    if (into->is_dropped || is_in_deleted_range(repair, target, entry)) return LOAM_OK;
     if (!repair->is_copying) {
         into->entry_count++;
         repair->stats.entry_count++;
@@ -108,8 +119,10 @@ loam_status repair_take(struct repair *repair, size_t target, const struct entry
         return failed(LOAM_IOERR, "%s: reads otherwise a second time", repair->dir);
     if (entry->kind == ENTRY_PUT)
         rc = loam_batch_put(repair->batch, into->coll, entry->key, entry->value);
-    else
+    else if (entry->kind == ENTRY_DELETE)
         rc = loam_batch_delete(repair->batch, into->coll, entry->key);
+    else
+        rc = batch_delete_bounds(repair->batch, into->coll, entry->key, entry->value);
     if (rc < 0) return rc;
     repair->batch_entries++;
     repair->batch_bytes += entry->key.len + entry->value.len;

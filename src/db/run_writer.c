@@ -82,6 +82,7 @@ static loam_status end_table(struct run_writer *writer)
     }
     loam_status rc = table_writer_finish(writer->table, &writer->metas[writer->meta_count]);
     if (rc < 0) return rc;
+    writer->metas[writer->meta_count].swept_seq = writer->spec.swept_seq;
     writer->written_bytes += writer->metas[writer->meta_count++].bytes;
     table_writer_free(writer->table);
     writer->table = NULL;

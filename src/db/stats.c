@@ -111,16 +111,34 @@ static void estimate_memtable(const struct memtable *memtable, loam_slice from, 
     sum->bytes += (uint64_t)((high - low) * (double)stats.payload_bytes);
 }
 
+enum { PIECES_MAX = 32 }; /* of a range; behind them, what deletions hide is counted */
+
+/* Of keys that one deletion of a range holds, or none (covered: 0): what is not older than that as a whole. */
+static loam_status estimate_piece(const struct view *view, loam_slice from, loam_slice to,
+                                  uint64_t covered, struct amount *sum)
+{
+    for (uint32_t i = 0; i < view->memrun_count; i++)
+        if (memtable_newest_entry(view->memruns[i]->memtable) > covered)
+            estimate_memtable(view->memruns[i]->memtable, from, to, sum);
+    return version_estimate(view->version, from, to, covered, sum);
+}
+
 static loam_status estimate_view(const struct view *view, const loam_range *range,
                                  struct amount *sum)
 {
     loam_buf from_buf = {0}, to_buf = {0};
     loam_status rc = dbiter_bounds(range, &from_buf, &to_buf);
-    const loam_slice from = loam_bytes(from_buf.data, from_buf.len);
+    loam_slice at = loam_bytes(from_buf.data, from_buf.len);
     const loam_slice to = loam_bytes(to_buf.data, to_buf.len);
-    for (uint32_t i = 0; rc == LOAM_OK && i < view->memrun_count; i++)
-        estimate_memtable(view->memruns[i]->memtable, from, to, sum);
-    if (rc == LOAM_OK) rc = version_estimate(view->version, from, to, sum);
+    const bool is_simple = !view_has_ranges(view);
+    bool is_last = false;
+    for (unsigned pieces = 0; rc == LOAM_OK && !is_last; pieces++) {
+        struct cover cover = cover_nothing();
+        if (!is_simple && pieces < PIECES_MAX) view_meet(view, &cover, at, SEQ_MAX);
+        is_last = cover.high.len == 0 || (to.len > 0 && bytes_compare(cover.high, to) >= 0);
+        rc = estimate_piece(view, at, is_last ? to : cover.high, cover.seq, sum);
+        at = cover.high;
+    }
     loam_buf_free(&from_buf);
     loam_buf_free(&to_buf);
     return rc;

@@ -5,6 +5,8 @@
  *   (a) a newer entry N of its key passed before it, and nobody reads at a sequence s with E.seq <= s < N.seq; or
  *   (b) E is a tombstone, nobody reads below it (E.seq <= the oldest bound), and no run older than the oldest input covers its
  *       key: then there is nothing left that it hides.
+ *   (c) a deletion of a range that holds its key is newer, and nobody reads between the two. The deletion itself stays until no table
+ *       holds anything that it hides (db/ranges.c), so an entry that survives elsewhere stays hidden.
  * What an entry dropped by (b) would have hidden among the inputs is dropped by (a), since it counts as passed.
  */
 #include "base/check.h"
@@ -34,10 +36,12 @@ void survival_deinit(struct survival *survival)
 {
     mem_free(survival->bounds);
     loam_buf_free(&survival->key);
+    range_set_unref(survival->covers);
 }
 
-/* Does anybody read at s with low <= s < high? Bounds are ascending: snapshots are opened in order of visible. */
-static bool is_read_between(const struct survival *survival, uint64_t low, uint64_t high)
+/* The first s >= low at which anybody reads; UINT64_MAX: nobody does. Bounds are ascending: snapshots are opened in order of
+   visible. */
+static uint64_t first_reader(const struct survival *survival, uint64_t low)
 {
     size_t first = 0, count = survival->bound_count;
     while (count > 0) { /* the first bound >= low */
@@ -49,7 +53,26 @@ static bool is_read_between(const struct survival *survival, uint64_t low, uint6
             count = half;
         }
     }
-    return first < survival->bound_count && survival->bounds[first] < high;
+    return first < survival->bound_count ? survival->bounds[first] : UINT64_MAX;
+}
+
+/* Does anybody read at s with low <= s < high? */
+static bool is_read_between(const struct survival *survival, uint64_t low, uint64_t high)
+{
+    return first_reader(survival, low) < high;
+}
+
+/* Who reads at the first s from which on the entry could be seen sees the deletion as well; so do all who read later. */
+static bool is_covered(struct survival *survival, const struct entry *entry)
+{
+    if (survival->covers == NULL) return false;
+    const uint64_t seq = first_reader(survival, entry->seq);
+    if (survival->cover_seq != seq || !cover_holds(&survival->cover, entry->key)) {
+        survival->cover = cover_nothing();
+        survival->cover_seq = seq;
+        range_set_meet(survival->covers, &survival->cover, entry->key, seq);
+    }
+    return survival->cover.seq > entry->seq;
 }
 
 static bool is_spent_tombstone(const struct survival *survival, const struct entry *entry)
@@ -74,6 +97,7 @@ loam_status survival_ask(struct survival *survival, const struct entry *entry, b
         *keep = is_read_between(survival, entry->seq, survival->newer_seq) &&
                 !is_spent_tombstone(survival, entry);
     }
+    if (*keep && is_covered(survival, entry)) *keep = false;
     survival->newer_seq = entry->seq;
     survival->seen_count++;
     if (!*keep) survival->dropped_count++;

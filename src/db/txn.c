@@ -145,12 +145,17 @@ static loam_status write_own(loam_txn *txn, loam_coll *coll, const struct entry 
     loam_status rc = memtable_reserve(own->memtable, 1, bytes);
     if (rc == LOAM_OK && entry->kind == ENTRY_PUT)
         rc = loam_batch_put(txn->batch, coll, entry->key, entry->value);
-    else if (rc == LOAM_OK)
+    else if (rc == LOAM_OK && entry->kind == ENTRY_DELETE)
         rc = loam_batch_delete(txn->batch, coll, entry->key);
+    else if (rc == LOAM_OK)
+        rc = batch_delete_bounds(txn->batch, coll, entry->key, entry->value);
     if (rc < 0) return rc;
     struct entry own_entry = *entry;
     own_entry.seq = OWN_SEQ + ++txn->entry_count;
-    memtable_add(own->memtable, &own_entry, hash, (struct memtable_near){0});
+    if (entry->kind == ENTRY_DELETE_RANGE)
+        memtable_add_range(own->memtable, &own_entry);
+    else
+        memtable_add(own->memtable, &own_entry, hash, (struct memtable_near){0});
     txn->written_bytes += 2 * bytes + BATCH_HEAD_BYTES_MAX;
     return LOAM_OK;
 }
@@ -174,6 +179,19 @@ loam_status loam_txn_delete(loam_txn *txn, loam_coll *coll, loam_slice key)
 {
     const struct entry entry = {.key = key, .kind = ENTRY_DELETE};
     return write_checked(txn, coll, &entry);
+}
+
+loam_status loam_txn_delete_range(loam_txn *txn, loam_coll *coll, const loam_range *range)
+{
+    loam_buf bounds[2] = {{0}};
+    struct entry entry;
+    bool is_empty;
+    loam_status rc = check_txn(txn, &coll);
+    if (rc == LOAM_OK) rc = range_entry(txn->db, range, bounds, &entry, &is_empty);
+    if (rc == LOAM_OK && !is_empty) rc = write_checked(txn, coll, &entry);
+    loam_buf_free(&bounds[0]);
+    loam_buf_free(&bounds[1]);
+    return rc;
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */

@@ -38,27 +38,42 @@ void memrun_add(struct memrun *memrun, const struct entry *entry, uint64_t hash,
 {
     if (memrun->first_position == UINT64_MAX) memrun->first_position = from;
     memrun->end_position = to;
-    memrun->last_seq = entry->seq;
-    memtable_add(memrun->memtable, entry, hash, near);
+    if (entry->seq > memrun->last_seq) memrun->last_seq = entry->seq;
+    if (entry->kind == ENTRY_DELETE_RANGE)
+        memtable_add_range(memrun->memtable, entry);
+    else
+        memtable_add(memrun->memtable, entry, hash, near);
+}
+
+/* Differences may be negative: they wrap, and so does their sum. */
+static void count_bytes(loam_db *db, struct memrun *memrun)
+{
+    const uint64_t bytes = memtable_bytes(memrun->memtable);
+    if (bytes == memrun->counted_bytes) return;
+    atomic_fetch_add_explicit(&db->memtable_bytes, bytes - memrun->counted_bytes,
+                              memory_order_relaxed);
+    memrun->counted_bytes = bytes;
 }
 
 loam_status memrun_reserve(loam_db *db, struct memrun *memrun, size_t entry_count,
                            uint64_t payload_bytes)
 {
-    const uint64_t before = memtable_bytes(memrun->memtable);
     const loam_status rc = memtable_reserve(memrun->memtable, entry_count, (size_t)payload_bytes);
-    const uint64_t after = memtable_bytes(memrun->memtable);
-    if (after != before)
-        atomic_fetch_add_explicit(&db->memtable_bytes, after - before, memory_order_relaxed);
+    count_bytes(db, memrun);
     return rc;
 }
 
 void memrun_unreserve(loam_db *db, struct memrun *memrun)
 {
-    const uint64_t before = memtable_bytes(memrun->memtable);
     memtable_unreserve(memrun->memtable);
-    atomic_fetch_sub_explicit(&db->memtable_bytes, before - memtable_bytes(memrun->memtable),
-                              memory_order_relaxed);
+    count_bytes(db, memrun);
+}
+
+bool memrun_is_full(const loam_db *db, const struct memrun *memrun)
+{
+    const struct memtable *memtable = memrun->memtable;
+    return memtable_entry_count(memtable) > 0 &&
+           (memtable_bytes(memtable) >= db->options.memtable_bytes || memtable_is_ripe(memtable));
 }
 
 struct view *view_spare(void)
@@ -80,6 +95,20 @@ void view_unref(struct view *view)
         memrun_unref(view->memruns[i]);
     version_unref(view->version);
     mem_free(view);
+}
+
+bool view_has_ranges(const struct view *view)
+{
+    for (uint32_t i = 0; i < view->memrun_count; i++)
+        if (memtable_newest_range(view->memruns[i]->memtable) > 0) return true;
+    return view->version->ranges != NULL;
+}
+
+void view_meet(const struct view *view, struct cover *cover, loam_slice key, uint64_t seq)
+{
+    for (uint32_t i = 0; i < view->memrun_count; i++)
+        memtable_meet(view->memruns[i]->memtable, cover, key, seq);
+    range_set_meet(view->version->ranges, cover, key, seq);
 }
 
 static void view_release(struct epoch_node *node)
@@ -162,7 +191,7 @@ void view_install(struct loam_coll *coll, struct view *spare, struct version *ve
     check(flushed_count <= old->memrun_count);
     share_memruns(spare, old, old->memrun_count - flushed_count);
     for (uint32_t i = old->memrun_count - flushed_count; i < old->memrun_count; i++)
-        atomic_fetch_sub(&coll->db->memtable_bytes, memtable_bytes(old->memruns[i]->memtable));
+        atomic_fetch_sub(&coll->db->memtable_bytes, old->memruns[i]->counted_bytes);
     version_ref(version);
     spare->version = version;
     replace(coll, spare);

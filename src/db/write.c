@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 
+#include "base/check.h"
 #include "base/codec.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -76,8 +77,7 @@ static loam_status memtable_room(loam_db *db, loam_coll *coll, uint32_t entry_co
     loam_status rc = LOAM_OK;
     if (memrun == NULL) {
         rc = view_add_memtable(coll);
-    } else if (memtable_bytes(memrun->memtable) >= db->options.memtable_bytes &&
-               memtable_entry_count(memrun->memtable) > 0) {
+    } else if (memrun_is_full(db, memrun)) {
         if (atomic_load(&coll->memrun_count) >= MEMRUNS_MAX) {
             *wait = "as many memtables as a collection may have wait to be flushed";
             return LOAM_OK;
@@ -129,6 +129,17 @@ struct on_its_way { /* an entry whose leaf was asked for */
     struct memtable_near near;
 };
 
+void commit_note_range(struct loam_coll *coll, const struct entry *entry)
+{
+    _Atomic bool *pending = &coll->db->ranges_pending;
+    if (atomic_load_explicit(pending, memory_order_relaxed)) return;
+    const struct range range = {entry->key, entry->value, entry->seq};
+    struct view *view = view_acquire(coll);
+    if (version_wants_range(view->version, &range))
+        atomic_store_explicit(pending, true, memory_order_relaxed);
+    view_unref(view);
+}
+
 static void add_batch(loam_db *db, loam_slice entries, uint64_t seq, uint64_t from, uint64_t to)
 {
     struct on_its_way ring[ENTRIES_AHEAD];
@@ -143,12 +154,18 @@ static void add_batch(loam_db *db, loam_slice entries, uint64_t seq, uint64_t fr
             continue;
         }
         struct on_its_way *next = &ring[taken % ENTRIES_AHEAD];
-        more = batch_next(&reader, &coll_id, &next->entry) == LOAM_OK;
+        const loam_status rc = batch_next(&reader, &coll_id, &next->entry);
+        check(rc >= 0); /* we have made it */
+        more = rc == LOAM_OK;
         if (!more) continue;
         if (coll == NULL || coll->id != coll_id) coll = coll_by_id(db, coll_id);
         next->entry.seq = seq + taken++;
-        recent_add(&db->recent, next->entry.seq, coll_id, next->entry.key);
+        recent_add(&db->recent, coll_id, &next->entry);
         next->coll = coll;
+        if (next->entry.kind == ENTRY_DELETE_RANGE) {
+            commit_note_range(coll, &next->entry);
+            continue;
+        }
         next->hash = hash_key(next->entry.key);
         next->near = memtable_approach(coll->active->memtable, next->entry.key, next->hash);
     }
@@ -176,7 +193,7 @@ loam_status commit_locked(loam_db *db, const struct commit *commit, loam_durabil
     const struct record_spec spec = {.kind = commit->record_kind, .seq = db->next_seq};
     struct memtable_near near = {0};
     uint64_t end;
-    if (commit->coll != NULL)
+    if (commit->coll != NULL && commit->entry.kind != ENTRY_DELETE_RANGE)
         near = memtable_approach(commit->coll->active->memtable, commit->entry.key, commit->hash);
     const loam_status rc = wal_append(db->wal, &spec, commit->pieces, commit->piece_count,
                                       durable ? LOG_DURABLE : LOG_VOLATILE, &end);
@@ -186,7 +203,8 @@ loam_status commit_locked(loam_db *db, const struct commit *commit, loam_durabil
     if (commit->coll != NULL) {
         struct entry entry = commit->entry;
         entry.seq = *seq;
-        recent_add(&db->recent, *seq, commit->coll->id, entry.key);
+        recent_add(&db->recent, commit->coll->id, &entry);
+        if (entry.kind == ENTRY_DELETE_RANGE) commit_note_range(commit->coll, &entry);
         memrun_add(commit->coll->active, &entry, commit->hash, near, from, end);
     } else if (commit->record_kind == RECORD_COMMIT) {
         add_batch(db, commit->entries, *seq, from, end);
@@ -290,8 +308,12 @@ uint64_t commit_last_seq(loam_db *db)
 /* ---- one entry ------------------------------------------------------------------------------ */
 
 loam_status commit_entry(loam_db *db, loam_coll *coll, const struct entry *entry,
-                         const struct reads *reads, uint64_t since, uint64_t *seq)
+                         struct reads *reads, uint64_t since, uint64_t *seq)
 {
+    if (entry->kind == ENTRY_DELETE_RANGE) {
+        const loam_status rc = ranges_room(coll, entry->key.len + entry->value.len);
+        if (rc < 0) return rc;
+    }
     uint8_t head[1 + BATCH_HEAD_BYTES_MAX];
     const loam_slice key = entry->key, value = entry->value;
     head[0] = 1; /* the entry count, as a varint */
@@ -334,20 +356,70 @@ loam_status loam_delete(loam_db *db, loam_coll *coll, loam_slice key)
     return write_one(db, coll, &entry);
 }
 
+/* And still all before it is durable, if that is asked. */
+static loam_status commit_nothing(loam_db *db, loam_durability how)
+{
+    return how == LOAM_DURABLE_COMMIT ? loam_sync(db) : db_writable(db);
+}
+
+/* ---- ranges --------------------------------------------------------------------------------- */
+
+/* No key is that long: what is behind the bound is behind all keys that begin with its first bytes. False: nothing is. */
+static bool cut_bound(loam_buf *bound)
+{
+    if (bound->len <= KEY_BYTES_MAX) return true;
+    bound->len = bytes_behind_prefix(bound->data, KEY_BYTES_MAX);
+    return bound->len > 0;
+}
+
+loam_status range_entry(const loam_db *db, const loam_range *range, loam_buf *bounds,
+                        struct entry *entry, bool *is_empty)
+{
+    loam_status rc = dbiter_check_range(db, range);
+    if (rc == LOAM_OK && range != NULL && (range->at != NULL || range->flags != 0))
+        rc = failed(LOAM_INVALID, "a range to be deleted has no snapshot and no flags");
+    if (rc == LOAM_OK) rc = dbiter_bounds(range, &bounds[0], &bounds[1]);
+    if (rc < 0) return rc;
+    *is_empty = !cut_bound(&bounds[0]);
+    (void)cut_bound(&bounds[1]);
+    *entry = (struct entry){.key = loam_bytes(bounds[0].data, bounds[0].len),
+                            .value = loam_bytes(bounds[1].data, bounds[1].len),
+                            .kind = ENTRY_DELETE_RANGE};
+    *is_empty |= range_is_empty(entry->key, entry->value);
+    return LOAM_OK;
+}
+
+loam_status loam_delete_range(loam_db *db, loam_coll *coll, const loam_range *range)
+{
+    loam_buf bounds[2] = {{0}};
+    struct entry entry;
+    bool is_empty;
+    loam_status rc = db_check_coll(db, &coll);
+    if (rc == LOAM_OK) rc = range_entry(db, range, bounds, &entry, &is_empty);
+    if (rc == LOAM_OK && !is_empty)
+        rc = commit_entry(db, coll, &entry, NULL, 0, NULL);
+    else if (rc == LOAM_OK)
+        rc = commit_nothing(db, db->options.durability);
+    loam_buf_free(&bounds[0]);
+    loam_buf_free(&bounds[1]);
+    return rc;
+}
+
 /* ---- batches -------------------------------------------------------------------------------- */
 
-loam_status commit_batch(loam_db *db, const loam_batch *b, loam_durability how,
-                         const struct reads *reads, uint64_t since)
+loam_status commit_batch(loam_db *db, const loam_batch *b, loam_durability how, struct reads *reads,
+                         uint64_t since)
 {
     uint8_t head[VARINT64_BYTES_MAX];
     struct batch_facts facts = {.entry_count = 0};
     loam_status rc = db_check(db);
     if (rc == LOAM_OK) rc = batch_facts(b, db, &facts);
+    if (rc == LOAM_OK) rc = batch_ranges_room(b, db);
     if (rc == LOAM_OK && (unsigned)how > LOAM_DURABLE_PROCESS)
         rc = failed(LOAM_INVALID, "durability %d is none", (int)how);
     if (rc < 0) return rc;
     if (how == LOAM_DURABLE_DEFAULT) how = db->options.durability;
-    if (facts.entry_count == 0) return how == LOAM_DURABLE_COMMIT ? loam_sync(db) : db_writable(db);
+    if (facts.entry_count == 0) return commit_nothing(db, how);
     const size_t head_bytes = (size_t)(put_varint64(head, facts.entry_count) - head);
     const struct sys_piece pieces[2] = {{head, head_bytes}, {facts.bytes.data, facts.bytes.len}};
     const struct commit commit = {.pieces = pieces,

@@ -22,14 +22,45 @@
 #define RESERVE_ENTRIES_MAX (UINT64_C(1) << 32)
 #define RESERVE_PAYLOAD_BYTES_MAX (UINT64_C(1) << 48)
 
+/* Beyond so many deletions of ranges, or entries that one of them hides, it is ripe. */
+#define RANGES_RIPE 1024
+#define HIDDEN_RIPE 4096
+/* So many, and a quarter of those there are, are added to the list before a set is made of it, unless that had more than so many
+   numbers. */
+#define RANGES_LISTED 32
+#define RANGE_SET_WEIGHT_MAX (UINT64_C(1) << 20)
+
+struct range_node { /* in the arena; immutable once a reader can reach it */
+    const struct range_node *older;
+    uint64_t seq;
+    uint32_t from_bytes, to_bytes;
+    uint8_t bytes[]; /* from, to */
+};
+
+/* The list up to a node, to be searched. Kept until the end, as readers may be in it; keys are those in the nodes. */
+struct range_index {
+    struct range_set *set;
+    const struct range_node *newest;
+    struct range_index *older;
+};
+
 struct memtable {
     struct btree tree;
     struct arena arena;
-    _Atomic(struct key_filter *) filter; /* set once, filled before */
+    _Atomic(struct key_filter *) filter;       /* set once, filled before */
+    _Atomic(const struct range_node *) ranges; /* newest first */
+    _Atomic(struct range_index *)
+        range_index; /* of those that are not newer than its newest; may be NULL */
     size_t bytes_hint;
     _Atomic uint32_t refs;
     _Atomic uint64_t entry_count, payload_bytes, seq_min, seq_max; /* written by the writer alone */
+    _Atomic uint64_t newest_entry;
+    _Atomic uint64_t index_bytes, range_bytes;
+    uint32_t range_count, index_at; /* index_at: the count at which the next set is made */
+    bool is_ripe;
 };
+
+_Static_assert(sizeof(struct range_node) + 7 <= CELL_EXTRA_BYTES_MAX, "reserved like an entry");
 
 struct memtable *memtable_new(struct arena_pool *pool, size_t bytes_hint)
 {
@@ -39,6 +70,16 @@ struct memtable *memtable_new(struct arena_pool *pool, size_t bytes_hint)
     memtable->bytes_hint = bytes_hint;
     atomic_init(&memtable->refs, 1);
     return memtable;
+}
+
+static void free_range_indexes(struct range_index *index)
+{
+    while (index != NULL) {
+        struct range_index *older = index->older;
+        range_set_unref(index->set);
+        mem_free(index);
+        index = older;
+    }
 }
 
 void memtable_ref(struct memtable *memtable)
@@ -55,6 +96,7 @@ void memtable_unref(struct memtable *memtable)
     check(refs > 0);
     if (refs > 1) return;
     key_filter_free(atomic_load_explicit(&memtable->filter, memory_order_relaxed));
+    free_range_indexes(atomic_load_explicit(&memtable->range_index, memory_order_relaxed));
     arena_deinit(&memtable->arena);
     mem_free(memtable);
 }
@@ -119,6 +161,7 @@ static void count_added_entry(struct memtable *memtable, const struct entry *ent
     if (entry->seq > load_stat(&memtable->seq_max)) store_stat(&memtable->seq_max, entry->seq);
     store_stat(&memtable->payload_bytes, payload + entry->key.len + entry->value.len);
     store_stat(&memtable->entry_count, count + 1);
+    if (entry->kind != ENTRY_DELETE_RANGE) store_stat(&memtable->newest_entry, entry->seq);
 }
 
 struct memtable_near memtable_approach(const struct memtable *memtable, loam_slice key,
@@ -147,8 +190,133 @@ void memtable_add(struct memtable *memtable, const struct entry *entry, uint64_t
     count_added_entry(memtable, entry);
 }
 
-bool memtable_get(const struct memtable *memtable, loam_slice key, uint64_t hash, uint64_t seq,
-                  struct entry *out)
+/* ---- deletions of ranges ---- */
+
+static struct range range_of(const struct range_node *node)
+{
+    return (struct range){loam_bytes(node->bytes, node->from_bytes),
+                          loam_bytes(node->bytes + node->from_bytes, node->to_bytes), node->seq};
+}
+
+static const struct range_node *newest_range(const struct memtable *memtable)
+{
+    /* Pairs with the store in memtable_add_range(). */
+    return atomic_load_explicit(&memtable->ranges, memory_order_acquire);
+}
+
+static loam_status gather_range(void *ctx, const struct range *range)
+{
+    return buf_append(ctx, range, sizeof *range);
+}
+
+/* Where that fails, the list alone goes on. */
+static void index_ranges(struct memtable *memtable)
+{
+    loam_buf ranges = {0};
+    struct range_index *index = mem_zalloc(sizeof *index);
+    if (index == NULL) return;
+    loam_status rc = memtable_each_range(memtable, gather_range, &ranges);
+    if (rc == LOAM_OK)
+        rc = range_set_new_whole(ranges.data, ranges.len / sizeof(struct range),
+                                 RANGE_SET_WEIGHT_MAX, &index->set);
+    loam_buf_free(&ranges);
+    if (rc < 0) {
+        mem_free(index);
+        return;
+    }
+    store_stat(&memtable->index_bytes,
+               load_stat(&memtable->index_bytes) + sizeof *index + range_set_bytes(index->set));
+    index->newest = newest_range(memtable);
+    index->older = atomic_load_explicit(&memtable->range_index, memory_order_relaxed);
+    /* Pairs with the load in memtable_meet(). */
+    atomic_store_explicit(&memtable->range_index, index, memory_order_release);
+}
+
+void memtable_add_range(struct memtable *memtable, const struct entry *entry)
+{
+    const size_t bytes = entry->key.len + entry->value.len;
+    struct range_node *node = arena_take(&memtable->arena, sizeof *node + bytes);
+    node->older = newest_range(memtable);
+    node->seq = entry->seq;
+    node->from_bytes = (uint32_t)entry->key.len;
+    node->to_bytes = (uint32_t)entry->value.len;
+    if (entry->key.len > 0) memcpy(node->bytes, entry->key.data, entry->key.len);
+    if (entry->value.len > 0)
+        memcpy(node->bytes + entry->key.len, entry->value.data, entry->value.len);
+    const double upto =
+        entry->value.len == 0 ? 1 : btree_share_before(&memtable->tree, entry->value);
+    const double share = upto - btree_share_before(&memtable->tree, entry->key);
+    const double hidden = share * (double)load_stat(&memtable->entry_count);
+    memtable->is_ripe |= ++memtable->range_count >= RANGES_RIPE || hidden > HIDDEN_RIPE;
+    store_stat(&memtable->range_bytes, load_stat(&memtable->range_bytes) + bytes);
+    atomic_store_explicit(&memtable->ranges, node, memory_order_release);
+    count_added_entry(memtable, entry);
+    if (memtable->range_count >= memtable->index_at) {
+        if (memtable->index_at > 0) index_ranges(memtable);
+        memtable->index_at = memtable->range_count + RANGES_LISTED + memtable->range_count / 4;
+    }
+}
+
+bool memtable_is_ripe(const struct memtable *memtable)
+{
+    return memtable->is_ripe;
+}
+
+uint64_t memtable_newest_range(const struct memtable *memtable)
+{
+    const struct range_node *newest = newest_range(memtable);
+    return newest != NULL ? newest->seq : 0;
+}
+
+uint64_t memtable_range_bytes(const struct memtable *memtable)
+{
+    return load_stat(&memtable->range_bytes);
+}
+
+void memtable_meet(const struct memtable *memtable, struct cover *cover, loam_slice key,
+                   uint64_t seq)
+{
+    const struct range_index *index =
+        atomic_load_explicit(&memtable->range_index, memory_order_acquire);
+    const struct range_node *indexed = index != NULL ? index->newest : NULL;
+    /* The list is loaded after the index, so it leads to what that knows. */
+    for (const struct range_node *node = newest_range(memtable); node != indexed;
+         node = node->older) {
+        const struct range range = range_of(node);
+        cover_meet_range(cover, &range, key, seq);
+    }
+    if (index != NULL) range_set_meet(index->set, cover, key, seq);
+}
+
+bool memtable_ranges_newer_in(const struct memtable *memtable, loam_slice from,
+                              const loam_slice *to, uint64_t since)
+{
+    for (const struct range_node *node = newest_range(memtable); node != NULL && node->seq > since;
+         node = node->older) {
+        const struct range range = range_of(node);
+        const bool ends_before = range.to.len > 0 && bytes_compare(range.to, from) <= 0;
+        if (!ends_before && (to == NULL || bytes_compare(range.from, *to) <= 0)) return true;
+    }
+    return false;
+}
+
+loam_status memtable_each_range(const struct memtable *memtable,
+                                loam_status (*each)(void *ctx, const struct range *range),
+                                void *ctx)
+{
+    loam_status rc = LOAM_OK;
+    for (const struct range_node *node = newest_range(memtable); rc == LOAM_OK && node != NULL;
+         node = node->older) {
+        const struct range range = range_of(node);
+        rc = each(ctx, &range);
+    }
+    return rc;
+}
+
+/* ---- reading ---- */
+
+static bool get_entry(const struct memtable *memtable, loam_slice key, uint64_t hash, uint64_t seq,
+                      struct entry *out)
 {
     const struct key_filter *filter = atomic_load_explicit(&memtable->filter, memory_order_acquire);
     if (filter != NULL && !key_filter_may_hold(filter, hash)) return false;
@@ -156,6 +324,24 @@ bool memtable_get(const struct memtable *memtable, loam_slice key, uint64_t hash
     if (cell != NULL) cell = cell_at_most(cell, seq);
     if (cell != NULL) cell_get(cell, out);
     return cell != NULL;
+}
+
+/* A deletion of a range as the tombstone that it is for the key, if it is newer than what was found. */
+static bool get_cover(const struct memtable *memtable, loam_slice key, uint64_t seq, bool found,
+                      struct entry *out)
+{
+    struct cover cover = cover_nothing();
+    memtable_meet(memtable, &cover, key, seq);
+    if (cover.seq == 0 || (found && out->seq > cover.seq)) return found;
+    *out = (struct entry){.key = key, .seq = cover.seq, .kind = ENTRY_DELETE};
+    return true;
+}
+
+bool memtable_get(const struct memtable *memtable, loam_slice key, uint64_t hash, uint64_t seq,
+                  struct entry *out)
+{
+    const bool found = get_entry(memtable, key, hash, seq, out);
+    return newest_range(memtable) != NULL ? get_cover(memtable, key, seq, found, out) : found;
 }
 
 loam_status memtable_iter_new(const struct memtable *memtable, struct iter **out)
@@ -181,10 +367,16 @@ uint64_t memtable_seq_max(const struct memtable *memtable)
     return load_stat(&memtable->seq_max);
 }
 
+uint64_t memtable_newest_entry(const struct memtable *memtable)
+{
+    return load_stat(&memtable->newest_entry);
+}
+
 uint64_t memtable_bytes(const struct memtable *memtable)
 {
     const struct key_filter *filter = atomic_load_explicit(&memtable->filter, memory_order_acquire);
-    return arena_bytes(&memtable->arena) + (filter != NULL ? key_filter_bytes(filter) : 0);
+    return arena_bytes(&memtable->arena) + (filter != NULL ? key_filter_bytes(filter) : 0) +
+           load_stat(&memtable->index_bytes);
 }
 
 struct memtable_stats memtable_stats(const struct memtable *memtable)

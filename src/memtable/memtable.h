@@ -24,6 +24,7 @@
 
 #include "memtable/arena_pool.h"
 #include "record/iter.h"
+#include "record/range_set.h"
 
 struct memtable;
 
@@ -59,19 +60,39 @@ struct memtable_near memtable_approach(const struct memtable *memtable, loam_sli
 void memtable_add(struct memtable *memtable, const struct entry *entry, uint64_t hash,
                   struct memtable_near near);
 
-/* The newest version of key with seq <= the given one, also a tombstone; slices live as long as the
-   memtable. False when there is none. */
+/* Writer only, after a sufficient reserve, as for an entry: the range [key, value) of an ENTRY_DELETE_RANGE. */
+void memtable_add_range(struct memtable *memtable, const struct entry *entry);
+
+/* Should it be frozen, however small it is? Deletions of ranges are looked through one by one, and what they hide among its own
+   entries is passed at once only when nothing newer comes. */
+bool memtable_is_ripe(const struct memtable *memtable);
+
+/* The newest version of key with seq <= the given one, also a tombstone, for which a deletion of a range that holds
+   the key passes; slices live as long as the memtable. False when there is none. */
 bool memtable_get(const struct memtable *memtable, loam_slice key, uint64_t hash, uint64_t seq,
                   struct entry *out);
 
-/* An iterator over it, also while it is written: it sees at least what was there when it moved.
+/* Its deletions of ranges: the newest; those with seq <= the given one; and those newer than `since` of a key from `from` on, up to and with `to` (NULL: no bound). */
+uint64_t memtable_newest_range(const struct memtable *memtable); /* its seq; 0: there is none */
+uint64_t memtable_range_bytes(const struct memtable *memtable);  /* of keys; any thread */
+void memtable_meet(const struct memtable *memtable, struct cover *cover, loam_slice key,
+                   uint64_t seq);
+bool memtable_ranges_newer_in(const struct memtable *memtable, loam_slice from,
+                              const loam_slice *to, uint64_t since);
+/* Calls each() for all of them, newest first, until it answers something else than LOAM_OK. */
+LOAM_MUST loam_status memtable_each_range(const struct memtable *memtable,
+                                          loam_status (*each)(void *ctx, const struct range *range),
+                                          void *ctx);
+
+/* An iterator over its entries, deletions of ranges not among them, also while it is written: it sees at least what was there when it moved.
    Takes no reference: the caller's outlives it. Its slices live as long as the memtable. */
 LOAM_MUST loam_status memtable_iter_new(const struct memtable *memtable, struct iter **out);
 
 struct memtable_stats {
-    uint64_t entry_count, payload_bytes; /* versions, and their keys and values */
-    uint64_t arena_bytes;                /* memory taken */
-    uint64_t seq_min, seq_max;           /* 0, 0 when empty */
+    uint64_t entry_count,
+        payload_bytes;         /* versions and deletions of ranges, and their keys and values */
+    uint64_t arena_bytes;      /* memory taken */
+    uint64_t seq_min, seq_max; /* 0, 0 when empty */
 };
 /* Any thread; exact for the writer and once frozen. */
 struct memtable_stats memtable_stats(const struct memtable *memtable);
@@ -81,5 +102,7 @@ uint64_t memtable_bytes(const struct memtable *memtable);
 /* About what share of its keys stand before key: 0 to 1. */
 double memtable_share_before(const struct memtable *memtable, loam_slice key);
 uint64_t memtable_seq_max(const struct memtable *memtable);
+/* Of entries alone. */
+uint64_t memtable_newest_entry(const struct memtable *memtable);
 
 #endif

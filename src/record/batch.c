@@ -5,6 +5,7 @@
 
 #include "base/codec.h"
 #include "base/status.h"
+#include "record/range_set.h"
 
 #include "base/poison.h"
 
@@ -15,7 +16,7 @@ size_t batch_head_put(uint8_t head[static BATCH_HEAD_BYTES_MAX], uint8_t kind, u
     *at++ = kind;
     at = put_varint64(at, coll_id);
     at = put_varint64(at, key_bytes);
-    if (kind == ENTRY_PUT) at = put_varint64(at, value_bytes);
+    if (entry_has_value(kind)) at = put_varint64(at, value_bytes);
     return (size_t)(at - head);
 }
 
@@ -25,13 +26,14 @@ loam_status batch_next(struct batch_reader *reader, uint32_t *coll_id, struct en
     uint32_t key_bytes, value_bytes = 0;
     if (at == reader->end) return LOAM_NOTFOUND;
     const uint8_t kind = *at++;
-    if (kind != ENTRY_PUT && kind != ENTRY_DELETE)
+    if (kind < ENTRY_PUT || kind > ENTRY_DELETE_RANGE)
         return failed(LOAM_CORRUPT, "an entry of unknown kind %u", kind);
     at = get_varint32(at, reader->end, coll_id);
     if (at != NULL) at = get_varint32(at, reader->end, &key_bytes);
-    if (at != NULL && kind == ENTRY_PUT) at = get_varint32(at, reader->end, &value_bytes);
+    if (at != NULL && entry_has_value(kind)) at = get_varint32(at, reader->end, &value_bytes);
     if (at == NULL) return failed(LOAM_CORRUPT, "an entry's head is cut short");
-    if (key_bytes > KEY_BYTES_MAX || value_bytes > VALUE_BYTES_MAX)
+    const uint32_t value_most = kind == ENTRY_PUT ? VALUE_BYTES_MAX : KEY_BYTES_MAX;
+    if (key_bytes > KEY_BYTES_MAX || value_bytes > value_most)
         return failed(LOAM_CORRUPT, "an entry of %u + %u bytes", key_bytes, value_bytes);
     const size_t left = (size_t)(reader->end - at);
     if (left < key_bytes || left - key_bytes < value_bytes)
@@ -39,7 +41,9 @@ loam_status batch_next(struct batch_reader *reader, uint32_t *coll_id, struct en
                       value_bytes, left);
     entry->kind = kind;
     entry->key = loam_bytes(at, key_bytes);
-    entry->value = loam_bytes(kind == ENTRY_PUT ? at + key_bytes : NULL, value_bytes);
+    entry->value = loam_bytes(entry_has_value(kind) ? at + key_bytes : NULL, value_bytes);
+    if (kind == ENTRY_DELETE_RANGE && range_is_empty(entry->key, entry->value))
+        return failed(LOAM_CORRUPT, "a range that ends before it begins");
     reader->at = at + key_bytes + value_bytes;
     return LOAM_OK;
 }

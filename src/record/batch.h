@@ -5,7 +5,7 @@
  *   memcpy: the body of its log record is these bytes, unchanged.
  *
  *   entry:  kind u8 | collection id varint32 | key length varint32 | [value length varint32] | key | [value]
- *           (brackets: ENTRY_PUT only)
+ *           (brackets: not for ENTRY_DELETE)
  *
  * Invariants: (1) one encoding per entry (minimal varints). (2) The reader trusts nothing: lengths
  *   are checked against what remains and against the limits of entry.h.
@@ -15,6 +15,12 @@
 #define LOAM_RECORD_BATCH_H
 
 #include "record/entry.h"
+
+/* Whether an entry of this kind has a value: a put's, or where a range ends. */
+static inline bool entry_has_value(uint8_t kind)
+{
+    return kind == ENTRY_PUT || kind == ENTRY_DELETE_RANGE;
+}
 
 /* Of an entry's bytes before its key. */
 enum { BATCH_HEAD_BYTES_MAX = 1 + 3 * 5 };

@@ -129,6 +129,17 @@ static loam_status copy_small(const struct catalog_small *from, struct catalog_s
     return LOAM_OK;
 }
 
+/* Deletions of ranges come with what is flushed, and tables are swept up to one of them. */
+static loam_status check_ranges(const struct coll_draft *draft)
+{
+    const struct range_set *ranges = draft->version->ranges;
+    if (ranges != NULL && ranges->seq_max > draft->flushed_seq)
+        return failed(LOAM_CORRUPT, "a deletion of a range that is newer than what is flushed");
+    if (draft_swept_seq(&draft->draft) > draft->flushed_seq)
+        return failed(LOAM_CORRUPT, "a table that is swept beyond what is flushed");
+    return LOAM_OK;
+}
+
 static loam_status build_drafts(struct catalog_stage *stage)
 {
     loam_status rc = coll_list_reserve(&stage->catalog->colls,
@@ -136,6 +147,7 @@ static loam_status build_drafts(struct catalog_stage *stage)
     for (size_t i = 0; rc == LOAM_OK && i < stage->draft_count; i++) {
         struct coll_draft *draft = stage->drafts[i];
         if (!draft->is_dropped) rc = draft_build(&draft->draft, &draft->version);
+        if (!draft->is_dropped && rc == LOAM_OK) rc = check_ranges(draft);
         if (rc == LOAM_CORRUPT) rc = failed_in(rc, draft->coll->state.name);
     }
     return rc;

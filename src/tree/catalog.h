@@ -7,7 +7,8 @@
  *   struct per (uid), however many versions refer to it; when no collection's current version
  *   does, it is doomed, and its object is deleted once the last reader lets go of it and all other
  *   tables of that object are doomed and gone too. (3) Collection ids are never used again; id 0
- *   is "default", always there.
+ *   is "default", always there. (4) No deletion of a range, and no number that a table is swept up to, is above its
+ *   collection's flushed_seq.
  * Threads: none of its own: the caller's manifest lock. Versions, once taken with a reference, may
  *   be read anywhere.
  * In the picture: tree layer; owned by db/.

@@ -159,6 +159,17 @@ static loam_status clip_table(struct catalog_stage *stage, const struct change *
     return draft == NULL ? rc : draft_clip(&draft->draft, change);
 }
 
+static loam_status set_ranges(struct catalog_stage *stage, const struct change *change)
+{
+    struct range_set *set;
+    loam_status rc;
+    struct coll_draft *draft = draft_of(stage, change->coll, &rc);
+    if (draft == NULL) return rc;
+    rc = range_set_decode(change->ranges, &set);
+    if (rc == LOAM_OK) draft_set_ranges(&draft->draft, set);
+    return rc;
+}
+
 /* ---- the log --------------------------------------------------------------------------------- */
 
 static struct log_segment *staged_segments(struct catalog_stage *stage)
@@ -270,6 +281,10 @@ loam_status stage_change(struct catalog_stage *stage, const struct change *chang
     case CHANGE_COUNTERS:
         raise_counters(stage, change);
         return LOAM_OK;
+    case CHANGE_RANGES:
+        return set_ranges(stage, change);
+    case CHANGE_TABLE_ADD_SWEPT: /* edit_next() says CHANGE_TABLE_ADD */
+        break;
     case CHANGE_SNAPSHOT_END:
         stage->small.snapshot_complete = true;
         return LOAM_OK;

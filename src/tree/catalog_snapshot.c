@@ -63,7 +63,9 @@ static loam_status put_coll(struct snapshot_sink *sink, const struct coll_state 
     for (uint32_t level = 0; level < LEVEL_COUNT; level++)
         for (uint32_t i = 0; rc == LOAM_OK && i < coll->version->levels[level].run_count; i++)
             rc = put_run(sink, coll->id, level, coll->version->levels[level].runs[i]);
-    return rc;
+    if (rc == LOAM_OK && coll->version->ranges != NULL)
+        rc = edit_set_ranges(&sink->edit, coll->id, coll->version->ranges);
+    return rc < 0 || sink->edit.bytes.len < SNAPSHOT_EDIT_BYTES ? rc : emit_edit(sink);
 }
 
 /* The floor comes before the segments, because moving it drops what lies below. */

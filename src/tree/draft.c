@@ -35,6 +35,7 @@ void draft_deinit(struct draft *draft)
     for (size_t i = 0; i < draft->run_count; i++)
         mem_free(draft->runs[i].items);
     mem_free(draft->runs);
+    range_set_unref(draft->ranges);
     *draft = (struct draft){0};
 }
 
@@ -156,6 +157,13 @@ loam_status draft_clip(struct draft *draft, const struct change *change)
     return LOAM_OK;
 }
 
+void draft_set_ranges(struct draft *draft, struct range_set *ranges)
+{
+    range_set_unref(draft->ranges);
+    draft->ranges = ranges;
+    draft->has_ranges = true;
+}
+
 /* ---- building -------------------------------------------------------------------------------- */
 
 static int compare_refs(const void *a, const void *b)
@@ -220,13 +228,15 @@ static loam_status keep_untouched(const struct draft *draft, struct version *ver
 
 loam_status draft_build(struct draft *draft, struct version **out)
 {
-    if (draft->run_count == 0) {
+    if (draft->run_count == 0 && !draft->has_ranges) {
         version_ref(draft->base);
         *out = draft->base;
         return LOAM_OK;
     }
     struct version *version = version_new();
     if (version == NULL) return LOAM_NOMEM;
+    version->ranges = draft->has_ranges ? draft->ranges : draft->base->ranges;
+    range_set_ref(version->ranges);
     loam_status rc = keep_untouched(draft, version);
     for (size_t i = 0; rc == LOAM_OK && i < draft->run_count; i++) {
         struct run *run;
@@ -240,6 +250,18 @@ loam_status draft_build(struct draft *draft, struct version **out)
     else
         *out = version;
     return rc;
+}
+
+uint64_t draft_swept_seq(const struct draft *draft)
+{
+    uint64_t highest = 0;
+    for (size_t i = 0; i < draft->run_count; i++)
+        for (size_t k = 0; k < draft->runs[i].count; k++) {
+            const struct draft_item *item = &draft->runs[i].items[k];
+            const uint64_t swept = item->is_old ? 0 : table_meta(item->ref.table)->swept_seq;
+            if (swept > highest) highest = swept;
+        }
+    return highest;
 }
 
 /* ---- settling -------------------------------------------------------------------------------- */

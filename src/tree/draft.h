@@ -21,6 +21,8 @@ struct draft {            /* zero with a base is an untouched one */
     struct version *base; /* borrowed */
     struct draft_run *runs;
     size_t run_count;
+    struct range_set *ranges; /* if they were touched; owned */
+    bool has_ranges;
 };
 
 void draft_deinit(struct draft *draft);
@@ -32,9 +34,15 @@ LOAM_MUST loam_status draft_add(struct draft *draft, const struct change *change
 LOAM_MUST loam_status draft_remove(struct draft *draft, const struct change *change);
 LOAM_MUST loam_status draft_clip(struct draft *draft, const struct change *change);
 
+/* Its deletions of ranges are these now; takes the reference. */
+void draft_set_ranges(struct draft *draft, struct range_set *ranges);
+
 /* The new version, checked, with one reference; the base itself, referenced, when nothing was
    touched. */
 LOAM_MUST loam_status draft_build(struct draft *draft, struct version **out);
+
+/* The highest swept_seq of the tables that it adds. */
+uint64_t draft_swept_seq(const struct draft *draft);
 
 /* Counts places: first, over all drafts of an edit, what is added, then what is gone. */
 void draft_settle_added(const struct draft *draft, struct table_shelf *shelf);

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "record/range_set.h"
 
 #include "base/poison.h"
 
@@ -33,26 +34,20 @@ static const struct field create_fields[] = {
     FIELD(FIELD_U32, coll), FIELD(FIELD_BYTES, name), FIELD(FIELD_U8, compression), {0, 0}};
 static const struct field rename_fields[] = {
     FIELD(FIELD_U32, coll), FIELD(FIELD_BYTES, name), {0, 0}};
-static const struct field add_fields[] = {FIELD(FIELD_U32, coll),
-                                          FIELD(FIELD_U32, level),
-                                          FIELD(FIELD_U64, run),
-                                          FIELD(FIELD_U32, meta.object.epoch),
-                                          FIELD(FIELD_U32, meta.object.number),
-                                          FIELD(FIELD_U64, meta.offset),
-                                          FIELD(FIELD_U64, meta.bytes),
-                                          FIELD(FIELD_U64, meta.uid),
-                                          FIELD(FIELD_BYTES, meta.smallest),
-                                          FIELD(FIELD_BYTES, meta.largest),
-                                          FIELD(FIELD_U64, meta.seq_min),
-                                          FIELD(FIELD_U64, meta.seq_max),
-                                          FIELD(FIELD_U64, meta.entry_count),
-                                          FIELD(FIELD_U64, meta.tombstone_count),
-                                          FIELD(FIELD_U64, meta.payload_bytes),
-                                          FIELD(FIELD_U64, meta.page_count),
-                                          FIELD(FIELD_U64, meta.dense_count),
-                                          FIELD(FIELD_BYTES, from),
-                                          FIELD(FIELD_BYTES, to),
-                                          {0, 0}};
+#define ADD_FIELDS                                                                                 \
+    FIELD(FIELD_U32, coll), FIELD(FIELD_U32, level), FIELD(FIELD_U64, run),                        \
+        FIELD(FIELD_U32, meta.object.epoch), FIELD(FIELD_U32, meta.object.number),                 \
+        FIELD(FIELD_U64, meta.offset), FIELD(FIELD_U64, meta.bytes), FIELD(FIELD_U64, meta.uid),   \
+        FIELD(FIELD_BYTES, meta.smallest), FIELD(FIELD_BYTES, meta.largest),                       \
+        FIELD(FIELD_U64, meta.seq_min), FIELD(FIELD_U64, meta.seq_max),                            \
+        FIELD(FIELD_U64, meta.entry_count), FIELD(FIELD_U64, meta.tombstone_count),                \
+        FIELD(FIELD_U64, meta.payload_bytes), FIELD(FIELD_U64, meta.page_count),                   \
+        FIELD(FIELD_U64, meta.dense_count), FIELD(FIELD_BYTES, from), FIELD(FIELD_BYTES, to)
+static const struct field add_fields[] = {ADD_FIELDS, {0, 0}};
+static const struct field add_swept_fields[] = {
+    ADD_FIELDS, FIELD(FIELD_U64, meta.swept_seq), {0, 0}};
+static const struct field range_fields[] = {
+    FIELD(FIELD_U32, coll), FIELD(FIELD_BYTES, ranges), {0, 0}};
 static const struct field remove_fields[] = {FIELD(FIELD_U32, coll),
                                              FIELD(FIELD_U32, level),
                                              FIELD(FIELD_U64, run),
@@ -93,7 +88,8 @@ static const struct field *const fields_of[] = {
     [CHANGE_FLUSHED] = flushed_fields,     [CHANGE_LOG_SEGMENT] = segment_fields,
     [CHANGE_LOG_START] = start_fields,     [CHANGE_LOG_FLOOR] = floor_fields,
     [CHANGE_LOG_ATTEST] = attest_fields,   [CHANGE_COUNTERS] = counter_fields,
-    [CHANGE_SNAPSHOT_END] = no_fields,
+    [CHANGE_SNAPSHOT_END] = no_fields,     [CHANGE_TABLE_ADD_SWEPT] = add_swept_fields,
+    [CHANGE_RANGES] = range_fields,
 };
 
 #define CHANGE_TAG_COUNT (sizeof fields_of / sizeof fields_of[0])
@@ -148,6 +144,14 @@ static const char *fault_in_name(loam_slice name)
     return coll_name_holds(name, &at) ? NULL : "a name is not UTF-8 without control characters";
 }
 
+static const char *fault_in_ranges(loam_slice bytes)
+{
+    struct range_set *set;
+    const loam_status rc = range_set_decode(bytes, &set);
+    range_set_unref(set);
+    return rc == LOAM_CORRUPT ? "its ranges are none" : NULL;
+}
+
 static const char *fault_in_change(const struct change *change)
 {
     const char *fault = NULL;
@@ -159,6 +163,8 @@ static const char *fault_in_change(const struct change *change)
     case CHANGE_COLL_RENAME:
         return fault_in_name(change->name);
     case CHANGE_TABLE_ADD:
+    case CHANGE_TABLE_ADD_SWEPT:
+        if (change->meta.swept_seq > SEQ_MAX) return "a sequence number is too high";
         fault = fault_in_meta(&change->meta);
         if (fault == NULL) fault = fault_in_clip(change->from, change->to);
         return fault != NULL || change->level < LOAM_LEVELS_MAX ? fault : "a level is none";
@@ -172,6 +178,8 @@ static const char *fault_in_change(const struct change *change)
         return change->seq <= SEQ_MAX ? NULL : "a sequence number is too high";
     case CHANGE_LOG_SEGMENT:
         return change->position <= change->position_end ? NULL : "a segment ends before it begins";
+    case CHANGE_RANGES:
+        return fault_in_ranges(change->ranges);
     case CHANGE_COLL_DROP:
     case CHANGE_LOG_START:
     case CHANGE_LOG_FLOOR:
@@ -210,10 +218,17 @@ static loam_slice bytes_field(const struct change *change, struct field field)
     return slice;
 }
 
+static enum change_tag tag_on_disk(const struct change *change)
+{
+    const bool is_swept = change->tag == CHANGE_TABLE_ADD && change->meta.swept_seq > 0;
+    return is_swept ? CHANGE_TABLE_ADD_SWEPT : change->tag;
+}
+
 static size_t change_bytes_max(const struct change *change)
 {
     size_t bytes = 1;
-    for (const struct field *field = fields_of[change->tag]; field->kind != FIELD_END; field++) {
+    for (const struct field *field = fields_of[tag_on_disk(change)]; field->kind != FIELD_END;
+         field++) {
         bytes += VARINT64_BYTES_MAX;
         if (field->kind == FIELD_BYTES) bytes += bytes_field(change, *field).len;
     }
@@ -222,13 +237,14 @@ static size_t change_bytes_max(const struct change *change)
 
 loam_status edit_add(struct edit *edit, const struct change *change)
 {
-    check(change->tag >= CHANGE_COLL_CREATE && (size_t)change->tag < CHANGE_TAG_COUNT);
+    const enum change_tag tag = tag_on_disk(change);
+    check(tag >= CHANGE_COLL_CREATE && (size_t)tag < CHANGE_TAG_COUNT);
     check(fault_in_change(change) == NULL);
     const loam_status rc = buf_reserve(&edit->bytes, edit->bytes.len + change_bytes_max(change));
     if (rc < 0) return rc;
     uint8_t *const start = edit->bytes.data, *at = start + edit->bytes.len;
-    *at++ = (uint8_t)change->tag;
-    for (const struct field *field = fields_of[change->tag]; field->kind != FIELD_END; field++) {
+    *at++ = (uint8_t)tag;
+    for (const struct field *field = fields_of[tag]; field->kind != FIELD_END; field++) {
         if (field->kind != FIELD_BYTES) {
             at = put_varint64(at, number_field(change, *field));
             continue;
@@ -256,6 +272,17 @@ loam_status edit_remove_table(struct edit *edit, uint32_t coll, uint32_t level, 
     const struct change change = {
         .tag = CHANGE_TABLE_REMOVE, .coll = coll, .level = level, .run = run, .uid = uid};
     return edit_add(edit, &change);
+}
+
+loam_status edit_set_ranges(struct edit *edit, uint32_t coll, const struct range_set *set)
+{
+    loam_buf bytes = {0};
+    loam_status rc = range_set_encode(set, &bytes);
+    const struct change change = {
+        .tag = CHANGE_RANGES, .coll = coll, .ranges = loam_bytes(bytes.data, bytes.len)};
+    if (rc == LOAM_OK) rc = edit_add(edit, &change);
+    loam_buf_free(&bytes);
+    return rc;
 }
 
 loam_status edit_set_flushed(struct edit *edit, uint32_t coll, uint64_t seq)
@@ -315,7 +342,9 @@ loam_status edit_next(struct edit_reader *reader, struct change *change)
                                         : read_number(at, reader->end, *field, change);
     if (at == NULL) return failed(LOAM_CORRUPT, "a change of kind %u is cut short", tag);
     const char *fault = fault_in_change(change);
+    if (tag == CHANGE_TABLE_ADD_SWEPT && change->meta.swept_seq == 0) fault = "a number that is 0";
     if (fault != NULL) return failed(LOAM_CORRUPT, "a change of kind %u: %s", tag, fault);
+    if (tag == CHANGE_TABLE_ADD_SWEPT) change->tag = CHANGE_TABLE_ADD;
     reader->at = at;
     return LOAM_OK;
 }

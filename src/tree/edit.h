@@ -14,6 +14,7 @@
 #ifndef LOAM_TREE_EDIT_H
 #define LOAM_TREE_EDIT_H
 
+#include "record/range_set.h"
 #include "sstable/table_writer.h"
 
 enum change_tag {
@@ -33,7 +34,10 @@ enum change_tag {
     CHANGE_LOG_ATTEST = 11, /* position: the log was durable below */
     CHANGE_COUNTERS =
         12, /* next_coll, next_run, seq (all collections' changes up to it are in the manifest), time_ms */
-    CHANGE_SNAPSHOT_END = 13 /* the state that a fresh manifest begins with is complete */
+    CHANGE_SNAPSHOT_END = 13, /* the state that a fresh manifest begins with is complete */
+    CHANGE_TABLE_ADD_SWEPT =
+        14,            /* on disk alone: a CHANGE_TABLE_ADD whose meta.swept_seq is not 0 */
+    CHANGE_RANGES = 15 /* coll, ranges: its deletions of ranges are now these */
 };
 
 struct change {
@@ -52,6 +56,7 @@ struct change {
     uint8_t compression;
     struct table_meta meta; /* slices borrowed when decoded */
     loam_slice from, to;    /* of a table's clip: [from, to); to empty = no bound */
+    loam_slice ranges;      /* range_set_encode() */
 };
 
 enum { COLL_NAME_BYTES_MAX = 255 };
@@ -72,6 +77,8 @@ LOAM_MUST loam_status edit_add_table(struct edit *edit, uint32_t coll, uint32_t 
                                      const struct table_meta *meta);
 LOAM_MUST loam_status edit_remove_table(struct edit *edit, uint32_t coll, uint32_t level,
                                         uint64_t run, uint64_t uid);
+LOAM_MUST loam_status edit_set_ranges(struct edit *edit, uint32_t coll,
+                                      const struct range_set *set); /* NULL: none */
 LOAM_MUST loam_status edit_set_flushed(struct edit *edit, uint32_t coll, uint64_t seq);
 
 struct edit_reader {

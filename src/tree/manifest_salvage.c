@@ -23,8 +23,10 @@ static void free_slice(loam_slice slice)
 
 void salvage_facts_deinit(struct salvage_facts *facts)
 {
-    for (size_t i = 0; i < facts->coll_count; i++)
+    for (size_t i = 0; i < facts->coll_count; i++) {
         mem_free(facts->colls[i].name);
+        range_set_unref(facts->colls[i].ranges);
+    }
     for (size_t i = 0; i < facts->table_count; i++) {
         free_slice(facts->tables[i].from);
         free_slice(facts->tables[i].to);
@@ -225,6 +227,16 @@ static loam_status take_log_change(struct salvage_facts *facts, const struct cha
     return LOAM_OK;
 }
 
+static loam_status take_ranges(struct salvage_coll *coll, loam_slice bytes)
+{
+    struct range_set *set;
+    const loam_status rc = range_set_decode(bytes, &set);
+    if (rc < 0) return rc;
+    range_set_unref(coll->ranges);
+    coll->ranges = set;
+    return LOAM_OK;
+}
+
 static loam_status take_change(struct salvage_facts *facts, const struct change *change)
 {
     struct salvage_table *place = NULL;
@@ -249,6 +261,11 @@ static loam_status take_change(struct salvage_facts *facts, const struct change 
         rc = salvage_coll_take(facts, change->coll, &coll);
         if (rc == LOAM_OK && change->seq > coll->flushed_seq) coll->flushed_seq = change->seq;
         return rc;
+    case CHANGE_RANGES:
+        rc = salvage_coll_take(facts, change->coll, &coll);
+        return rc < 0 ? rc : take_ranges(coll, change->ranges);
+    case CHANGE_TABLE_ADD_SWEPT: /* edit_next() says CHANGE_TABLE_ADD */
+        break;
     case CHANGE_LOG_SEGMENT:
     case CHANGE_LOG_START:
     case CHANGE_LOG_FLOOR:

@@ -19,6 +19,8 @@ struct salvage_coll {
     uint8_t compression;
     bool is_dropped;
     uint64_t flushed_seq;
+    struct range_set
+        *ranges; /* deletions that hide something in its tables; referenced; may be NULL */
 };
 
 struct salvage_table { /* one place of a table */

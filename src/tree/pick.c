@@ -14,6 +14,10 @@
 
 enum { IDLE_RATIO = 16 };
 
+/* Deletions of ranges are many when their numbers are more than these, but at most RANGES_MOST: what
+   they cost in memory, and what rewriting tables for them costs, are in proportion then. */
+enum { RANGES_MANY = 1024, BYTES_PER_RANGE = 8192, RANGES_MOST = 1 << 16 };
+
 struct shape {
     struct {
         uint32_t run_count;
@@ -235,28 +239,98 @@ static bool has_many_tombstones(const struct version *version, const struct pick
         for (uint32_t i = 0; i < version->levels[level].run_count; i++) {
             const struct run *run = version->levels[level].runs[i];
             entries += run->entry_count;
-            for (uint32_t t = 0; t < run->table_count; t++)
+            for (uint32_t t = 0; t < run->table_count; t++) {
                 droppable += droppable_in(&run->tables[t], oldest);
+                if (version->ranges != NULL)
+                    droppable +=
+                        version_hidden_in(version, &run->tables[t], policy->oldest_seq).entry_count;
+            }
         }
     }
     return droppable > 0 && droppable * 100 >= entries * policy->tombstone_percent;
 }
 
-/* Tables of the last level with tombstones, side by side, the first of which begins behind `after` (data NULL: the first). */
+/* ---- deletions of ranges --------------------------------------------------------------------- */
+
+static loam_status find_hidden(void *ctx, uint32_t level, const struct run *run,
+                               const struct table_ref *ref)
+{
+    (void)ctx, (void)level, (void)run, (void)ref;
+    return LOAM_EXISTS;
+}
+
+static loam_status find_unwanted(void *ctx, const struct range *range)
+{
+    const struct version *const *version = ctx;
+    return version_wants_range(*version, range) ? LOAM_OK : LOAM_EXISTS;
+}
+
+static bool has_to_sweep(const struct version *version, uint64_t oldest_seq)
+{
+    return version->ranges != NULL &&
+           (range_set_each(version->ranges, find_unwanted, &version) != LOAM_OK ||
+            version_each_hidden(version, oldest_seq, find_hidden, NULL) != LOAM_OK);
+}
+
+static bool has_many_ranges(const struct version *version)
+{
+    uint64_t bytes = 0;
+    for (uint32_t level = 0; level < LEVEL_COUNT; level++)
+        bytes += version->levels[level].bytes;
+    const uint64_t many = RANGES_MANY + bytes / BYTES_PER_RANGE;
+    return range_set_weight(version->ranges) > (many < RANGES_MOST ? many : RANGES_MOST);
+}
+
+static bool has_unswept_upper(const struct version *version, uint64_t oldest_seq)
+{
+    for (uint32_t level = 0; level < LEVEL_WAITING; level++)
+        for (uint32_t i = 0; i < version->levels[level].run_count; i++) {
+            const struct run *run = version->levels[level].runs[i];
+            for (uint32_t t = 0; t < run->table_count; t++)
+                if (version_is_unswept(version, &run->tables[t], oldest_seq)) return true;
+        }
+    return false;
+}
+
+/* Would rewriting it leave something out? */
+static bool is_worth_rewriting(const struct version *version, const struct table_ref *ref,
+                               uint64_t oldest_seq)
+{
+    return droppable_in(ref, oldest_seq) > 0 || version_is_unswept(version, ref, oldest_seq);
+}
+
+/* The first table of the run that begins behind `after` (data NULL: of all; a key may be empty) and is worth it; table_count: none is.
+   Of all, the one with the most pieces that deletions of ranges hide. */
+static uint32_t find_worth_rewriting(const struct version *version, const struct run *run,
+                                     uint64_t oldest_seq, loam_slice after)
+{
+    uint32_t found = run->table_count;
+    uint64_t most = 0;
+    for (uint32_t t = after.data != NULL ? first_behind(run, after) : 0; t < run->table_count;
+         t++) {
+        if (!is_worth_rewriting(version, &run->tables[t], oldest_seq)) continue;
+        if (after.data != NULL || version->ranges == NULL) return t;
+        const uint64_t pieces = version_hidden_in(version, &run->tables[t], oldest_seq).pieces;
+        if (found < run->table_count && pieces <= most) continue;
+        found = t;
+        most = pieces;
+    }
+    return found;
+}
+
+/* Tables of the last level with something to leave out, side by side, the first of which begins behind `after`. */
 static struct plan plan_rewrite(const struct version *version, uint64_t oldest_seq,
                                 uint64_t slice_bytes, loam_slice after, const char *reason)
 {
     struct plan plan = {.kind = PLAN_NOTHING};
     if (version->levels[LEVEL_LAST].run_count == 0) return plan;
     const struct run *run = version->levels[LEVEL_LAST].runs[0];
-    uint32_t first = after.data != NULL ? first_behind(run, after) : 0; /* a key may be empty */
-    while (first < run->table_count && droppable_in(&run->tables[first], oldest_seq) == 0)
-        first++;
+    const uint32_t first = find_worth_rewriting(version, run, oldest_seq, after);
     if (first == run->table_count) return plan;
     plan = (struct plan){
         .kind = PLAN_SLICE, .level = LEVEL_LAST, .first = first, .end = first, .reason = reason};
     for (uint64_t bytes = 0; plan.end < run->table_count && bytes < slice_bytes &&
-                             droppable_in(&run->tables[plan.end], oldest_seq) > 0;
+                             is_worth_rewriting(version, &run->tables[plan.end], oldest_seq);
          plan.end++)
         bytes += run->tables[plan.end].bytes;
     return plan;
@@ -275,6 +349,8 @@ struct plan pick_compaction(const struct version *version, const struct pick_pol
     check(policy->runs_per_level > 0);
     check(policy->last_ratio > 0);
     const struct shape shape = shape_of(version);
+    if (has_to_sweep(version, policy->oldest_seq))
+        return (struct plan){.kind = PLAN_SWEEP, .reason = "deletions of ranges"};
     struct plan plan = plan_overfull(&shape, policy);
     if (plan.kind != PLAN_NOTHING) return plan;
     if (version->levels[LEVEL_WAITING].run_count > 0)
@@ -283,6 +359,13 @@ struct plan pick_compaction(const struct version *version, const struct pick_pol
         if (has_upper(version)) return plan_lower("many tombstones");
         return plan_rewrite(version, policy->oldest_seq, policy->slice_bytes, loam_bytes(NULL, 0),
                             "many tombstones");
+    }
+    if (has_many_ranges(version)) {
+        plan = plan_rewrite(version, policy->oldest_seq, policy->slice_bytes, loam_bytes(NULL, 0),
+                            "many deletions of ranges");
+        if (plan.kind == PLAN_NOTHING && has_unswept_upper(version, policy->oldest_seq))
+            plan = plan_lower("many deletions of ranges");
+        if (plan.kind != PLAN_NOTHING) return plan;
     }
     if (policy->idle && is_worth_joining(version, &shape)) return plan_lower("idle");
     return plan;

@@ -7,12 +7,13 @@
  *   level, unread, and from there goes into the last level's one run, slice by slice in the order of keys
  *   (lazy leveling, Dostoevsky, 2018; slices as in Spooky, 2022). A slice bounds the room that a
  *   merge takes for a while, and what it has done stays done. Besides, by count of entries: where
- *   tombstones make a quarter of all, everything is lowered, so that the disk comes back by itself.
+ *   tombstones make a quarter of all, everything is lowered, so that the disk comes back by itself. Deletions of
+ *   ranges that hide parts of tables stay until these are merged; when they become many, such tables of the last level are rewritten.
  * Invariants: (1) a plan takes all runs of its level, so that its output is older than all that
  *   stays above and newer than all below. (2) A slice takes, of the keys below its end, everything
  *   that waits and everything in the last level. (3) Same version, same answer. (4) Whoever does what
  *   it says, again and again, and nothing else, comes to an end: a plan lessens runs, what waits,
- *   or tombstones.
+ *   tombstones, or what deletions of ranges hide.
  * In the picture: tree layer; asked by db/compact.c.
  */
 #ifndef LOAM_TREE_PICK_H
@@ -36,6 +37,7 @@ struct pick_policy {
 
 enum plan_kind {
     PLAN_NOTHING,
+    PLAN_SWEEP, /* tables that deletions of ranges hide go unread, and deletions that hide nothing any more */
     PLAN_JOIN,  /* all runs of `level` into one run of the level below */
     PLAN_LOWER, /* all runs above the waiting level into it, as they are */
     PLAN_SLICE /* what waits below `to`, and tables [first, end) of the last level, into the last */

@@ -40,20 +40,32 @@ bool table_ref_before(const struct table_ref *a, const struct table_ref *b)
     return lies_below(a, table_ref_smallest(b));
 }
 
-/* What part of the table's keys a clip shows, judged by the keys' heads alone: no page is read for
-   it. */
-static double share_shown(const struct table_ref *ref)
+bool table_ref_is_hidden(const struct table_ref *ref, const struct cover_source *source)
 {
     const struct table_meta *meta = table_meta(ref->table);
-    if (ref->from.len == 0 && ref->to.len == 0) return 1;
-    const bool is_cut = ref->to.len > 0 && bytes_compare(ref->to, meta->largest) <= 0;
+    loam_slice key = table_ref_smallest(ref);
+    for (;;) {
+        const struct cover cover = source->ask(source->ctx, key);
+        if (cover.seq <= meta->seq_max) return false;
+        if (cover.high.len == 0 || lies_below(ref, cover.high)) return true;
+        key = cover.high;
+    }
+}
+
+/* What part of the table's keys lies from `from` on and before `to` (empty: no bound), judged by the keys' heads alone: no page is
+   read for it. */
+static double share_between(const struct table_meta *meta, loam_slice from, loam_slice to)
+{
+    const bool is_begun = bytes_compare(from, meta->smallest) > 0;
+    const bool is_cut = to.len > 0 && bytes_compare(to, meta->largest) <= 0;
+    if (!is_begun && !is_cut) return 1;
     const size_t skip = bytes_common(meta->smallest, meta->largest);
     const uint64_t low = bytes_head(meta->smallest, skip);
     const uint64_t high = bytes_head(meta->largest, skip);
-    const uint64_t from = bytes_head(table_ref_smallest(ref), skip);
-    const uint64_t to = is_cut ? bytes_head(ref->to, skip) : high;
-    if (high <= low || to <= from) return 0.001;
-    return (double)(to - from) / (double)(high - low);
+    const uint64_t begin = is_begun ? bytes_head(from, skip) : low;
+    const uint64_t end = is_cut ? bytes_head(to, skip) : high;
+    if (high <= low || end <= begin) return 0.001;
+    return (double)(end - begin) / (double)(high - low);
 }
 
 static uint64_t share_of(uint64_t whole, double share)
@@ -61,6 +73,27 @@ static uint64_t share_of(uint64_t whole, double share)
     if (share >= 1) return whole;
     const uint64_t part = (uint64_t)((double)whole * share);
     return part > 0 || whole == 0 ? part : 1;
+}
+
+struct hidden version_hidden_in(const struct version *version, const struct table_ref *ref,
+                                uint64_t oldest_seq)
+{
+    const struct table_meta *meta = table_meta(ref->table);
+    struct hidden hidden = {0};
+    double share = 0;
+    loam_slice key = table_ref_smallest(ref);
+    if (!version_is_unswept(version, ref, oldest_seq)) return hidden;
+    for (bool goes_on = true; goes_on;) {
+        struct cover cover = cover_nothing();
+        range_set_meet(version->ranges, &cover, key, oldest_seq);
+        goes_on = cover.high.len > 0 && !lies_below(ref, cover.high);
+        if (cover.seq > meta->seq_min && cover.seq > meta->swept_seq) hidden.pieces++;
+        if (cover.seq > meta->seq_max)
+            share += share_between(meta, key, goes_on ? cover.high : ref->to);
+        key = cover.high;
+    }
+    hidden.entry_count = (uint64_t)(share * (double)meta->entry_count);
+    return hidden;
 }
 
 /* ---- building -------------------------------------------------------------------------------- */
@@ -85,7 +118,7 @@ static void free_bound(loam_slice bound)
 static void count_table(struct run *run, struct table_ref *ref)
 {
     const struct table_meta *meta = table_meta(ref->table);
-    const double share = share_shown(ref);
+    const double share = share_between(meta, ref->from, ref->to);
     ref->bytes = share_of(meta->bytes, share);
     run->bytes += ref->bytes;
     run->entry_count += share_of(meta->entry_count, share);
@@ -224,7 +257,8 @@ loam_status run_newer_in(const struct run *run, loam_slice from, const loam_slic
 
 /* ---- estimating ---- */
 
-loam_status run_estimate(const struct run *run, loam_slice from, loam_slice to, struct amount *sum)
+loam_status run_estimate(const struct run *run, loam_slice from, loam_slice to, uint64_t covered,
+                         struct amount *sum)
 {
     for (uint32_t i = run_find(run, from); i < run->table_count; i++) {
         const struct table_ref *ref = &run->tables[i];
@@ -232,6 +266,7 @@ loam_status run_estimate(const struct run *run, loam_slice from, loam_slice to, 
         const bool ends_first = ref->to.len > 0 && (to.len == 0 || bytes_compare(ref->to, to) < 0);
         uint64_t bytes;
         if (to.len > 0 && bytes_compare(to, table_ref_smallest(ref)) <= 0) break;
+        if (meta->seq_max <= covered) continue;
         const loam_status rc =
             table_estimate(ref->table, bytes_compare(ref->from, from) > 0 ? ref->from : from,
                            ends_first ? ref->to : to, &bytes);
@@ -250,8 +285,9 @@ struct run_iter {
     struct iter iter;
     struct run *run; /* referenced */
     unsigned flags;
-    uint32_t index;     /* of the table that is open */
-    struct iter *table; /* NULL: none is */
+    const struct cover_source *source; /* may be NULL */
+    uint32_t index;                    /* of the table that is open */
+    struct iter *table;                /* NULL: none is */
 };
 
 static struct run_iter *run_iter_of(struct iter *iter)
@@ -259,11 +295,22 @@ static struct run_iter *run_iter_of(struct iter *iter)
     return (struct run_iter *)iter;
 }
 
+static uint64_t newest_of_table(const void *table)
+{
+    return table_meta(table)->seq_max;
+}
+
+/* LOAM_NOTFOUND: it is hidden as a whole. */
 static loam_status open_table_at(struct run_iter *it, uint32_t index)
 {
+    struct table *table = it->run->tables[index].table;
     if (it->table != NULL && it->index == index) return LOAM_OK;
+    if (it->source != NULL && table_ref_is_hidden(&it->run->tables[index], it->source))
+        return LOAM_NOTFOUND;
     struct iter *opened = NULL;
-    const loam_status rc = table_iter_new(it->run->tables[index].table, it->flags, &opened);
+    loam_status rc = table_iter_new(table, it->flags, &opened);
+    if (rc == LOAM_OK && it->source != NULL)
+        rc = cover_iter_new(opened, it->source, newest_of_table, table, &opened);
     if (rc < 0) return rc;
     iter_close(it->table);
     it->table = opened;
@@ -340,10 +387,9 @@ static loam_status run_iter_seek(struct iter *iter, loam_slice key, uint64_t seq
     const uint32_t index = run_find(it->run, key);
     if (index == it->run->table_count) return LOAM_NOTFOUND;
     loam_status rc = open_table_at(it, index);
-    if (rc < 0) return rc;
-    if (bytes_compare(key, it->run->tables[index].from) < 0)
+    if (rc == LOAM_OK && bytes_compare(key, it->run->tables[index].from) < 0)
         rc = first_in_table(it);
-    else
+    else if (rc == LOAM_OK)
         rc = show_clipped(it, it->table->ops->seek(it->table, key, seq));
     return rc == LOAM_NOTFOUND ? first_from(it, index + 1) : rc;
 }
@@ -354,11 +400,10 @@ static loam_status run_iter_seek_back(struct iter *iter, loam_slice key, uint64_
     const uint32_t index = find_last_at(it->run, key);
     if (index == it->run->table_count) return LOAM_NOTFOUND;
     loam_status rc = open_table_at(it, index);
-    if (rc < 0) return rc;
     const loam_slice to = it->run->tables[index].to;
-    if (to.len > 0 && bytes_compare(key, to) >= 0)
+    if (rc == LOAM_OK && to.len > 0 && bytes_compare(key, to) >= 0)
         rc = last_in_table(it);
-    else
+    else if (rc == LOAM_OK)
         rc = show_clipped(it, it->table->ops->seek_back(it->table, key, seq));
     return rc == LOAM_NOTFOUND ? last_of(it, index) : rc;
 }
@@ -385,7 +430,8 @@ static void run_iter_close(struct iter *iter)
     mem_free(it);
 }
 
-loam_status run_iter_new(struct run *run, unsigned flags, struct iter **out)
+loam_status run_iter_new(struct run *run, unsigned flags, const struct cover_source *source,
+                         struct iter **out)
 {
     static const struct iter_ops ops = {
         .first = run_iter_first,
@@ -401,6 +447,7 @@ loam_status run_iter_new(struct run *run, unsigned flags, struct iter **out)
     it->iter.ops = &ops;
     it->run = run;
     it->flags = flags;
+    it->source = source;
     run_ref(run);
     *out = &it->iter;
     return LOAM_OK;

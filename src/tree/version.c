@@ -35,6 +35,7 @@ void version_unref(struct version *version)
             run_unref(version->levels[i].runs[k]);
         mem_free(version->levels[i].runs);
     }
+    range_set_unref(version->ranges);
     mem_free(version);
 }
 
@@ -144,21 +145,39 @@ static struct table *table_for(const struct run *run, loam_slice key, uint64_t s
     return run->tables[at].table;
 }
 
+/* Of the newest deletion of a range that holds the key; 0: there is none. */
+static uint64_t cover_seq_of(const struct version *version, loam_slice key, uint64_t seq)
+{
+    struct cover cover = cover_nothing();
+    if (version->ranges == NULL) return 0;
+    range_set_meet(version->ranges, &cover, key, seq);
+    return cover.seq;
+}
+
 loam_status version_get(const struct version *version, loam_slice key, uint64_t hash, uint64_t seq,
                         struct table_hit *hit)
 {
+    const uint64_t covered = cover_seq_of(version, key, seq);
     for (struct run_place place = {0, 0}; settle_place(version, &place); place.index++) {
-        struct table *table = table_for(run_at(version, place), key, seq);
+        const struct run *run = run_at(version, place);
+        if (run->seq_max < covered) continue;
+        struct table *table = table_for(run, key, seq);
         if (table == NULL) continue;
         const loam_status rc = table_get(table, key, hash, seq, hit);
-        if (rc != LOAM_NOTFOUND) return rc;
+        if (rc == LOAM_NOTFOUND) continue;
+        if (rc < 0 || hit->entry.seq > covered) return rc;
+        table_hit_release(hit);
+        break;
     }
-    return LOAM_NOTFOUND;
+    if (covered == 0) return LOAM_NOTFOUND;
+    *hit = (struct table_hit){.entry = {.key = key, .seq = covered, .kind = ENTRY_DELETE}};
+    return LOAM_OK;
 }
 
 loam_status version_newer_key(const struct version *version, loam_slice key, uint64_t hash,
                               uint64_t since)
 {
+    if (cover_seq_of(version, key, SEQ_MAX) > since) return LOAM_CONFLICT;
     for (struct run_place place = {0, 0}; settle_place(version, &place); place.index++) {
         struct table_hit hit;
         struct table *table = table_for(run_at(version, place), key, SEQ_MAX);
@@ -177,7 +196,8 @@ loam_status version_newer_key(const struct version *version, loam_slice key, uin
 loam_status version_newer_in(const struct version *version, loam_slice from, const loam_slice *to,
                              uint64_t since)
 {
-    loam_status rc = LOAM_OK;
+    loam_status rc =
+        range_set_holds(version->ranges, from, to, since, SEQ_MAX) ? LOAM_CONFLICT : LOAM_OK;
     for (struct run_place place = {0, 0}; rc == LOAM_OK && settle_place(version, &place);
          place.index++)
         rc = run_newer_in(run_at(version, place), from, to, since);
@@ -185,12 +205,12 @@ loam_status version_newer_in(const struct version *version, loam_slice from, con
 }
 
 loam_status version_estimate(const struct version *version, loam_slice from, loam_slice to,
-                             struct amount *sum)
+                             uint64_t covered, struct amount *sum)
 {
     loam_status rc = LOAM_OK;
     for (struct run_place place = {0, 0}; rc == LOAM_OK && settle_place(version, &place);
          place.index++)
-        rc = run_estimate(run_at(version, place), from, to, sum);
+        rc = run_estimate(run_at(version, place), from, to, covered, sum);
     return rc;
 }
 
@@ -203,11 +223,12 @@ void version_look_ahead(const struct version *version, loam_slice key, uint64_t 
     }
 }
 
-loam_status version_iters(const struct version *version, unsigned flags, struct iter **iters)
+loam_status version_iters(const struct version *version, unsigned flags,
+                          const struct cover_source *source, struct iter **iters)
 {
     size_t count = 0;
     for (struct run_place place = {0, 0}; settle_place(version, &place); place.index++) {
-        const loam_status rc = run_iter_new(run_at(version, place), flags, &iters[count]);
+        const loam_status rc = run_iter_new(run_at(version, place), flags, source, &iters[count]);
         if (rc < 0) {
             while (count > 0)
                 iter_close(iters[--count]);
@@ -216,6 +237,66 @@ loam_status version_iters(const struct version *version, unsigned flags, struct 
         count++;
     }
     return LOAM_OK;
+}
+
+/* ---- what deletions of ranges hide ---- */
+
+bool version_wants_range(const struct version *version, const struct range *range)
+{
+    for (struct run_place place = {0, 0}; settle_place(version, &place); place.index++) {
+        const struct run *run = run_at(version, place);
+        if (run->seq_min > range->seq) continue;
+        for (uint32_t i = run_find(run, range->from); i < run->table_count; i++) {
+            const struct table_meta *meta = table_meta(run->tables[i].table);
+            if (range->to.len > 0 &&
+                bytes_compare(table_ref_smallest(&run->tables[i]), range->to) >= 0)
+                break;
+            if (meta->seq_min < range->seq && meta->swept_seq < range->seq) return true;
+        }
+    }
+    return false;
+}
+
+bool version_is_unswept(const struct version *version, const struct table_ref *ref,
+                        uint64_t oldest_seq)
+{
+    const struct table_meta *meta = table_meta(ref->table);
+    const uint64_t above = meta->swept_seq > meta->seq_min ? meta->swept_seq : meta->seq_min;
+    const bool is_cut = ref->to.len > 0 && bytes_compare(ref->to, meta->largest) < 0;
+    return range_set_holds(version->ranges, table_ref_smallest(ref),
+                           is_cut ? &ref->to : &meta->largest, above, oldest_seq);
+}
+
+struct version_reader {
+    const struct version *version;
+    uint64_t seq;
+};
+
+static struct cover ask_version(const void *ctx, loam_slice key)
+{
+    const struct version_reader *reader = ctx;
+    struct cover cover = cover_nothing();
+    range_set_meet(reader->version->ranges, &cover, key, reader->seq);
+    return cover;
+}
+
+loam_status version_each_hidden(const struct version *version, uint64_t oldest_seq,
+                                loam_status (*each)(void *ctx, uint32_t level,
+                                                    const struct run *run,
+                                                    const struct table_ref *ref),
+                                void *ctx)
+{
+    const struct version_reader reader = {version, oldest_seq};
+    const struct cover_source source = {ask_version, &reader};
+    loam_status rc = LOAM_OK;
+    if (version->ranges == NULL) return LOAM_OK;
+    for (struct run_place place = {0, 0}; settle_place(version, &place); place.index++) {
+        const struct run *run = run_at(version, place);
+        for (uint32_t i = 0; rc == LOAM_OK && i < run->table_count; i++)
+            if (table_ref_is_hidden(&run->tables[i], &source))
+                rc = each(ctx, place.level, run, &run->tables[i]);
+    }
+    return rc;
 }
 
 static bool run_covers(const struct run *run, loam_slice smallest, loam_slice largest)

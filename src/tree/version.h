@@ -27,6 +27,7 @@
 
 #include <stdatomic.h>
 
+#include "record/cover_iter.h"
 #include "sstable/table.h"
 
 enum {
@@ -59,6 +60,8 @@ struct level {
 
 struct version {
     _Atomic uint32_t refs;
+    struct range_set
+        *ranges; /* deletions that hide something in the tables; referenced; NULL: none */
     struct level levels[LEVEL_COUNT];
 };
 
@@ -70,6 +73,9 @@ loam_slice table_ref_smallest(const struct table_ref *ref);
 bool table_ref_covers(const struct table_ref *ref, loam_slice key); /* within clip and key range */
 /* All that a shows lies before all that b shows. */
 bool table_ref_before(const struct table_ref *a, const struct table_ref *b);
+
+/* Whether deletions of ranges hide all that it shows. */
+bool table_ref_is_hidden(const struct table_ref *ref, const struct cover_source *source);
 
 /* ---- runs ----------------------------------------------------------------------------------- */
 
@@ -94,15 +100,18 @@ LOAM_MUST loam_status run_newer_in(const struct run *run, loam_slice from, const
 struct amount {
     uint64_t entry_count, bytes; /* of keys and values */
 };
-/* Adds about what the runs hold from `from` on and before `to` (empty: no bound), from indexes alone. */
+/* Adds about what the runs hold from `from` on and before `to` (empty: no bound), from indexes alone; not what is in tables
+   without anything newer than `covered`. */
 LOAM_MUST loam_status version_estimate(const struct version *version, loam_slice from,
-                                       loam_slice to, struct amount *sum);
+                                       loam_slice to, uint64_t covered, struct amount *sum);
 LOAM_MUST loam_status run_estimate(const struct run *run, loam_slice from, loam_slice to,
-                                   struct amount *sum);
+                                   uint64_t covered, struct amount *sum);
 
 /* An iterator over one run, clipped, tables opened one after the other. Holds a reference on the
-   run. flags: table_iter_flags. */
-LOAM_MUST loam_status run_iter_new(struct run *run, unsigned flags, struct iter **out);
+   run. flags: table_iter_flags. source, if not NULL: what deletions of ranges hide is left out, and not read
+   where that is whole pages or tables; it outlives the iterator. */
+LOAM_MUST loam_status run_iter_new(struct run *run, unsigned flags,
+                                   const struct cover_source *source, struct iter **out);
 
 /* ---- versions ------------------------------------------------------------------------------- */
 
@@ -117,8 +126,8 @@ LOAM_MUST loam_status version_add_run(struct version *version, uint32_t level, s
 /* LOAM_CORRUPT and a sentence when an invariant does not hold. */
 LOAM_MUST loam_status version_check(const struct version *version);
 
-/* The newest version of key with seq <= the given one, tombstones too: LOAM_OK (release hit),
-   LOAM_NOTFOUND or a failure. */
+/* The newest version of key with seq <= the given one, tombstones too, for which a deletion of a range that holds the key
+   passes: LOAM_OK (release hit), LOAM_NOTFOUND or a failure. */
 LOAM_MUST loam_status version_get(const struct version *version, loam_slice key, uint64_t hash,
                                   uint64_t seq, struct table_hit *hit);
 
@@ -137,7 +146,25 @@ void version_look_ahead(const struct version *version, loam_slice key, uint64_t 
    first. On failure none is left. */
 size_t version_run_count(const struct version *version);
 LOAM_MUST loam_status version_iters(const struct version *version, unsigned flags,
-                                    struct iter **iters);
+                                    const struct cover_source *source, struct iter **iters);
+
+/* Does the deletion hide anything in tables, as far as their sequence numbers and key ranges tell? */
+bool version_wants_range(const struct version *version, const struct range *range);
+/* May the table hold something that a deletion up to oldest_seq hides? Rewriting it would leave that out. */
+bool version_is_unswept(const struct version *version, const struct table_ref *ref,
+                        uint64_t oldest_seq);
+/* About how many of the entries that it shows deletions up to oldest_seq hide, judged by the keys' heads; and in how many pieces. */
+struct hidden {
+    uint64_t entry_count, pieces;
+};
+struct hidden version_hidden_in(const struct version *version, const struct table_ref *ref,
+                                uint64_t oldest_seq);
+/* Calls each() for every table that deletions up to oldest_seq hide as a whole, until it answers something else than LOAM_OK. */
+LOAM_MUST loam_status version_each_hidden(const struct version *version, uint64_t oldest_seq,
+                                          loam_status (*each)(void *ctx, uint32_t level,
+                                                              const struct run *run,
+                                                              const struct table_ref *ref),
+                                          void *ctx);
 
 /* Is a key of [smallest, largest] possibly in a run older than (level, run)? For the rule of
    dropped tombstones. */
