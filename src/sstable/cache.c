@@ -146,7 +146,7 @@ static void shrink(struct page_cache *cache) REQUIRES(cache->frames_lock)
     }
 }
 
-/* A block, evicting what nobody used when the budget has no room; when all is in use, beyond it. */
+/* A block, evicting what nobody used when the budget, or the system, has no room; when all is in use, beyond the budget. */
 static loam_status claim_block(struct page_cache *cache, unsigned order, uint32_t *index)
     REQUIRES(cache->frames_lock)
 {
@@ -155,8 +155,10 @@ static loam_status claim_block(struct page_cache *cache, unsigned order, uint32_
     if (over_budget(cache, 0)) shrink(cache); /* what was pinned beyond it may not be any more */
     *index = frames_take(&cache->frames, order);
     if (*index != 0) return LOAM_OK;
-    if (!over_budget(cache, frames_piece_bytes(&cache->frames)) || !make_block(cache, order))
-        rc = frames_grow(&cache->frames);
+    const bool may_grow = !over_budget(cache, frames_piece_bytes(&cache->frames));
+    if (may_grow || !make_block(cache, order)) rc = frames_grow(&cache->frames);
+    if (rc < 0 && may_grow && make_block(cache, order))
+        rc = LOAM_OK; /* it has to do with what it has */
     if (rc == LOAM_OK) *index = frames_take(&cache->frames, order);
     return rc;
 }
