@@ -149,19 +149,28 @@ static bool answers_yes(void)
     return first == 'y' || first == 'Y';
 }
 
-static int confirm_drop(const struct session *session, const struct args *args)
+static int confirm_removal(const struct session *session, const struct args *args,
+                           const char *command, const char *coll_name, const char *before,
+                           const char *after)
 {
     if (session->yes || args_have(args, OPTION_YES)) return CODE_DONE;
-    const struct shown name = shown_text(args->arg[0].data);
+    const struct shown name = shown_text(coll_name);
     if (session->script || !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
-        complain("drop %s: would remove all that is in it; say --yes to do so", name.text);
+        complain("%s %s: would remove all that is in it; say --yes to do so", command, name.text);
         return CODE_USAGE;
     }
-    (void)fprintf(stderr, "Drop %s and all that is in it? [y/N] ", name.text);
+    (void)fprintf(stderr, "%s %s%s? [y/N] ", before, name.text, after);
     if (answers_yes()) return CODE_DONE;
     const int stop = signals_stop();
     if (stop == 0) (void)fputs("kept\n", stderr);
     return stop != 0 ? stop : CODE_ABSENT;
+}
+
+int cmd_truncate(struct session *session, const struct args *args)
+{
+    const int code =
+        confirm_removal(session, args, "truncate", session->coll_name, "Remove all that is in", "");
+    return code == CODE_DONE ? delete_keys(session, NULL) : code;
 }
 
 int cmd_drop(struct session *session, const struct args *args)
@@ -171,7 +180,8 @@ int cmd_drop(struct session *session, const struct args *args)
     int code = session_no_txn(session);
     if (code == CODE_DONE) code = session_find(session, name, &coll);
     /* "default" is refused below, whatever the answer would be. */
-    if (code == CODE_DONE && strcmp(name, "default") != 0) code = confirm_drop(session, args);
+    if (code == CODE_DONE && strcmp(name, "default") != 0)
+        code = confirm_removal(session, args, "drop", name, "Drop", " and all that is in it");
     if (code != CODE_DONE) return code;
     const loam_status rc = loam_drop(session->db, name);
     if (rc != LOAM_OK) return complain_status(rc);

@@ -74,6 +74,15 @@ int cmd_get(struct session *session, const struct args *args)
     return code;
 }
 
+static loam_range range_of(const struct args *args)
+{
+    loam_range range = {0};
+    range.from = args_bytes(args, 0);
+    range.to = args_bytes(args, 1);
+    range.prefix = grow_slice(&args->prefix);
+    return range;
+}
+
 int cmd_delete(struct session *session, const struct args *args)
 {
     const loam_slice key = args_bytes(args, 0);
@@ -84,21 +93,31 @@ int cmd_delete(struct session *session, const struct args *args)
     return CODE_DONE;
 }
 
+int delete_keys(struct session *session, const loam_range *range)
+{
+    const loam_status rc = session->txn != NULL
+                               ? loam_txn_delete_range(session->txn, session->coll, range)
+                               : loam_delete_range(session->db, session->coll, range);
+    if (rc != LOAM_OK) return complain_status(rc);
+    session_say(session, "OK");
+    return CODE_DONE;
+}
+
+int cmd_delete_range(struct session *session, const struct args *args)
+{
+    const loam_range range = range_of(args);
+    if (range.from.len > 0 || range.to.len > 0 || range.prefix.len > 0)
+        return delete_keys(session, &range);
+    complain("delete-range: would remove everything; name a range, or say truncate");
+    return CODE_USAGE;
+}
+
 int cmd_exists(struct session *session, const struct args *args)
 {
     const loam_status rc = look_up(session, args_bytes(args, 0), NULL);
     if (rc < 0) return complain_status(rc);
     sink_text(&session->out, rc == LOAM_OK ? "true\n" : "false\n");
     return rc == LOAM_OK ? CODE_DONE : CODE_ABSENT;
-}
-
-static loam_range range_of(const struct args *args)
-{
-    loam_range range = {0};
-    range.from = args_bytes(args, 0);
-    range.to = args_bytes(args, 1);
-    range.prefix = grow_slice(&args->prefix);
-    return range;
 }
 
 /* How the lines of a scan look. */

@@ -18,6 +18,10 @@ int cmd_delete(struct session *session, const struct args *args);
 int cmd_exists(struct session *session, const struct args *args);
 int cmd_scan(struct session *session, const struct args *args);
 int cmd_count(struct session *session, const struct args *args);
+/* Of a range, in the transaction if one is open; NULL: all. */
+int delete_keys(struct session *session, const loam_range *range);
+int cmd_delete_range(struct session *session, const struct args *args);
+int cmd_truncate(struct session *session, const struct args *args);
 int cmd_estimate(struct session *session, const struct args *args);
 
 int cmd_cas(struct session *session, const struct args *args);
