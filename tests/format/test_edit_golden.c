@@ -82,6 +82,31 @@ static void each_kind_of_change_has_its_bytes(void **state)
         {{.tag = CHANGE_COUNTERS, .next_coll = 1, .next_run = 2, .seq = 3, .time_ms = 4},
          "0c01020304"},
         {{.tag = CHANGE_SNAPSHOT_END}, "0d"},
+        {{.tag = CHANGE_TABLE_ADD,
+          .coll = 5,
+          .level = 7,
+          .run = 9,
+          .meta = {.object = {3, 1},
+                   .bytes = 70,
+                   .uid = 1,
+                   .smallest = {"a", 1},
+                   .largest = {"b", 1},
+                   .seq_min = 1,
+                   .seq_max = 2,
+                   .entry_count = 2,
+                   .page_count = 1,
+                   .swept_seq = 300}},
+         "0e05070903010046"
+         "010161016201020200000100"
+         "0000ac02"},
+        {{.tag = CHANGE_RANGES,
+          .coll = 5,
+          .ranges = {"\x01"
+                     "a\x01\x09\x01"
+                     "f\x00",
+                     7}},
+         "0f05070161010901"
+         "6600"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

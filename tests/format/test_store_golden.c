@@ -1,9 +1,10 @@
 /*
  * test_store_golden.c - stores written by format 1 open and hold what they held, for ever.
  *
- * store-1 was closed; store-1-killed was not, and its files stand here without the zeros at their ends. The files are
- * never made anew: a difference is a change of the format. What made them is play() below; with GOLDEN_DIR=dir it writes
- * them there, which a new format number will want.
+ * store-1 was closed; store-1-killed was not, and its files stand here without the zeros at their ends; likewise ranges-1 and
+ * ranges-1-killed, in whose logs and manifests deletions of ranges stand. The files are never made anew: a difference is a change
+ * of the format. What made them are the plays below; with GOLDEN_DIR=dir they are written there, which a new format number
+ * will want.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,14 +30,12 @@ enum { FILES_MAX = 32, FILE_BYTES_MAX = 4 << 20, LOG_FILE_UNIT = 256 << 10 };
         if ((call) != LOAM_OK) fail_msg("%s: %s", #call, loam_errmsg());                           \
     } while (0)
 
-/* Of all names, keys and values, in order: holds play() and the model to what was true when the files were made. */
-static const uint64_t CONTENTS_SUM = UINT64_C(0x74ac4fb90b342cf9);
-
 /* ---- the contents, in the store and in the model alike ------------------------------------------- */
 
 struct maker {
     loam_db *db; /* NULL: the model alone */
     struct model *model;
+    loam_snapshot *snap;
 };
 
 static loam_coll *coll_of(const struct maker *maker, const char *name)
@@ -137,7 +136,7 @@ static void write_batch(const struct maker *maker)
 }
 
 /* Before the reopening: tables on two levels, and a log that a second opener keeps for a while. */
-static void play_first(const struct maker *maker)
+static void play_first(struct maker *maker)
 {
     create(maker, "phones", LOAM_ZSTD);
     create(maker, "plain", LOAM_UNCOMPRESSED);
@@ -152,7 +151,7 @@ static void play_first(const struct maker *maker)
     fill(maker, "plain", 2, 30);
 }
 
-static void play_second(const struct maker *maker)
+static void play_second(struct maker *maker)
 {
     rename_to(maker, "phones", "t\xc3\xa9l\xc3\xa9phones");
     drop(maker, "gone");
@@ -167,11 +166,60 @@ static void play_second(const struct maker *maker)
     erase(maker, "plain", loam_str("item/37"));
 }
 
-static struct model *contents(void)
+/* ---- deletions of ranges ---- */
+
+static void erase_range(const struct maker *maker, const char *from, const char *to)
 {
-    const struct maker maker = {.model = model_new()};
-    play_first(&maker);
-    play_second(&maker);
+    const loam_range range = {.from = loam_str(from), .to = loam_str(to)};
+    model_delete_range(maker->model, "default", range.from, range.to);
+    if (maker->db != NULL) assert_ok(loam_delete_range(maker->db, NULL, &range));
+}
+
+/* Tables with parts that are hidden, some swept; the snapshot keeps all of them. */
+static void delete_first(struct maker *maker)
+{
+    fill(maker, "default", 1, 900);
+    flush(maker, "default");
+    erase_range(maker, "item/2", "item/3");
+    if (maker->db != NULL) assert_ok(loam_snapshot_open(maker->db, &maker->snap));
+    fill(maker, "default", 2, 100);
+    erase_range(maker, "item/25", "item/4");
+    erase_range(maker, "user:00800", "");
+    flush(maker, "default");
+    compact(maker, "default");
+    fill(maker, "default", 3, 100);
+    loam_snapshot_close(maker->snap);
+}
+
+static void delete_second(struct maker *maker)
+{
+    erase_range(maker, "item/5", "item/50");
+    fill(maker, "default", 4, 50);
+    flush(maker, "default");
+    fill(maker, "default", 5, 30);
+    erase_range(maker, "user:001", "user:002");
+    erase_range(maker, "", "item/1");
+}
+
+/* What a store's life was. The sum is of all names, keys and values, in order: it holds the play and the model to what was true
+   when the files were made. */
+struct play {
+    const char *name;
+    void (*first)(struct maker *maker), (*second)(struct maker *maker);
+    uint64_t sum;
+};
+
+static const struct play plays[] = {
+    {"store-1", play_first, play_second, UINT64_C(0x74ac4fb90b342cf9)},
+    {"ranges-1", delete_first, delete_second, UINT64_C(0x7bf8637844cf7a87)},
+};
+enum { PLAYS = sizeof plays / sizeof plays[0] };
+
+static struct model *contents(const struct play *play)
+{
+    struct maker maker = {.model = model_new()};
+    play->first(&maker);
+    play->second(&maker);
     return maker.model;
 }
 
@@ -191,9 +239,9 @@ static uint64_t sum_of(const struct model *model)
     return sum;
 }
 
-static void check_contents(loam_db *db)
+static void check_contents(const struct play *play, loam_db *db)
 {
-    struct model *model = contents();
+    struct model *model = contents(play);
     const char *differs = model_differs(model, db, NULL);
     if (differs != NULL) fail_msg("%s", differs);
     model_free(model);
@@ -213,16 +261,16 @@ static loam_db *open_on(struct simdisk *disk, bool read_only)
     return db;
 }
 
-static struct simdisk *make_store(bool closed)
+static struct simdisk *make_store(const struct play *play, bool closed)
 {
     struct simdisk *disk = simdisk_new(20240101);
     simdisk_set_wall_ms(disk, UINT64_C(1700000000000));
     struct maker maker = {.db = open_on(disk, false), .model = model_new()};
-    play_first(&maker);
+    play->first(&maker);
     assert_ok(loam_close(maker.db));
     simdisk_set_wall_ms(disk, UINT64_C(1700000100000));
     maker.db = open_on(disk, false);
-    play_second(&maker);
+    play->second(&maker);
     const char *differs = model_differs(maker.model, maker.db, NULL);
     if (differs != NULL) fail_msg("%s", differs);
     model_free(maker.model);
@@ -233,11 +281,11 @@ static struct simdisk *make_store(bool closed)
     return disk;
 }
 
-static void check_store(struct simdisk *disk)
+static void check_store(const struct play *play, struct simdisk *disk)
 {
     for (int round = 0; round < 3; round++) { /* read, taken over, read */
         loam_db *db = open_on(disk, round != 1);
-        check_contents(db);
+        check_contents(play, db);
         assert_ok(loam_verify_open(db, NULL, NULL));
         assert_ok(loam_close(db));
     }
@@ -341,50 +389,65 @@ static struct simdisk *load_store(const char *from, bool pad)
 static void the_contents_are_what_they_were(void **state)
 {
     (void)state;
-    struct model *model = contents();
-    if (sum_of(model) != CONTENTS_SUM)
-        fail_msg("the sum is 0x%016llx", (unsigned long long)sum_of(model));
-    model_free(model);
+    for (int i = 0; i < PLAYS; i++) {
+        struct model *model = contents(&plays[i]);
+        if (sum_of(model) != plays[i].sum)
+            fail_msg("%s: the sum is 0x%016llx", plays[i].name, (unsigned long long)sum_of(model));
+        model_free(model);
+    }
 }
 
 static void a_closed_store_opens_where_it_lies_and_is_not_written(void **state)
 {
     (void)state;
-    loam_options options = loam_options_default();
-    loam_db *db;
-    options.read_only = true;
-    assert_ok(loam_open(GOLDEN "store-1", &options, &db));
-    check_contents(db);
-    assert_ok(loam_close(db));
-    assert_ok(loam_verify(GOLDEN "store-1", NULL, NULL));
+    for (int i = 0; i < PLAYS; i++) {
+        loam_options options = loam_options_default();
+        loam_db *db;
+        char path[400];
+        snprintf(path, sizeof path, GOLDEN "%s", plays[i].name);
+        options.read_only = true;
+        assert_ok(loam_open(path, &options, &db));
+        check_contents(&plays[i], db);
+        assert_ok(loam_close(db));
+        assert_ok(loam_verify(path, NULL, NULL));
+    }
+}
+
+static void stores_are_taken_over(const char *suffix, bool pad)
+{
+    for (int i = 0; i < PLAYS; i++) {
+        char path[400];
+        snprintf(path, sizeof path, GOLDEN "%s%s", plays[i].name, suffix);
+        struct simdisk *disk = load_store(path, pad);
+        check_store(&plays[i], disk);
+        simdisk_free(disk);
+    }
 }
 
 static void a_closed_store_is_taken_over(void **state)
 {
     (void)state;
-    struct simdisk *disk = load_store(GOLDEN "store-1", false);
-    check_store(disk);
-    simdisk_free(disk);
+    stores_are_taken_over("", false);
 }
 
 static void a_killed_store_is_recovered(void **state)
 {
     (void)state;
-    struct simdisk *disk = load_store(GOLDEN "store-1-killed", true);
-    check_store(disk);
-    simdisk_free(disk);
+    stores_are_taken_over("-killed", true);
 }
 
 static void what_made_them_still_makes_the_same_contents(void **state)
 {
     (void)state;
-    for (int closed = 0; closed < 2; closed++) {
-        struct simdisk *disk = make_store(closed != 0);
+    for (int i = 0; i < 2 * PLAYS; i++) {
+        const struct play *play = &plays[i / 2];
+        const bool closed = i % 2 != 0;
+        struct simdisk *disk = make_store(play, closed);
         const char *into = getenv("GOLDEN_DIR");
         char path[400];
-        snprintf(path, sizeof path, "%s/store-1%s", into, closed ? "" : "-killed");
-        if (into != NULL) save_store(disk, path, closed == 0);
-        check_store(disk);
+        snprintf(path, sizeof path, "%s/%s%s", into, play->name, closed ? "" : "-killed");
+        if (into != NULL) save_store(disk, path, !closed);
+        check_store(play, disk);
         simdisk_free(disk);
     }
 }

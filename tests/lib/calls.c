@@ -148,6 +148,30 @@ static void change_delete(struct model *after)
     model_delete(after, "default", loam_str("k007"));
 }
 
+static loam_status make_delete_range(struct bench *b)
+{
+    const loam_range range = {.from = loam_str("k007"), .to = loam_str("k012")};
+    return loam_delete_range(b->db, NULL, &range);
+}
+
+static void change_delete_range(struct model *after)
+{
+    model_delete_range(after, "default", loam_str("k007"), loam_str("k012"));
+}
+
+/* Of deletions that are in memory, in a run of their own, and in one with what they hide. */
+static void delete_some(struct bench *b)
+{
+    const loam_range first = {.prefix = loam_str("k00")}, last = {.from = loam_str("k035")};
+    bench_ok(loam_delete_range(b->db, NULL, &first));
+    bench_ok(loam_put(b->db, NULL, loam_str("k005"), bench_value(7)));
+    bench_ok(loam_flush(b->db, NULL));
+    bench_ok(loam_delete_range(b->db, NULL, &last));
+    model_delete_range(b->before, "default", loam_str("k00"), loam_str("k01"));
+    model_put(b->before, "default", loam_str("k005"), bench_value(7));
+    model_delete_range(b->before, "default", loam_str("k035"), loam_str(""));
+}
+
 static void check_value(const struct bench *b, const char *key)
 {
     loam_slice value;
@@ -229,6 +253,12 @@ static loam_status make_batch_put(struct bench *b)
 static loam_status make_batch_delete(struct bench *b)
 {
     return settle_batch(b, loam_batch_delete(b->batch, b->coll, loam_str("k")));
+}
+
+static loam_status make_batch_delete_range(struct bench *b)
+{
+    const loam_range range = {.prefix = loam_str("k")};
+    return settle_batch(b, loam_batch_delete_range(b->batch, b->coll, &range));
 }
 
 static void fill_batch(struct bench *b)
@@ -357,6 +387,14 @@ static loam_status make_prev(struct bench *b)
     return rc == LOAM_NOTFOUND ? LOAM_OK : rc;
 }
 
+/* The bench's own iterator is older than what was prepared. */
+static loam_status make_next_anew(struct bench *b)
+{
+    loam_iter_close(b->it);
+    const loam_status rc = loam_iter_open(b->db, NULL, NULL, &b->it);
+    return rc < 0 ? rc : make_next(b);
+}
+
 static loam_status make_iter_look(struct bench *b)
 {
     assert_null(loam_iter_key(b->it).data);
@@ -418,6 +456,12 @@ static loam_status make_txn_put(struct bench *b)
 static loam_status make_txn_delete(struct bench *b)
 {
     return loam_txn_delete(b->txn, b->coll, loam_str("k002"));
+}
+
+static loam_status make_txn_delete_range(struct bench *b)
+{
+    const loam_range range = {.prefix = loam_str("k00")};
+    return loam_txn_delete_range(b->txn, b->coll, &range);
 }
 
 static loam_status make_txn_iter_open(struct bench *b)
@@ -573,6 +617,7 @@ const struct call calls[] = {
     {"loam_collections", NULL, READS, make_collections, NULL, NULL, false, false},
     {"loam_put", NULL, WRITES, make_put, NULL, change_put, false, false},
     {"loam_delete", NULL, WRITES, make_delete, NULL, change_delete, false, false},
+    {"loam_delete_range", NULL, WRITES, make_delete_range, NULL, change_delete_range, false, false},
     {"loam_get", NULL, READS, make_get, NULL, NULL, false, false},
     {"loam_get_at", NULL, READS, make_get_at, NULL, NULL, false, false},
     {"loam_exists", NULL, READS, make_exists, NULL, NULL, false, false},
@@ -582,6 +627,7 @@ const struct call calls[] = {
     {"loam_batch_clear", NULL, NOTHING, make_batch_clear, fill_batch, NULL, false, false},
     {"loam_batch_put", NULL, BATCH, make_batch_put, NULL, NULL, false, false},
     {"loam_batch_delete", NULL, BATCH, make_batch_delete, NULL, NULL, false, false},
+    {"loam_batch_delete_range", NULL, BATCH, make_batch_delete_range, NULL, NULL, false, false},
     {"loam_write", NULL, WRITES, make_write, fill_batch, change_write, false, false},
     {"loam_sync", NULL, WRITES, make_sync, write_weakly, NULL, false, false},
     {"loam_snapshot_open", NULL, READS, make_snapshot_open, NULL, NULL, false, false},
@@ -602,6 +648,7 @@ const struct call calls[] = {
     {"loam_txn_get", NULL, READS, make_txn_get, begin_txn, NULL, false, false},
     {"loam_txn_put", NULL, BATCH, make_txn_put, begin_txn, NULL, false, false},
     {"loam_txn_delete", NULL, BATCH, make_txn_delete, begin_txn, NULL, false, false},
+    {"loam_txn_delete_range", NULL, BATCH, make_txn_delete_range, begin_txn, NULL, false, false},
     {"loam_txn_iter_open", NULL, READS, make_txn_iter_open, begin_and_write_txn, NULL, false,
      false},
     {"loam_txn_savepoint", NULL, BATCH, make_txn_savepoint, begin_txn, NULL, false, false},
@@ -615,7 +662,11 @@ const struct call calls[] = {
     {"loam_coll_stats_get", NULL, NOTHING, make_coll_stats, NULL, NULL, false, false},
     {"loam_estimate", NULL, READS, make_estimate, NULL, NULL, false, false},
     {"loam_flush", NULL, WRITES, make_flush, NULL, NULL, false, false},
+    {"loam_flush", "of ranges", WRITES, make_flush, delete_some, NULL, false, false},
     {"loam_compact", NULL, WRITES, make_compact, NULL, NULL, false, false},
+    {"loam_compact", "under ranges", WRITES, make_compact, delete_some, NULL, false, false},
+    {"loam_iter_open", "over ranges", READS, make_iter_open, delete_some, NULL, false, false},
+    {"loam_iter_next", "over ranges", READS, make_next_anew, delete_some, NULL, false, false},
     {"loam_verify", NULL, OPENS, make_verify, NULL, NULL, true, false},
     {"loam_verify_open", NULL, READS, make_verify_open, NULL, NULL, false, false},
     {"loam_repair", "to look", REPAIRS, make_look, NULL, NULL, true, false},

@@ -36,9 +36,17 @@ static loam_slice value_of(const struct step *step, uint8_t *bytes)
 
 static uint8_t value_room[UINT16_MAX];
 
+/* Every fourth has no upper bound. */
+static loam_range range_of(const struct step *step, char from[static 16], char to[static 16])
+{
+    return (loam_range){.from = key_of(step->key, from),
+                        .to = step->to % 4 == 0 ? loam_bytes(NULL, 0) : key_of(step->to, to)};
+}
+
 static void apply(struct model *model, const struct step *step)
 {
-    char text[16];
+    char text[16], to[16];
+    loam_range range;
     const char *coll = NAMES[step->coll];
     switch (step->what) {
     case 'p':
@@ -46,6 +54,10 @@ static void apply(struct model *model, const struct step *step)
         break;
     case 'd':
         model_delete(model, coll, key_of(step->key, text));
+        break;
+    case 'x':
+        range = range_of(step, text, to);
+        model_delete_range(model, coll, range.from, range.to);
         break;
     case '+':
         model_create(model, coll);
@@ -194,20 +206,30 @@ static struct step *add_step(struct history *h, char what)
         .what = what,
         .coll = random_coll(h),
         .key = (uint8_t)rand_below(&h->rand, KEYS),
+        .to = (uint8_t)rand_below(&h->rand, KEYS),
         .value_bytes = (uint16_t)rand_below(&h->rand, rand_below(&h->rand, 12) == 0 ? 12000 : 300),
         .value_byte = (uint8_t)rand_next(&h->rand)};
     return step;
 }
 
+/* What an entry does. */
+static char random_write(struct history *h)
+{
+    const uint64_t choice = rand_below(&h->rand, 24);
+    return choice < 5 ? 'd' : choice < 6 ? 'x' : 'p';
+}
+
 loam_status history_write(struct history *h)
 {
-    char text[16];
+    char text[16], to[16];
     const size_t from = h->step_count;
-    const struct step *step = add_step(h, rand_below(&h->rand, 4) == 0 ? 'd' : 'p');
+    const struct step *step = add_step(h, random_write(h));
+    const loam_range range = range_of(step, text, to);
     loam_coll *coll = handle(h, step->coll);
     if (coll == NULL) return committed(h, from, LOAM_READONLY, LOAM_DURABLE_PROCESS);
     const loam_slice key = key_of(step->key, text);
-    const loam_status rc = step->what == 'p'
+    const loam_status rc = step->what == 'x' ? loam_delete_range(h->db, coll, &range)
+                           : step->what == 'p'
                                ? loam_put(h->db, coll, key, value_of(step, value_room))
                                : loam_delete(h->db, coll, key);
     return committed(h, from, rc, h->options.durability);
@@ -215,7 +237,7 @@ loam_status history_write(struct history *h)
 
 static loam_status write_batch(struct history *h)
 {
-    char text[16];
+    char text[16], to[16];
     loam_batch *batch = loam_batch_new();
     loam_status added = LOAM_OK;
     const size_t from = h->step_count;
@@ -223,10 +245,12 @@ static loam_status write_batch(struct history *h)
     const uint64_t count = 1 + rand_below(&h->rand, BATCH_MAX);
     const loam_durability how = (loam_durability)(1 + rand_below(&h->rand, 3));
     for (uint64_t i = 0; i < count; i++) {
-        const struct step *step = add_step(h, rand_below(&h->rand, 4) == 0 ? 'd' : 'p');
+        const struct step *step = add_step(h, random_write(h));
+        const loam_range range = range_of(step, text, to);
         loam_coll *coll = handle(h, step->coll);
         const loam_slice key = key_of(step->key, text);
-        const loam_status rc = step->what == 'p'
+        const loam_status rc = step->what == 'x' ? loam_batch_delete_range(batch, coll, &range)
+                               : step->what == 'p'
                                    ? loam_batch_put(batch, coll, key, value_of(step, value_room))
                                    : loam_batch_delete(batch, coll, key);
         if (rc != LOAM_OK && added == LOAM_OK) added = rc;
@@ -258,13 +282,15 @@ static loam_status write_txn(struct history *h)
         loam_iter_close(it);
     }
     for (uint64_t i = 0; i < count; i++) {
-        char own_text[16];
-        const struct step *step = add_step(h, rand_below(&h->rand, 4) == 0 ? 'd' : 'p');
+        char own_text[16], to[16];
+        const struct step *step = add_step(h, random_write(h));
+        const loam_range deleted = range_of(step, own_text, to);
         loam_coll *coll = handle(h, step->coll);
         const loam_slice own = key_of(step->key, own_text);
         if (rc < 0) continue;
-        rc = step->what == 'p' ? loam_txn_put(txn, coll, own, value_of(step, value_room))
-                               : loam_txn_delete(txn, coll, own);
+        rc = step->what == 'x'   ? loam_txn_delete_range(txn, coll, &deleted)
+             : step->what == 'p' ? loam_txn_put(txn, coll, own, value_of(step, value_room))
+                                 : loam_txn_delete(txn, coll, own);
     }
     const bool is_asked_for = rc >= 0;
     if (is_asked_for) rc = loam_txn_commit(txn, how);

@@ -18,7 +18,8 @@
 enum { HISTORY_OPS = 60, HISTORY_COLLS = 4, HISTORY_STEPS_MAX = 4000 };
 
 struct step {
-    char what; /* p put, d delete, + create, - drop, r rename */
+    char
+        what; /* p put, d delete, x delete from key on and before the key `to`, + create, - drop, r rename */
     bool last; /* of its commit */
     uint8_t coll, to, key;
     uint16_t value_bytes;

@@ -179,6 +179,19 @@ void model_delete(struct model *model, const char *coll, loam_slice key)
     memmove(table->pairs + at, table->pairs + at + 1, (table->count - at) * sizeof *table->pairs);
 }
 
+void model_delete_range(struct model *model, const char *coll, loam_slice from, loam_slice to)
+{
+    struct table_of *table = find(model, coll);
+    const size_t low = lower(table, from), end = to.len == 0 ? table->count : lower(table, to);
+    if (end <= low) return;
+    for (size_t i = low; i < end; i++) {
+        free((void *)(uintptr_t)table->pairs[i].key.data);
+        free((void *)(uintptr_t)table->pairs[i].value.data);
+    }
+    memmove(table->pairs + low, table->pairs + end, (table->count - end) * sizeof *table->pairs);
+    table->count -= end - low;
+}
+
 bool model_get(const struct model *model, const char *coll, loam_slice key, loam_slice *value)
 {
     const struct table_of *table = find(model, coll);

@@ -24,6 +24,8 @@ const char *model_coll_at(const struct model *model, size_t index); /* in order 
 
 void model_put(struct model *model, const char *coll, loam_slice key, loam_slice value);
 void model_delete(struct model *model, const char *coll, loam_slice key);
+void model_delete_range(struct model *model, const char *coll, loam_slice from,
+                        loam_slice to); /* to empty: no bound */
 /* NULL data when it is not there. */
 bool model_get(const struct model *model, const char *coll, loam_slice key, loam_slice *value);
 

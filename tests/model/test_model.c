@@ -18,12 +18,12 @@
 #include "base/rand.h"
 #include "db/db.h"
 #include "lib/last_words.h"
-#include "lib/model.h"
+#include "lib/model_steps.h"
 #include "lib/seeds.h"
 #include "lib/simdisk.h"
 
 enum {
-    COLLS = 6,
+    COLLS = STEP_COLLS,
     SNAPSHOTS = 3,
     HISTORY_OPS = 3000,
     PENDING_MAX = 4000,
@@ -33,14 +33,7 @@ enum {
 
 #define OPS UINT64_C(5000000)
 
-static const char *const NAMES[COLLS] = {"default", "a", "b", "users", "zz", "\xc3\xa9t\xc3\xa9"};
-
-struct step {  /* one entry of a commit, to be applied to a model again */
-    char what; /* p put, d delete, + create, - drop, r rename */
-    bool last; /* of its commit */
-    uint8_t coll, to;
-    loam_slice key, value;
-};
+#define NAMES step_names
 
 struct history {
     uint64_t seed;
@@ -66,79 +59,7 @@ struct history {
                      (unsigned long long)(h)->ops, #condition, loam_errmsg());                     \
     } while (0)
 
-/* ---- keys, values ---------------------------------------------------------------------------- */
-
-static uint8_t *random_bytes(struct history *h, size_t len)
-{
-    uint8_t *bytes = malloc(len + 1);
-    const uint64_t pattern = rand_next(&h->rand);
-    for (size_t i = 0; i < len; i++)
-        bytes[i] = (uint8_t)(pattern >> (i % 8 * 8)) ^ (uint8_t)(i / 8);
-    return bytes;
-}
-
-static loam_slice random_key(struct history *h)
-{
-    const uint64_t number = rand_below(&h->rand, h->key_space);
-    char *text = malloc(700);
-    size_t len;
-    switch (number % 11) {
-    case 0:
-        len = (size_t)snprintf(text, 700, "%08llu", (unsigned long long)number);
-        break;
-    case 1: /* long, with a long common prefix */
-        memset(text, 'x', 500);
-        len = 500 + (size_t)snprintf(text + 500, 100, "%llu", (unsigned long long)number);
-        break;
-    case 2: /* short and binary, the empty one among them */
-        len = (size_t)(number / 11 % 4);
-        memset(text, (int)(number / 44 % 3) * 127 + (number % 2 ? 1 : 0), 4);
-        break;
-    case 3: /* runs of keys under beginnings of their own, some of which begin others */
-    case 4:
-    case 5:
-        len = (size_t)snprintf(text, 700, "customer-%llu/%04llx",
-                               (unsigned long long)(number / 300 % 12),
-                               (unsigned long long)(number * 7919 % 65536));
-        break;
-    default:
-        len = (size_t)snprintf(text, 700, "key/%06llu",
-                               (unsigned long long)(number * 7919 % 1000000));
-    }
-    return loam_bytes(text, len);
-}
-
-static loam_slice random_value(struct history *h)
-{
-    const uint64_t kind = rand_below(&h->rand, 2000);
-    const size_t len = kind == 0   ? (size_t)rand_below(&h->rand, 200000)
-                       : kind < 30 ? (size_t)rand_below(&h->rand, 9000)
-                                   : (size_t)rand_below(&h->rand, 120);
-    return loam_bytes(random_bytes(h, len), len);
-}
-
 /* ---- the two pictures ------------------------------------------------------------------------ */
-
-static void apply(struct model *model, const struct step *step)
-{
-    const char *coll = NAMES[step->coll];
-    switch (step->what) {
-    case 'p':
-        model_put(model, coll, step->key, step->value);
-        break;
-    case 'd':
-        model_delete(model, coll, step->key);
-        break;
-    case '+':
-        model_create(model, coll);
-        break;
-    case '-':
-        model_drop(model, coll);
-        break;
-    default:
-        model_rename(model, coll, NAMES[step->to]);
-    }
-}
 
 static void free_steps(struct history *h, size_t count)
 {
@@ -154,7 +75,7 @@ static void free_steps(struct history *h, size_t count)
 static void now_durable(struct history *h)
 {
     for (size_t i = 0; i < h->pending_count; i++)
-        apply(h->durable, &h->pending[i]);
+        step_apply(h->durable, &h->pending[i]);
     free_steps(h, h->pending_count);
 }
 
@@ -165,7 +86,7 @@ static void committed(struct history *h, const struct step *steps, size_t count,
         now_durable(h);
     }
     for (size_t i = 0; i < count; i++) {
-        apply(h->model, &steps[i]);
+        step_apply(h->model, &steps[i]);
         h->pending[h->pending_count] = steps[i];
         h->pending[h->pending_count++].last = i + 1 == count;
     }
@@ -288,7 +209,7 @@ static void power_lost(struct history *h)
     size_t at = 0;
     while (differs != NULL && at < h->pending_count) {
         do {
-            apply(h->durable, &h->pending[at]);
+            step_apply(h->durable, &h->pending[at]);
         } while (!h->pending[at++].last);
         differs = model_differs(h->durable, h->db, NULL);
     }
@@ -323,12 +244,24 @@ static bool commits_durably(const struct history *h, loam_durability how)
     return (how == LOAM_DURABLE_DEFAULT ? h->options.durability : how) == LOAM_DURABLE_COMMIT;
 }
 
+static void delete_range(struct history *h)
+{
+    const struct step step = random_range(&h->rand, h->model, random_coll(h), h->key_space);
+    const loam_range range = step_range(&step);
+    expect(h, loam_delete_range(h->db, handle(h, step.coll), &range) == LOAM_OK);
+    committed(h, &step, 1, commits_durably(h, LOAM_DURABLE_DEFAULT));
+}
+
 static void write_one(struct history *h)
 {
     struct step step = {.what = rand_below(&h->rand, 4) == 0 ? 'd' : 'p', .coll = random_coll(h)};
-    step.key = random_key(h);
+    if (rand_below(&h->rand, 16) == 0) {
+        delete_range(h);
+        return;
+    }
+    step.key = random_key(&h->rand, h->key_space);
     if (step.what == 'p') {
-        step.value = random_value(h);
+        step.value = random_value(&h->rand);
         expect(h, loam_put(h->db, handle(h, step.coll), step.key, step.value) == LOAM_OK);
     } else {
         expect(h, loam_delete(h->db, handle(h, step.coll), step.key) == LOAM_OK);
@@ -346,10 +279,17 @@ static void write_batch(struct history *h)
     for (size_t i = 0; i < count; i++) {
         steps[i] = (struct step){.what = rand_below(&h->rand, 3) == 0 ? 'd' : 'p',
                                  .coll = random_coll(h),
-                                 .key = random_key(h)};
-        if (steps[i].what == 'p') steps[i].value = random_value(h);
+                                 .key = random_key(&h->rand, h->key_space)};
+        if (steps[i].what == 'p') steps[i].value = random_value(&h->rand);
+        if (rand_below(&h->rand, 40) == 0) {
+            free((void *)(uintptr_t)steps[i].key.data);
+            free((void *)(uintptr_t)steps[i].value.data);
+            steps[i] = random_range(&h->rand, h->model, random_coll(h), h->key_space);
+        }
+        const loam_range range = step_range(&steps[i]);
         const loam_status rc =
-            steps[i].what == 'p'
+            steps[i].what == 'x' ? loam_batch_delete_range(batch, handle(h, steps[i].coll), &range)
+            : steps[i].what == 'p'
                 ? loam_batch_put(batch, handle(h, steps[i].coll), steps[i].key, steps[i].value)
                 : loam_batch_delete(batch, handle(h, steps[i].coll), steps[i].key);
         expect(h, rc == LOAM_OK);
@@ -370,7 +310,7 @@ static void read_many(struct history *h)
     loam_lookup lookups[MANY] = {{.answer = LOAM_OK}};
     loam_slice expected;
     for (size_t i = 0; i < count; i++)
-        lookups[i].key = random_key(h);
+        lookups[i].key = random_key(&h->rand, h->key_space);
     expect(h, loam_multi_get(h->db, handle(h, coll), NULL, lookups, count, flags) == LOAM_OK);
     for (size_t i = 0; i < count; i++) {
         const loam_buf *value = &lookups[i].value;
@@ -388,7 +328,7 @@ static void read_one(struct history *h)
 {
     if (rand_below(&h->rand, 32) == 0) read_many(h);
     const uint8_t coll = random_coll(h);
-    const loam_slice key = random_key(h);
+    const loam_slice key = random_key(&h->rand, h->key_space);
     loam_slice expected;
     loam_buf value = {0};
     const bool there = model_get(h->model, NAMES[coll], key, &expected);
@@ -406,7 +346,9 @@ static void walk(struct history *h)
 {
     const uint8_t coll = random_coll(h);
     const char *name = NAMES[coll];
-    const loam_slice from = random_key(h), to = random_key(h), target = random_key(h);
+    const loam_slice from = random_key(&h->rand, h->key_space),
+                     to = random_key(&h->rand, h->key_space),
+                     target = random_key(&h->rand, h->key_space);
     const bool bounded = rand_below(&h->rand, 2) == 0;
     const loam_range range = {.from = bounded ? from : loam_bytes(NULL, 0),
                               .to = bounded ? to : loam_bytes(NULL, 0),
@@ -445,7 +387,7 @@ static void walk(struct history *h)
 static void seek_back(struct history *h)
 {
     const uint8_t coll = random_coll(h);
-    const loam_slice target = random_key(h);
+    const loam_slice target = random_key(&h->rand, h->key_space);
     loam_slice key, value;
     loam_iter *it;
     size_t at = model_lower(h->model, NAMES[coll], target);
@@ -485,8 +427,8 @@ static void write_if(struct history *h)
     struct step step = {.what = rand_below(&h->rand, 3) == 0 ? 'd' : 'p', .coll = random_coll(h)};
     loam_slice old;
     uint64_t seq = 0;
-    step.key = random_key(h);
-    if (step.what == 'p') step.value = random_value(h);
+    step.key = random_key(&h->rand, h->key_space);
+    if (step.what == 'p') step.value = random_value(&h->rand);
     loam_coll *coll = handle(h, step.coll);
     const bool there = model_get(h->model, NAMES[step.coll], step.key, &old);
     loam_lookup lookup = {.key = step.key};
@@ -544,6 +486,7 @@ struct work { /* a transaction under way */
     loam_slice read_key;
     bool scanned[COLLS], others[COLLS]; /* whole collections: read; written to by others */
     bool key_written;                   /* by others */
+    bool may_conflict; /* others deleted, by a range, what was not there: that may be noticed */
 };
 
 static void free_work_steps(struct work *work, size_t keep)
@@ -560,7 +503,7 @@ static void read_in_txn(struct history *h, struct work *work)
     loam_slice expected;
     loam_buf value = {0};
     work->read_coll = random_coll(h);
-    work->read_key = random_key(h);
+    work->read_key = random_key(&h->rand, h->key_space);
     const bool there = model_get(work->seen, NAMES[work->read_coll], work->read_key, &expected);
     expect(h, loam_txn_get(work->txn, handle(h, work->read_coll), work->read_key, &value) ==
                   (there ? LOAM_OK : LOAM_NOTFOUND));
@@ -573,13 +516,23 @@ static void write_in_txn(struct history *h, struct work *work)
 {
     struct step *step = &work->steps[work->count++];
     *step = (struct step){.what = rand_below(&h->rand, 3) == 0 ? 'd' : 'p', .coll = random_coll(h)};
-    step->key = random_key(h);
-    if (step->what == 'p') step->value = random_value(h);
+    step->key = random_key(&h->rand, h->key_space);
+    if (step->what == 'p') step->value = random_value(&h->rand);
     if (step->value.len > 4000) step->value.len = 4000; /* all must fit into a transaction */
+    if (rand_below(&h->rand, 8) == 0) {
+        free((void *)(uintptr_t)step->key.data);
+        free((void *)(uintptr_t)step->value.data);
+        *step = random_range(&h->rand, h->model, random_coll(h), h->key_space);
+    }
+    const loam_range range = step_range(step);
     loam_coll *coll = handle(h, step->coll);
-    expect(h, (step->what == 'p' ? loam_txn_put(work->txn, coll, step->key, step->value)
-                                 : loam_txn_delete(work->txn, coll, step->key)) == LOAM_OK);
-    apply(work->seen, step);
+    if (step->what == 'x')
+        expect(h, loam_txn_delete_range(work->txn, coll, &range) == LOAM_OK);
+    else
+        expect(h, (step->what == 'p' ? loam_txn_put(work->txn, coll, step->key, step->value)
+                                     : loam_txn_delete(work->txn, coll, step->key)) == LOAM_OK);
+    step_apply(work->seen, step);
+    if (step_is_empty_range(step)) free_work_steps(work, work->count - 1);
 }
 
 static void roll_back(struct history *h, struct work *work, const struct model *beginning)
@@ -590,19 +543,41 @@ static void roll_back(struct history *h, struct work *work, const struct model *
     model_free(work->seen);
     work->seen = model_copy(beginning);
     for (size_t i = 0; i < work->count; i++)
-        apply(work->seen, &work->steps[i]);
+        step_apply(work->seen, &work->steps[i]);
+}
+
+static void others_delete_range(struct history *h, struct work *work)
+{
+    const struct step step = random_range(&h->rand, h->model, random_coll(h), h->key_space);
+    const loam_range range = step_range(&step);
+    const char *name = step_names[step.coll];
+    const size_t low = model_lower(h->model, name, range.from);
+    const size_t high =
+        range.to.len > 0 ? model_lower(h->model, name, range.to) : model_count(h->model, name);
+    loam_slice value;
+    expect(h, loam_delete_range(h->db, handle(h, step.coll), &range) == LOAM_OK);
+    work->others[step.coll] |= low < high;
+    work->may_conflict |= !step_is_empty_range(&step);
+    if (step.coll == work->read_coll && step_holds(&step, work->read_key) &&
+        model_get(h->model, name, work->read_key, &value))
+        work->key_written = true;
+    committed(h, &step, 1, commits_durably(h, LOAM_DURABLE_DEFAULT));
 }
 
 static void others_write(struct history *h, struct work *work)
 {
+    if (rand_below(&h->rand, 4) == 0) {
+        others_delete_range(h, work);
+        return;
+    }
     struct step step = {.what = 'p', .coll = random_coll(h)};
     const loam_slice read = work->read_key;
-    step.key = random_key(h);
+    step.key = random_key(&h->rand, h->key_space);
     if (rand_below(&h->rand, 3) == 0) {
         free((void *)(uintptr_t)step.key.data);
         step.key = loam_bytes(memcpy(malloc(read.len + 1), read.data, read.len), read.len);
     }
-    step.value = random_value(h);
+    step.value = random_value(&h->rand);
     expect(h, loam_put(h->db, handle(h, step.coll), step.key, step.value) == LOAM_OK);
     work->others[step.coll] = true;
     if (step.coll == work->read_coll && step.key.len == read.len &&
@@ -646,8 +621,11 @@ static void transact(struct history *h)
     for (int i = 0; i < COLLS; i++)
         conflicts = conflicts || (work.scanned[i] && work.others[i]);
     conflicts = conflicts && work.count > 0; /* one that only reads never does */
+    const bool may_conflict = work.may_conflict && work.count > 0;
     const loam_durability how = (loam_durability)rand_below(&h->rand, 4);
-    expect(h, loam_txn_commit(work.txn, how) == (conflicts ? LOAM_CONFLICT : LOAM_OK));
+    const loam_status rc = loam_txn_commit(work.txn, how);
+    expect(h, rc == (conflicts ? LOAM_CONFLICT : LOAM_OK) || (rc == LOAM_CONFLICT && may_conflict));
+    conflicts = rc == LOAM_CONFLICT;
     loam_txn_close(work.txn);
     if (!conflicts && work.count > 0) {
         h->ops += work.count;

@@ -77,6 +77,37 @@ static void write_own_batch(struct hand *hand, struct own *own)
     crew_expect(hand, loam_write(hand->crew->db, own->batch, how) == LOAM_OK);
 }
 
+/* Some of its keys, by their common beginning. */
+static void delete_own_range(struct hand *hand, struct own *own)
+{
+    const struct site *site = hand->ctx;
+    const uint32_t coll = (uint32_t)rand_below(&hand->rand, COLLS);
+    uint32_t from = (uint32_t)rand_below(&hand->rand, KEYS);
+    uint32_t to = (uint32_t)rand_below(&hand->rand, KEYS);
+    char text[2][24];
+    const loam_range range = {.from = key_text(text[0], hand->number, from),
+                              .to = key_text(text[1], hand->number, to)};
+    loam_db *db = hand->crew->db;
+    loam_txn *txn;
+    switch (rand_below(&hand->rand, 3)) {
+    case 0:
+        crew_expect(hand, loam_delete_range(db, site->colls[coll], &range) == LOAM_OK);
+        break;
+    case 1:
+        loam_batch_clear(own->batch);
+        crew_expect(hand, loam_batch_delete_range(own->batch, site->colls[coll], &range) == 0);
+        crew_expect(hand, loam_write(db, own->batch, LOAM_DURABLE_DEFAULT) == LOAM_OK);
+        break;
+    default:
+        if (!crew_expect(hand, loam_txn_begin(db, &txn) == LOAM_OK)) return;
+        crew_expect(hand, loam_txn_delete_range(txn, site->colls[coll], &range) == LOAM_OK);
+        crew_expect(hand, loam_txn_commit(txn, LOAM_DURABLE_DEFAULT) == LOAM_OK);
+        loam_txn_close(txn);
+    }
+    for (; from < to; from++)
+        own->model[coll][from] = 0;
+}
+
 static void read_own(struct hand *hand, struct own *own)
 {
     const struct site *site = hand->ctx;
@@ -301,8 +332,10 @@ static void do_anything(struct hand *hand)
             write_own(hand, own);
         else if (choice < 350)
             write_own_if(hand, own);
-        else if (choice < 400)
+        else if (choice < 390)
             transact_own(hand, own);
+        else if (choice < 400)
+            delete_own_range(hand, own);
         else if (choice < 480)
             write_own_batch(hand, own);
         else if (choice < 850)

@@ -21,7 +21,7 @@ static void append(loam_buf *buf, uint8_t kind, uint32_t coll_id, loam_slice key
     assert_true(len <= sizeof head);
     assert_int_equal(buf_append(buf, head, len), LOAM_OK);
     assert_int_equal(buf_append(buf, key.data, key.len), LOAM_OK);
-    if (kind == ENTRY_PUT) assert_int_equal(buf_append(buf, value.data, value.len), LOAM_OK);
+    if (entry_has_value(kind)) assert_int_equal(buf_append(buf, value.data, value.len), LOAM_OK);
 }
 
 static void the_bytes_are_as_documented(void **state)
@@ -31,9 +31,14 @@ static void the_bytes_are_as_documented(void **state)
     append(&buf, ENTRY_PUT, 0, loam_str("key"), loam_str("value"));
     append(&buf, ENTRY_DELETE, 300, loam_str("k"), loam_bytes(NULL, 0));
     append(&buf, ENTRY_PUT, UINT32_MAX, loam_bytes(NULL, 0), loam_bytes(NULL, 0));
+    append(&buf, ENTRY_DELETE_RANGE, 1, loam_str("from"), loam_str("to"));
+    append(&buf, ENTRY_DELETE_RANGE, 1, loam_str(""), loam_str(""));
     static const char expected[] = "\x01\x00\x03\x05keyvalue"
                                    "\x02\xac\x02\x01k"
-                                   "\x01\xff\xff\xff\xff\x0f\x00\x00";
+                                   "\x01\xff\xff\xff\xff\x0f\x00\x00"
+                                   "\x03\x01\x04\x02"
+                                   "fromto"
+                                   "\x03\x01\x00\x00";
     assert_int_equal(buf.len, sizeof expected - 1);
     assert_memory_equal(buf.data, expected, buf.len);
     loam_buf_free(&buf);
@@ -53,6 +58,8 @@ static void entries_come_back_in_order(void **state)
         append(&buf, ENTRY_PUT, i * 1000003, loam_bytes(bytes, lengths[i]),
                loam_bytes(bytes, lengths[COUNT - 1 - i] * 2));
         append(&buf, ENTRY_DELETE, i, loam_bytes(bytes, lengths[i]), loam_bytes(NULL, 0));
+        append(&buf, ENTRY_DELETE_RANGE, i, loam_bytes(bytes, lengths[i] / 2),
+               loam_bytes(bytes, lengths[i]));
     }
     struct batch_reader reader = batch_reader_over(loam_bytes(buf.data, buf.len));
     for (uint32_t i = 0; i < COUNT; i++) {
@@ -67,6 +74,10 @@ static void entries_come_back_in_order(void **state)
         assert_int_equal(entry.kind, ENTRY_DELETE);
         assert_int_equal(entry.key.len, lengths[i]);
         assert_null(entry.value.data);
+        assert_int_equal(batch_next(&reader, &coll_id, &entry), LOAM_OK);
+        assert_int_equal(entry.kind, ENTRY_DELETE_RANGE);
+        assert_int_equal(entry.key.len, lengths[i] / 2);
+        assert_int_equal(entry.value.len, lengths[i]);
     }
     assert_int_equal(batch_next(&reader, &coll_id, &entry), LOAM_NOTFOUND);
     assert_int_equal(batch_next(&reader, &coll_id, &entry), LOAM_NOTFOUND);
@@ -92,7 +103,10 @@ static void what_no_writer_makes_is_corrupt(void **state)
         size_t len;
     } cases[] = {
         {"kind 0", "\x00\x00\x00\x00", 4},
-        {"a reserved kind", "\x03\x00\x00\x00", 4},
+        {"a reserved kind", "\x04\x00\x00\x00", 4},
+        {"a range that ends where it begins", "\x03\x00\x01\x01kk", 6},
+        {"a range that ends before it begins", "\x03\x00\x02\x01kkk", 7},
+        {"a range's end of 65536 bytes", "\x03\x00\x00\x80\x80\x04", 6},
         {"a reserved kind", "\x05\x00\x00\x00", 4},
         {"kind 255", "\xff\x00\x00\x00", 4},
         {"a kind alone", "\x01", 1},

@@ -50,13 +50,21 @@ static struct change one_of_each(enum change_tag tag)
         .meta = a_meta,
         .from = loam_str("b"),
         .to = loam_str("c"),
+        .ranges = loam_bytes("\x01"
+                             "a\x02\x09\x04\x01"
+                             "f\x00",
+                             8),
     };
 }
 
 static void put_one_of_each(struct edit *edit)
 {
-    for (unsigned tag = CHANGE_COLL_CREATE; tag <= CHANGE_SNAPSHOT_END; tag++) {
-        const struct change change = one_of_each((enum change_tag)tag);
+    for (unsigned tag = CHANGE_COLL_CREATE; tag <= CHANGE_RANGES; tag++) {
+        struct change change = one_of_each((enum change_tag)tag);
+        if (tag == CHANGE_TABLE_ADD_SWEPT) {
+            change.tag = CHANGE_TABLE_ADD;
+            change.meta.swept_seq = 300;
+        }
         assert_int_equal(edit_add(edit, &change), LOAM_OK);
     }
 }
@@ -144,7 +152,7 @@ static void an_edit_cut_anywhere_within_a_change_is_refused(void **state)
             assert_int_equal(rc, LOAM_CORRUPT);
         }
     }
-    assert_int_equal(whole, CHANGE_SNAPSHOT_END); /* the ends of changes, and nothing at all */
+    assert_int_equal(whole, CHANGE_RANGES); /* the ends of changes, and nothing at all */
     edit_deinit(&edit);
     edit_deinit(&again);
 }
@@ -174,7 +182,7 @@ static void tags_of_the_future_are_too_new_and_no_tag_is_corrupt(void **state)
 {
     struct edit again = {0};
     (void)state;
-    assert_int_equal(decode_exactly((const uint8_t *)"\x0e", 1, &again), LOAM_TOONEW);
+    assert_int_equal(decode_exactly((const uint8_t *)"\x10", 1, &again), LOAM_TOONEW);
     assert_int_equal(decode_exactly((const uint8_t *)"\xff", 1, &again), LOAM_TOONEW);
     assert_int_equal(decode_exactly((const uint8_t *)"\x00", 1, &again), LOAM_CORRUPT);
 }
@@ -201,6 +209,14 @@ static void impossible_changes_are_refused(void **state)
         {"a clip that ends where it begins", "\x06\x00\x00\x01\x01\x01x\x01x", 9},
         {"a varint that is not minimal", "\x03\x85\x00", 3},
         {"a segment that ends before it begins", "\x08\x01\x01\x09\x08", 5},
+        {"ranges out of order",
+         "\x0f\x05\x08\x01"
+         "b\x01\x03\x01"
+         "a\x01\x04",
+         11},
+        {"a table that is swept up to 0",
+         "\x0e\x00\x02\x03\x01\x00\x00\x01\x01\x00\x00\x01\x01\x01\x00\x00\x01\x00\x00\x00\x00",
+         21},
         {"a length beyond the end",
          "\x02\x05\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
          "a",

@@ -220,6 +220,9 @@ static void expect_legal(const struct picked *plan)
         if (last_bytes > 2 * lazy.slice_bytes + 2 * largest)
             fail_msg("a slice of %llu bytes", (unsigned long long)last_bytes);
         break;
+    case PLAN_SWEEP:
+        fail_msg("a sweep of no deletions");
+        break;
     case PLAN_NOTHING:
         fail_msg("a plan for nothing");
     }

@@ -255,8 +255,9 @@ static void a_run_is_walked_both_ways_as_its_clips_show_it(void **state)
         struct iter *iters[16];
         make_world(&world, seed);
         assert_int_equal(version_run_count(world.version), world.run_count);
-        assert_int_equal(version_iters(world.version, seed % 2 == 0 ? TABLE_ITER_BULK : 0, iters),
-                         LOAM_OK);
+        assert_int_equal(
+            version_iters(world.version, seed % 2 == 0 ? TABLE_ITER_BULK : 0, NULL, iters),
+            LOAM_OK);
         for (size_t i = 0; i < world.run_count; i++) {
             if (world.runs[i].count > 0) sst_rows_sort(&world.runs[i]);
             walk_randomly(&world, iters[i], &world.runs[i]);
@@ -276,7 +277,7 @@ static void iterators_that_find_no_memory_leave_nothing_open(void **state)
     assert_true(world.run_count > 1);
     for (uint64_t nth = 1; rc == LOAM_NOMEM; nth++) {
         mem_fail_at(nth, 0);
-        rc = version_iters(world.version, 0, iters);
+        rc = version_iters(world.version, 0, NULL, iters);
     }
     mem_fail_at(0, 0);
     assert_int_equal(rc, LOAM_OK);

@@ -1,0 +1,137 @@
+/*
+ * model_steps.c - what a random history writes; see model_steps.h.
+ */
+#include "lib/model_steps.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+
+const char *const step_names[STEP_COLLS] = {"default", "a",  "b",
+                                            "users",   "zz", "\xc3\xa9t\xc3\xa9"};
+
+/* ---- keys, values ---- */
+
+static uint8_t *random_bytes(struct rand *rand, size_t len)
+{
+    uint8_t *bytes = malloc(len + 1);
+    const uint64_t pattern = rand_next(rand);
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = (uint8_t)(pattern >> (i % 8 * 8)) ^ (uint8_t)(i / 8);
+    return bytes;
+}
+
+loam_slice random_key(struct rand *rand, size_t key_space)
+{
+    const uint64_t number = rand_below(rand, key_space);
+    char *text = malloc(700);
+    size_t len;
+    switch (number % 11) {
+    case 0:
+        len = (size_t)snprintf(text, 700, "%08llu", (unsigned long long)number);
+        break;
+    case 1: /* long, with a long common prefix */
+        memset(text, 'x', 500);
+        len = 500 + (size_t)snprintf(text + 500, 100, "%llu", (unsigned long long)number);
+        break;
+    case 2: /* short and binary, the empty one among them */
+        len = (size_t)(number / 11 % 4);
+        memset(text, (int)(number / 44 % 3) * 127 + (number % 2 ? 1 : 0), 4);
+        break;
+    case 3: /* runs of keys under beginnings of their own, some of which begin others */
+    case 4:
+    case 5:
+        len = (size_t)snprintf(text, 700, "customer-%llu/%04llx",
+                               (unsigned long long)(number / 300 % 12),
+                               (unsigned long long)(number * 7919 % 65536));
+        break;
+    default:
+        len = (size_t)snprintf(text, 700, "key/%06llu",
+                               (unsigned long long)(number * 7919 % 1000000));
+    }
+    return loam_bytes(text, len);
+}
+
+loam_slice random_value(struct rand *rand)
+{
+    const uint64_t kind = rand_below(rand, 2000);
+    const size_t len = kind == 0   ? (size_t)rand_below(rand, 200000)
+                       : kind < 30 ? (size_t)rand_below(rand, 9000)
+                                   : (size_t)rand_below(rand, 120);
+    return loam_bytes(random_bytes(rand, len), len);
+}
+
+/* ---- steps ---- */
+
+void step_apply(struct model *model, const struct step *step)
+{
+    const char *coll = step_names[step->coll];
+    switch (step->what) {
+    case 'p':
+        model_put(model, coll, step->key, step->value);
+        break;
+    case 'd':
+        model_delete(model, coll, step->key);
+        break;
+    case 'x':
+        model_delete_range(model, coll, step->key, step->value);
+        break;
+    case '+':
+        model_create(model, coll);
+        break;
+    case '-':
+        model_drop(model, coll);
+        break;
+    default:
+        model_rename(model, coll, step_names[step->to]);
+    }
+}
+
+loam_range step_range(const struct step *step)
+{
+    return (loam_range){.from = step->key, .to = step->value};
+}
+
+bool step_is_empty_range(const struct step *step)
+{
+    return step->what == 'x' && step->value.len > 0 && bytes_compare(step->key, step->value) >= 0;
+}
+
+bool step_holds(const struct step *step, loam_slice key)
+{
+    return bytes_compare(key, step->key) >= 0 &&
+           (step->value.len == 0 || bytes_compare(key, step->value) < 0);
+}
+
+static loam_slice copy_of(loam_slice slice)
+{
+    char *copy = malloc(slice.len + 1);
+    if (slice.len > 0) memcpy(copy, slice.data, slice.len);
+    return loam_bytes(copy, slice.len);
+}
+
+struct step random_range(struct rand *rand, const struct model *model, uint8_t coll,
+                         size_t key_space)
+{
+    struct step step = {.what = 'x', .coll = coll, .key = random_key(rand, key_space)};
+    const char *name = step_names[step.coll];
+    const uint64_t kind = rand_below(rand, 40);
+    const size_t end = model_lower(model, name, step.key) + (size_t)rand_below(rand, 12);
+    loam_slice key, value;
+    if (kind == 0) {
+        free((void *)(uintptr_t)step.key.data);
+        step.key = copy_of(loam_str(""));
+        step.value = copy_of(loam_str(""));
+    } else if (kind < 4) {
+        step.value =
+            random_key(rand, key_space); /* may be before it, and empty, which is no bound */
+    } else if (end < model_count(model, name)) {
+        model_at(model, name, end, &key, &value);
+        step.value = copy_of(key);
+    } else {
+        step.value = copy_of(loam_str("kf"));
+    }
+    return step;
+}
