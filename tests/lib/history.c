@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "base/bytes.h"
 #include "lib/last_words.h"
 
 enum { COLLS = HISTORY_COLLS, KEYS = 40, BATCH_MAX = 12, HISTORY_SECONDS_MAX = 20 };
@@ -36,11 +37,16 @@ static loam_slice value_of(const struct step *step, uint8_t *bytes)
 
 static uint8_t value_room[UINT16_MAX];
 
-/* Every fourth has no upper bound. */
+/* Every fourth has no upper bound. None is empty: a transaction of nothing else would be no commit, and promise nothing. */
 static loam_range range_of(const struct step *step, char from[static 16], char to[static 16])
 {
-    return (loam_range){.from = key_of(step->key, from),
-                        .to = step->to % 4 == 0 ? loam_bytes(NULL, 0) : key_of(step->to, to)};
+    const loam_slice a = key_of(step->key, from), b = key_of(step->to, to);
+    const int order = bytes_compare(a, b);
+    const bool is_open = step->to % 4 == 0 || order == 0;
+    return (loam_range){.from = order < 0 ? a : b,
+                        .to = is_open     ? loam_bytes(NULL, 0)
+                              : order < 0 ? b
+                                          : a};
 }
 
 static void apply(struct model *model, const struct step *step)
