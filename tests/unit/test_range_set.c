@@ -161,13 +161,13 @@ static void thousands_equal_the_list(void **state)
 {
     enum { MANY = 9000, KEYS = 700 };
     static struct range ranges[MANY];
-    static char texts[KEYS][8];
+    static char texts[KEYS][16];
     static const uint64_t bounds[] = {0, 4000, 4001, 7777, 2 * MANY};
     struct rand rand = {7};
     struct range_set *set, *whole;
     (void)state;
     for (int i = 0; i < KEYS; i++)
-        snprintf(texts[i], 8, "%04d", i);
+        snprintf(texts[i], 16, "%04d", i);
     for (int i = 0; i < MANY; i++) {
         const uint64_t from = rand_below(&rand, KEYS), width = rand_below(&rand, 9);
         const loam_slice to = rand_below(&rand, 500) == 0 || from + width >= KEYS
