@@ -18,7 +18,8 @@
 enum entry_kind {
     ENTRY_PUT = 1,
     ENTRY_DELETE = 2,
-    ENTRY_DELETE_RANGE = 3 /* from key on and before value, which empty is no bound; in the log alone */
+    ENTRY_DELETE_RANGE =
+        3 /* from key on and before value, which empty is no bound; in the log alone */
     /* 4 merge operand, 5 put with expiry: reserved, refused by every decoder. */
 };
 

@@ -26,7 +26,8 @@ struct table_meta {
     uint64_t entry_count, tombstone_count;
     uint64_t payload_bytes;           /* keys and values, raw */
     uint64_t page_count, dense_count; /* pages; those that are mostly tombstones */
-    uint64_t swept_seq; /* of the manifest alone: no deletion of a range up to this hides an entry of it */
+    uint64_t
+        swept_seq; /* of the manifest alone: no deletion of a range up to this hides an entry of it */
 };
 void table_meta_deinit(struct table_meta *meta);
 LOAM_MUST loam_status table_meta_copy(const struct table_meta *from, struct table_meta *to);
