@@ -52,28 +52,11 @@ static loam_range range_of(const struct step *step, char from[static 16], char t
 static void apply(struct model *model, const struct step *step)
 {
     char text[16], to[16];
-    loam_range range;
-    const char *coll = NAMES[step->coll];
-    switch (step->what) {
-    case 'p':
-        model_put(model, coll, key_of(step->key, text), value_of(step, value_room));
-        break;
-    case 'd':
-        model_delete(model, coll, key_of(step->key, text));
-        break;
-    case 'x':
-        range = range_of(step, text, to);
-        model_delete_range(model, coll, range.from, range.to);
-        break;
-    case '+':
-        model_create(model, coll);
-        break;
-    case '-':
-        model_drop(model, coll);
-        break;
-    default:
-        model_rename(model, coll, NAMES[step->to]);
-    }
+    const loam_range range = range_of(step, text, to);
+    const bool is_range = step->what == 'x';
+    const loam_slice key = is_range ? range.from : key_of(step->key, text);
+    const loam_slice value = is_range ? range.to : value_of(step, value_room);
+    model_step(model, step->what, NAMES[step->coll], NAMES[step->to % COLLS], key, value);
 }
 
 /* ---- one run ---------------------------------------------------------------------------------- */

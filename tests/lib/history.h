@@ -18,8 +18,7 @@
 enum { HISTORY_OPS = 60, HISTORY_COLLS = 4, HISTORY_STEPS_MAX = 4000 };
 
 struct step {
-    char
-        what; /* p put, d delete, x delete from key on and before the key `to`, + create, - drop, r rename */
+    char what; /* see model_step(); x: between the keys `key` and `to` */
     bool last; /* of its commit */
     uint8_t coll, to, key;
     uint16_t value_bytes;

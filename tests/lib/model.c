@@ -192,6 +192,30 @@ void model_delete_range(struct model *model, const char *coll, loam_slice from, 
     table->count -= end - low;
 }
 
+void model_step(struct model *model, char what, const char *coll, const char *to, loam_slice key,
+                loam_slice value)
+{
+    switch (what) {
+    case 'p':
+        model_put(model, coll, key, value);
+        break;
+    case 'd':
+        model_delete(model, coll, key);
+        break;
+    case 'x':
+        model_delete_range(model, coll, key, value);
+        break;
+    case '+':
+        model_create(model, coll);
+        break;
+    case '-':
+        model_drop(model, coll);
+        break;
+    default:
+        model_rename(model, coll, to);
+    }
+}
+
 bool model_get(const struct model *model, const char *coll, loam_slice key, loam_slice *value)
 {
     const struct table_of *table = find(model, coll);

@@ -26,6 +26,9 @@ void model_put(struct model *model, const char *coll, loam_slice key, loam_slice
 void model_delete(struct model *model, const char *coll, loam_slice key);
 void model_delete_range(struct model *model, const char *coll, loam_slice from,
                         loam_slice to); /* to empty: no bound */
+/* One step of a history: p put, d delete, x delete the range [key, value), + create, - drop, r rename to `to`. */
+void model_step(struct model *model, char what, const char *coll, const char *to, loam_slice key,
+                loam_slice value);
 /* NULL data when it is not there. */
 bool model_get(const struct model *model, const char *coll, loam_slice key, loam_slice *value);
 

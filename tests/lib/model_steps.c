@@ -67,26 +67,8 @@ loam_slice random_value(struct rand *rand)
 
 void step_apply(struct model *model, const struct step *step)
 {
-    const char *coll = step_names[step->coll];
-    switch (step->what) {
-    case 'p':
-        model_put(model, coll, step->key, step->value);
-        break;
-    case 'd':
-        model_delete(model, coll, step->key);
-        break;
-    case 'x':
-        model_delete_range(model, coll, step->key, step->value);
-        break;
-    case '+':
-        model_create(model, coll);
-        break;
-    case '-':
-        model_drop(model, coll);
-        break;
-    default:
-        model_rename(model, coll, step_names[step->to]);
-    }
+    model_step(model, step->what, step_names[step->coll], step_names[step->to], step->key,
+               step->value);
 }
 
 loam_range step_range(const struct step *step)

@@ -13,8 +13,8 @@ enum { STEP_COLLS = 6 };
 extern const char *const step_names[STEP_COLLS];
 
 /* One entry of a commit, to be applied to a model again; key and value are malloc's. */
-struct step {  /* one entry of a commit, to be applied to a model again */
-    char what; /* p put, d delete, x delete the range [key, value), + create, - drop, r rename */
+struct step {
+    char what; /* see model_step() */
     bool last; /* of its commit */
     uint8_t coll, to;
     loam_slice key, value;
