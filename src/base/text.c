@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static bool is_continuation(uint8_t byte)
 {
@@ -184,16 +185,23 @@ static uint64_t size_unit(const char *unit)
     return factor;
 }
 
+/* The digits that text begins with; *at is behind them. False: there are none, or too many. */
+static bool parse_digits(const char *text, const char **at, uint64_t *number)
+{
+    *number = 0;
+    for (*at = text; **at >= '0' && **at <= '9'; ++*at) {
+        const uint64_t digit = (uint64_t)(**at - '0');
+        if (*number > (UINT64_MAX - digit) / 10) return false;
+        *number = *number * 10 + digit;
+    }
+    return *at != text;
+}
+
 bool text_parse_size(const char *text, uint64_t *bytes)
 {
-    uint64_t number = 0;
-    const char *at = text;
-    for (; *at >= '0' && *at <= '9'; at++) {
-        const uint64_t digit = (uint64_t)(*at - '0');
-        if (number > (UINT64_MAX - digit) / 10) return false;
-        number = number * 10 + digit;
-    }
-    if (at == text) return false;
+    uint64_t number;
+    const char *at;
+    if (!parse_digits(text, &at, &number)) return false;
     while (*at == ' ')
         at++;
     const uint64_t factor = size_unit(at);
@@ -215,5 +223,37 @@ const char *text_format_size(char target[TEXT_SIZE_BYTES_MAX], uint64_t bytes)
     for (; scaled >= 1023.95 && unit < 5; unit++)
         scaled /= 1024;
     (void)snprintf(target, TEXT_SIZE_BYTES_MAX, "%.1f %s", scaled, units[unit]);
+    return target;
+}
+
+static const struct {
+    const char *name;
+    uint64_t ms;
+} time_units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+enum { TIME_UNITS = sizeof time_units / sizeof time_units[0] };
+
+bool text_parse_duration(const char *text, uint64_t *ms)
+{
+    uint64_t number;
+    const char *at;
+    if (!parse_digits(text, &at, &number)) return false;
+    for (size_t i = 0; i < TIME_UNITS; i++) {
+        if (strcasecmp(at, time_units[i].name) != 0) continue;
+        if (number > UINT64_MAX / time_units[i].ms) return false;
+        *ms = number * time_units[i].ms;
+        return true;
+    }
+    if (*at != 0 || number != 0) return false;
+    *ms = 0;
+    return true;
+}
+
+const char *text_format_duration(char target[TEXT_DURATION_BYTES_MAX], uint64_t ms)
+{
+    size_t unit = 0;
+    while (ms % time_units[unit].ms != 0)
+        unit++;
+    (void)snprintf(target, TEXT_DURATION_BYTES_MAX, "%llu%s",
+                   (unsigned long long)(ms / time_units[unit].ms), time_units[unit].name);
     return target;
 }

@@ -2,7 +2,8 @@
  * text.h - bytes and sizes in the form in which people read and type them.
  *
  * Role: decides what is UTF-8, which bytes can be printed as they are and how
- *   the others are escaped; parses and prints sizes such as 64MiB.
+ *   the others are escaped; parses and prints sizes such as 64MiB and times
+ *   such as 90s.
  * Invariants: (1) escaped text is valid UTF-8 without control characters, so it
  *   never drives a terminal and never breaks a line. (2) Undoing the escapes
  *   gives the bytes back.
@@ -18,7 +19,7 @@
 
 #include <loam.h>
 
-enum { TEXT_ESCAPE_BYTES_MAX = 4, TEXT_SIZE_BYTES_MAX = 16 };
+enum { TEXT_ESCAPE_BYTES_MAX = 4, TEXT_SIZE_BYTES_MAX = 16, TEXT_DURATION_BYTES_MAX = 24 };
 
 /* The length of the well-formed UTF-8 sequence that starts at `at` and ends before `end`, or 0:
    overlong forms, surrogates and what lies beyond U+10FFFF are not well formed. */
@@ -47,5 +48,11 @@ bool text_parse_size(const char *text, uint64_t *bytes);
 
 /* "512 B", "1.5 KiB", "64.0 MiB". Returns target. */
 const char *text_format_size(char target[TEXT_SIZE_BYTES_MAX], uint64_t bytes);
+
+/* "500ms", "90s", "5m", "1h", "2d", in any case, or "0". False, and *ms untouched, for anything else or what does not fit. */
+bool text_parse_duration(const char *text, uint64_t *ms);
+
+/* The same, in the largest unit that tells it exactly. Returns target. */
+const char *text_format_duration(char target[TEXT_DURATION_BYTES_MAX], uint64_t ms);
 
 #endif

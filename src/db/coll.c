@@ -1,5 +1,5 @@
 /*
- * coll.c - collections: finding, creating, renaming, dropping; see loam.h and db.h.
+ * coll.c - collections: finding, creating, options, renaming, dropping; see loam.h and db.h.
  *
  * A change of collections is a commit: a durable log record that holds the manifest's edit, then that edit in the manifest.
  * Recovery repeats an edit that the log has and the manifest has not.
@@ -174,21 +174,17 @@ static loam_status commit_change(loam_db *db, struct edit *edit, struct loam_col
     return rc == LOAM_IOERR ? db_fence(db, rc) : rc;
 }
 
-static loam_status create_locked(loam_db *db, const char *name, loam_compression compression,
+static loam_status create_locked(loam_db *db, const char *name, const loam_coll_options *options,
                                  loam_coll **out)
 {
     struct edit edit = {0};
     const uint32_t id = db->next_coll;
     if (id == UINT32_MAX)
         return failed(LOAM_TOOBIG, "all 2^32 - 1 ids of collections have been given out");
-    struct loam_coll *coll = coll_handle_prepare(db, name);
+    struct loam_coll *coll = coll_handle_prepare(db, name, options->merge_operator);
     if (coll == NULL) return LOAM_NOMEM;
     mutex_lock(&db->manifest_lock);
-    const struct change change = {.tag = CHANGE_COLL_CREATE,
-                                  .coll = id,
-                                  .name = loam_str(name),
-                                  .compression = (uint8_t)compression};
-    loam_status rc = edit_add(&edit, &change);
+    loam_status rc = edit_create_coll(&edit, id, loam_str(name), options);
     db->next_coll = id + 1; /* the counters in the edit say so */
     if (rc == LOAM_OK) rc = commit_change(db, &edit, NULL);
     if (rc == LOAM_OK) {
@@ -203,12 +199,16 @@ static loam_status create_locked(loam_db *db, const char *name, loam_compression
     return rc;
 }
 
+/* What was given, over what `options` is before. Its name is the caller's. */
 static loam_status read_coll_options(const loam_coll_options *given, loam_coll_options *options)
 {
     const loam_status rc = sized_take(options, sizeof *options, given, "loam_coll_options_default");
-    if (rc == LOAM_OK && (unsigned)options->compression > LOAM_UNCOMPRESSED)
+    if (rc < 0) return rc;
+    if ((unsigned)options->compression > LOAM_UNCOMPRESSED)
         return failed(LOAM_INVALID, "compression %d is none", (int)options->compression);
-    return rc;
+    if (options->merge_operator != NULL && !operator_name_holds(loam_str(options->merge_operator)))
+        return failed(LOAM_INVALID, "a merge operator's name is 1 to 63 bytes of a-z, 0-9 and _");
+    return LOAM_OK;
 }
 
 loam_status loam_create(loam_db *db, const char *name, const loam_coll_options *opts,
@@ -227,10 +227,80 @@ loam_status loam_create(loam_db *db, const char *name, const loam_coll_options *
     mutex_lock(&db->names);
     *out = coll_by_name(db, name);
     mutex_unlock(&db->names);
-    rc = *out != NULL ? LOAM_EXISTS : create_locked(db, name, options.compression, out);
+    rc = *out != NULL ? LOAM_EXISTS : create_locked(db, name, &options, out);
     mutex_unlock(&db->changes);
     return rc;
 }
+
+/* ---- options -------------------------------------------------------------------------------- */
+
+static loam_coll_options present_options(loam_db *db, const loam_coll *coll)
+{
+    mutex_lock(&db->names);
+    const struct coll_options options = {atomic_load(&coll->compression),
+                                         atomic_load(&coll->ttl_ms), coll->merge_operator};
+    mutex_unlock(&db->names);
+    return coll_options_public(&options);
+}
+
+loam_status loam_coll_options_get(loam_db *db, loam_coll *coll, loam_coll_options *out)
+{
+    loam_status rc = sized_check(out);
+    if (rc == LOAM_OK) rc = db_check(db);
+    if (rc == LOAM_OK) rc = db_check_coll(db, &coll);
+    if (rc < 0) return rc;
+    const loam_coll_options options = present_options(db, coll);
+    sized_give(out, &options, sizeof options);
+    return LOAM_OK;
+}
+
+static bool names_equal(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static loam_status alter_locked(loam_db *db, loam_coll *coll, const loam_coll_options *options)
+{
+    struct edit edit = {0};
+    char *name;
+    loam_status rc = coll_copy_operator(coll, options->merge_operator, &name);
+    if (rc == LOAM_OK) rc = edit_set_options(&edit, coll->id, options);
+    mutex_lock(&db->manifest_lock);
+    if (rc == LOAM_OK) rc = commit_change(db, &edit, NULL);
+    if (rc == LOAM_OK) {
+        coll_show_options(coll, &catalog_coll_by_id(db->catalog, coll->id)->options, name);
+        name = NULL;
+    }
+    mutex_unlock(&db->manifest_lock);
+    mem_free(name);
+    edit_deinit(&edit);
+    return rc;
+}
+
+loam_status loam_coll_options_set(loam_db *db, loam_coll *coll, const loam_coll_options *opts)
+{
+    loam_status rc = db_check(db);
+    if (rc == LOAM_OK && opts == NULL) rc = failed(LOAM_INVALID, "opts is NULL");
+    if (rc == LOAM_OK) rc = db_check_coll(db, &coll);
+    if (rc == LOAM_OK) rc = db_writable(db);
+    if (rc < 0) return rc;
+    mutex_lock(&db->changes);
+    const loam_coll_options before = present_options(db, coll);
+    loam_coll_options options = before;
+    rc = db_check_there(coll);
+    if (rc == LOAM_OK) rc = read_coll_options(opts, &options);
+    const bool keeps_operator = names_equal(before.merge_operator, options.merge_operator);
+    if (rc == LOAM_OK && before.merge_operator != NULL && !keeps_operator)
+        rc = failed(LOAM_INVALID, "its merge operator is \"%s\" and cannot be changed",
+                    before.merge_operator);
+    const bool is_same = keeps_operator && before.compression == options.compression &&
+                         before.ttl_ms == options.ttl_ms;
+    if (rc == LOAM_OK && !is_same) rc = alter_locked(db, coll, &options);
+    mutex_unlock(&db->changes);
+    return rc;
+}
+
+/* ---- renaming, dropping ---------------------------------------------------------------------- */
 
 /* The collection that is to be changed; "default" cannot be. */
 static loam_status changeable(loam_db *db, const char *name, const char *verb, loam_coll **out)

@@ -118,13 +118,16 @@ void coll_tell_name(struct loam_coll *coll, char name[static COLL_NAME_ROOM])
     name[COLL_NAME_ROOM - 1] = '\0';
 }
 
-struct loam_coll *coll_handle_prepare(loam_db *db, const char *name)
+struct loam_coll *coll_handle_prepare(loam_db *db, const char *name, const char *merge_operator)
 {
     struct loam_coll *coll = mem_zalloc(sizeof *coll);
     if (coll == NULL) return NULL;
     coll->db = db;
     coll->name = coll_copy_name(name);
-    struct view *view = coll->name == NULL ? NULL : view_spare();
+    if (merge_operator != NULL) coll->merge_operator = coll_copy_name(merge_operator);
+    const bool is_short =
+        coll->name == NULL || (merge_operator != NULL && coll->merge_operator == NULL);
+    struct view *view = is_short ? NULL : view_spare();
     atomic_init(&coll->view, view);
     if (view != NULL) return coll;
     coll_handle_free(coll);
@@ -137,6 +140,7 @@ void coll_handle_free(struct loam_coll *coll)
     struct view *view = atomic_load(&coll->view);
     if (view != NULL) view_unref(view);
     mem_free(coll->name);
+    mem_free(coll->merge_operator);
     mem_free(coll);
 }
 
@@ -144,7 +148,8 @@ void coll_handle_show(struct loam_coll *coll, const struct coll_state *state)
 {
     loam_db *db = coll->db;
     coll->id = state->id;
-    coll->compression = state->compression;
+    atomic_init(&coll->compression, state->options.compression);
+    atomic_init(&coll->ttl_ms, state->options.ttl_ms);
     version_ref(state->version);
     atomic_load(&coll->view)->version = state->version; /* nobody sees it yet */
     mutex_lock(&db->lane);
@@ -164,7 +169,7 @@ void coll_handle_show(struct loam_coll *coll, const struct coll_state *state)
 
 loam_status coll_handle_new(loam_db *db, const struct coll_state *state)
 {
-    struct loam_coll *coll = coll_handle_prepare(db, state->name);
+    struct loam_coll *coll = coll_handle_prepare(db, state->name, state->options.merge_operator);
     if (coll == NULL) return LOAM_NOMEM;
     coll_handle_show(coll, state);
     return LOAM_OK;
@@ -200,6 +205,23 @@ void coll_show_name(loam_coll *coll, char *name)
     put_name(&db->by_name, coll);
     db->by_name.count++;
     mutex_unlock(&db->names);
+}
+
+loam_status coll_copy_operator(const loam_coll *coll, const char *name, char **out)
+{
+    *out = NULL;
+    if (name == NULL || coll->merge_operator != NULL) return LOAM_OK;
+    *out = coll_copy_name(name);
+    return *out == NULL ? LOAM_NOMEM : LOAM_OK;
+}
+
+void coll_show_options(loam_coll *coll, const struct coll_options *options, char *merge_operator)
+{
+    mutex_lock(&coll->db->names);
+    atomic_store(&coll->compression, options->compression);
+    atomic_store(&coll->ttl_ms, options->ttl_ms);
+    if (merge_operator != NULL) coll->merge_operator = merge_operator;
+    mutex_unlock(&coll->db->names);
 }
 
 loam_status coll_rename_handle(loam_coll *coll, const char *to)

@@ -72,10 +72,13 @@ struct view {
 struct loam_coll {
     loam_db *db;
     uint32_t id;
-    loam_compression compression;
-    char *name;                    /* names lock */
-    _Atomic(struct view *) view;   /* replaced under views; read under it, or within an epoch */
-    struct memrun *active;         /* lane: the memtable that is written; kept alive by the view */
+    char *name; /* names lock */
+    /* Options; changed under names. */
+    _Atomic(loam_compression) compression;
+    _Atomic uint64_t ttl_ms;
+    char *merge_operator;        /* set once, and kept: its pointer is good as long as the handle */
+    _Atomic(struct view *) view; /* replaced under views; read under it, or within an epoch */
+    struct memrun *active;       /* lane: the memtable that is written; kept alive by the view */
     _Atomic uint32_t memrun_count; /* of the present view */
     _Atomic bool dropped;
     bool is_dirty; /* views lock: on db->dirty */
@@ -303,7 +306,7 @@ LOAM_MUST loam_status coll_map_init(struct coll_map *map);
 struct loam_coll *coll_by_id(loam_db *db, uint32_t id); /* lane; NULL: dropped or never there */
 struct loam_coll *coll_by_name(loam_db *db, const char *name); /* names lock; NULL: none */
 /* A handle in two steps: what needs memory (NULL: none left), then what cannot fail. free is for one that is not shown. */
-struct loam_coll *coll_handle_prepare(loam_db *db, const char *name);
+struct loam_coll *coll_handle_prepare(loam_db *db, const char *name, const char *merge_operator);
 void coll_handle_show(struct loam_coll *coll, const struct coll_state *state);
 void coll_handle_free(struct loam_coll *coll);
 LOAM_MUST loam_status coll_handle_new(loam_db *db, const struct coll_state *state);
@@ -311,7 +314,13 @@ char *coll_copy_name(const char *name); /* NULL: out of memory */
 /* The present name, for messages. A rename frees the old one: without the names lock, nobody may look at it. */
 enum { COLL_NAME_ROOM = 256 };
 void coll_tell_name(struct loam_coll *coll, char name[static COLL_NAME_ROOM]);
-void coll_show_name(struct loam_coll *coll, char *name);                          /* takes name */
+void coll_show_name(struct loam_coll *coll, char *name); /* takes name */
+/* A copy of the name of the merge operator that it is to have; NULL if it has that, or is to have none. */
+LOAM_MUST loam_status coll_copy_operator(const struct loam_coll *coll, const char *name,
+                                         char **out);
+/* Takes that copy. */
+void coll_show_options(struct loam_coll *coll, const struct coll_options *options,
+                       char *merge_operator);
 LOAM_MUST loam_status coll_rename_handle(struct loam_coll *coll, const char *to); /* recovery */
 void coll_forget(struct loam_coll *coll); /* off the maps; the handle stays */
 void coll_free_all(loam_db *db);

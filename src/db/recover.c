@@ -200,6 +200,16 @@ static loam_status show_rename(loam_db *db, const struct coll_state *state)
     return coll == NULL ? LOAM_OK : coll_rename_handle(coll, state->name);
 }
 
+static loam_status show_options(loam_db *db, const struct coll_state *state)
+{
+    loam_coll *coll = coll_by_id(db, state->id);
+    char *name;
+    if (coll == NULL) return LOAM_OK;
+    const loam_status rc = coll_copy_operator(coll, state->options.merge_operator, &name);
+    if (rc == LOAM_OK) coll_show_options(coll, &state->options, name);
+    return rc;
+}
+
 static loam_status show_drop(loam_db *db, uint32_t coll_id)
 {
     loam_coll *coll = coll_by_id(db, coll_id);
@@ -217,7 +227,8 @@ static loam_status show_drop(loam_db *db, uint32_t coll_id)
     return LOAM_OK;
 }
 
-/* The one change of a record: of several, only the first would be shown to readers. */
+/* The change of a record. A creation may be followed by options of the same collection, which its handle is given with it; of
+   others, only the first would be shown to readers. */
 static loam_status read_change(const struct wal_commit *commit, struct change *change)
 {
     struct change another;
@@ -225,11 +236,13 @@ static loam_status read_change(const struct wal_commit *commit, struct change *c
     if (edit_next(&reader, change) != LOAM_OK)
         return commit_is_damaged(commit, "a change that does not parse");
     if (change->tag != CHANGE_COLL_CREATE && change->tag != CHANGE_COLL_RENAME &&
-        change->tag != CHANGE_COLL_DROP)
+        change->tag != CHANGE_COLL_DROP && change->tag != CHANGE_COLL_OPTIONS)
         return commit_is_damaged(commit, "a change that is none of collections");
-    if (edit_next(&reader, &another) != LOAM_NOTFOUND)
-        return commit_is_damaged(commit, "more than one change");
-    return LOAM_OK;
+    loam_status rc = edit_next(&reader, &another);
+    if (rc == LOAM_OK && change->tag == CHANGE_COLL_CREATE && another.tag == CHANGE_COLL_OPTIONS &&
+        another.coll == change->coll)
+        rc = edit_next(&reader, &another);
+    return rc == LOAM_NOTFOUND ? LOAM_OK : commit_is_damaged(commit, "more than one change");
 }
 
 static loam_status show_change(loam_db *db, enum change_tag tag, uint32_t coll_id,
@@ -237,6 +250,7 @@ static loam_status show_change(loam_db *db, enum change_tag tag, uint32_t coll_i
 {
     if (tag == CHANGE_COLL_DROP) return show_drop(db, coll_id);
     const struct coll_state *state = catalog_coll_by_id(db->catalog, coll_id);
+    if (tag == CHANGE_COLL_OPTIONS) return show_options(db, state);
     if (is_taken(db, state)) return commit_is_damaged(commit, "a name that another collection has");
     return tag == CHANGE_COLL_CREATE ? show_coll(db, state) : show_rename(db, state);
 }

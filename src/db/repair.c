@@ -136,13 +136,10 @@ static loam_status make_collections(struct repair *repair)
     loam_status rc = LOAM_OK;
     for (size_t i = 0; rc == LOAM_OK && i < repair->target_count; i++) {
         struct repair_target *target = &repair->targets[i];
-        loam_coll_options options = loam_coll_options_default();
-        options.compression = target->compression;
         if (target->is_dropped || (target->is_needed && target->entry_count == 0)) continue;
-        if (strcmp(target->name, "default") == 0)
-            rc = loam_collection(repair->db, target->name, &target->coll);
-        else
-            rc = loam_create(repair->db, target->name, &options, &target->coll);
+        rc = loam_create(repair->db, target->name, &target->options, &target->coll);
+        if (rc == LOAM_EXISTS) /* "default" */
+            rc = loam_coll_options_set(repair->db, target->coll, &target->options);
     }
     return rc;
 }
@@ -200,7 +197,7 @@ loam_status repair_add_recovered(struct repair *repair)
         mem_realloc(repair->targets, (repair->target_count + 1) * sizeof *grown);
     if (grown == NULL) return LOAM_NOMEM;
     repair->targets = grown;
-    struct repair_target target = {.compression = LOAM_LZ4};
+    struct repair_target target = {.options = loam_coll_options_default()};
     const loam_status rc = set_recovered_name(repair, &target);
     if (rc == LOAM_OK) repair->targets[repair->target_count++] = target;
     return rc;
@@ -229,7 +226,7 @@ static loam_status make_targets(struct repair *repair)
     for (size_t i = 0; i < count; i++) {
         const struct salvage_coll *coll = &facts->colls[i];
         struct repair_target *target = &repair->targets[repair->target_count++];
-        *target = (struct repair_target){.compression = (loam_compression)coll->compression,
+        *target = (struct repair_target){.options = coll_options_public(&coll->options),
                                          .is_dropped = coll->is_dropped,
                                          .tabled_seq = coll->flushed_seq,
                                          .has_losses = !facts->is_whole};

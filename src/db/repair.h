@@ -24,11 +24,11 @@
 
 enum { REPAIR_LINE_BYTES = 640 };
 
-struct repair_target { /* a collection of the new store */
-    char *name;        /* owned */
-    loam_compression compression;
-    bool is_dropped; /* nothing of it is taken */
-    bool is_needed;  /* only if it holds something: its name is not its own */
+struct repair_target {         /* a collection of the new store */
+    char *name;                /* owned */
+    loam_coll_options options; /* the operator's name is borrowed of the facts */
+    bool is_dropped;           /* nothing of it is taken */
+    bool is_needed;            /* only if it holds something: its name is not its own */
     loam_coll *coll;
     uint64_t entry_count; /* of the survey; 0 or not is all that matters */
     uint64_t tabled_seq;  /* its entries up to this sequence number are in tables */

@@ -102,7 +102,7 @@ static loam_status survey_change(struct repair *repair, const struct wal_commit 
     struct salvage_facts *facts = &repair->facts;
     struct edit_reader reader = edit_reader_over(commit->body);
     struct change change;
-    const loam_status rc = edit_next(&reader, &change);
+    loam_status rc = edit_next(&reader, &change);
     if (rc == LOAM_TOONEW) return rc;
     if (rc != LOAM_OK) return LOAM_OK;
     const struct salvage_coll *coll = salvage_coll_find(facts, change.coll);
@@ -110,7 +110,10 @@ static loam_status survey_change(struct repair *repair, const struct wal_commit 
                          (!facts->is_whole && (coll == NULL || coll->name == NULL));
     if (!is_news && change.tag != CHANGE_COLL_DROP) return LOAM_OK;
     if (coll == NULL && change.tag == CHANGE_COLL_DROP && facts->is_whole) return LOAM_OK;
-    return salvage_coll_change(facts, &change);
+    do
+        rc = salvage_coll_change(facts, &change);
+    while (rc == LOAM_OK && (rc = edit_next(&reader, &change)) == LOAM_OK);
+    return rc == LOAM_NOTFOUND || rc == LOAM_CORRUPT ? LOAM_OK : rc;
 }
 
 /* A collection of which there is no word was dropped, unless words are lost. */

@@ -50,7 +50,8 @@ static loam_status begin_table(struct run_writer *writer)
     loam_db *db = writer->db;
     uint64_t uid;
     const struct table_writer_options options = {
-        .compression = writer->spec.compress ? writer->spec.coll->compression : LOAM_UNCOMPRESSED,
+        .compression = writer->spec.compress ? atomic_load(&writer->spec.coll->compression)
+                                             : LOAM_UNCOMPRESSED,
         .filter_bits_per_key =
             db->options.filter_bits_per_key == LOAM_NO_FILTER ? 0 : db->options.filter_bits_per_key,
         .page_bytes = db->page_bytes,

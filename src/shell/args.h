@@ -32,6 +32,9 @@ enum option_id {
     OPTION_MAN,
     OPTION_ENTRIES,
     OPTION_WORKLOADS,
+    OPTION_COMPRESSION,
+    OPTION_TTL,
+    OPTION_MERGE,
     OPTIONS_COUNT
 };
 
@@ -44,9 +47,9 @@ struct args {
     struct grow arg[ARGS_MAX]; /* NUL-terminated behind len */
     size_t count;
     uint32_t given; /* OPTION_BIT()s */
-    struct grow prefix, workloads;
-    uint64_t limit, from_line, entries;
-    const char *format, *mode; /* static */
+    struct grow prefix, workloads, merge;
+    uint64_t limit, from_line, entries, ttl_ms;
+    const char *format, *mode, *compression; /* static */
 };
 
 static inline bool args_have(const struct args *args, enum option_id id)

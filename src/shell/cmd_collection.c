@@ -1,4 +1,4 @@
-/* cmd_collection.c - create, use, close, collections, rename and drop; see handlers.h. */
+/* cmd_collection.c - create, alter, use, close, collections, rename and drop; see handlers.h. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,19 +23,53 @@ static void say_about(struct session *session, const char *what, const char *nam
     sink_byte(&session->out, '\n');
 }
 
+static const char *const compressions[] = {
+    [LOAM_LZ4] = "lz4", [LOAM_ZSTD] = "zstd", [LOAM_UNCOMPRESSED] = "none"};
+
+/* Those that were given, over what they were. */
+static void take_options(const struct args *args, loam_coll_options *options)
+{
+    for (unsigned i = 0; args->compression != NULL && i <= LOAM_UNCOMPRESSED; i++)
+        if (strcmp(args->compression, compressions[i]) == 0)
+            options->compression = (loam_compression)i;
+    if (args_have(args, OPTION_TTL)) options->ttl_ms = args->ttl_ms;
+    if (args_have(args, OPTION_MERGE)) options->merge_operator = args->merge.data;
+}
+
 int cmd_create(struct session *session, const struct args *args)
 {
     loam_coll *coll = NULL;
     const char *name = args->arg[0].data;
     const int code = session_no_txn(session);
+    loam_coll_options options = loam_coll_options_default();
     if (code != CODE_DONE) return code;
-    const loam_status rc = loam_create(session->db, name, NULL, &coll);
+    take_options(args, &options);
+    const loam_status rc = loam_create(session->db, name, &options, &coll);
     if (rc == LOAM_EXISTS) {
         complain("%s: there already; `use` makes it the current one", shown_text(name).text);
         return CODE_EXISTS;
     }
     if (rc != LOAM_OK) return complain_status(rc);
     say_about(session, "created ", name);
+    return CODE_DONE;
+}
+
+int cmd_alter(struct session *session, const struct args *args)
+{
+    loam_coll_options options = loam_coll_options_default();
+    loam_coll *coll = NULL;
+    if (args->given == 0) {
+        complain("alter: nothing to change; give --compression, --ttl or --merge");
+        return CODE_USAGE;
+    }
+    int code = session_no_txn(session);
+    if (code == CODE_DONE) code = session_find(session, args->arg[0].data, &coll);
+    if (code != CODE_DONE) return code;
+    loam_status rc = loam_coll_options_get(session->db, coll, &options);
+    take_options(args, &options);
+    if (rc == LOAM_OK) rc = loam_coll_options_set(session->db, coll, &options);
+    if (rc != LOAM_OK) return complain_status(rc);
+    session_say(session, "OK");
     return CODE_DONE;
 }
 
@@ -54,14 +88,18 @@ struct collection_row {
     loam_coll *coll;
     const char *name;
     loam_coll_stats stats;
+    loam_coll_options options;
 };
 
 static int read_row(struct session *session, const char *name, struct collection_row *row)
 {
-    *row = (struct collection_row){.name = name, .stats.struct_size = sizeof row->stats};
+    *row = (struct collection_row){.name = name,
+                                   .stats.struct_size = sizeof row->stats,
+                                   .options.struct_size = sizeof row->options};
     const int code = session_find(session, name, &row->coll);
     if (code != CODE_DONE) return code;
-    const loam_status rc = loam_coll_stats_get(session->db, row->coll, &row->stats);
+    loam_status rc = loam_coll_stats_get(session->db, row->coll, &row->stats);
+    if (rc == LOAM_OK) rc = loam_coll_options_get(session->db, row->coll, &row->options);
     return rc != LOAM_OK ? complain_status(rc) : CODE_DONE;
 }
 
@@ -69,8 +107,35 @@ static void print_row_json(struct session *session, const struct collection_row 
 {
     sink_byte(&session->out, '{');
     json_write_field(&session->out, "name", loam_str(row->name));
-    sink_printf(&session->out, ",\"entry_count\":%" PRIu64 ",\"bytes\":%" PRIu64 "}",
-                row->stats.entry_count, row->stats.bytes);
+    sink_printf(&session->out,
+                ",\"entry_count\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"ttl_ms\":%" PRIu64 ",",
+                row->stats.entry_count, row->stats.bytes, row->options.ttl_ms);
+    json_write_field(&session->out, "compression",
+                     loam_str(compressions[row->options.compression]));
+    if (row->options.merge_operator != NULL) {
+        sink_byte(&session->out, ',');
+        json_write_field(&session->out, "merge_operator", loam_str(row->options.merge_operator));
+    }
+    sink_byte(&session->out, '}');
+}
+
+/* As `create` takes them. */
+static void add_options(struct grid *grid, const loam_coll_options *options)
+{
+    char duration[TEXT_DURATION_BYTES_MAX];
+    struct grow text = {0};
+    grow_add_text(&text, compressions[options->compression]);
+    if (options->ttl_ms > 0) {
+        grow_add_text(&text, " ttl=");
+        grow_add_text(&text, text_format_duration(duration, options->ttl_ms));
+    }
+    if (options->merge_operator != NULL) {
+        grow_add_text(&text, " merge=");
+        grow_add_text(&text, options->merge_operator);
+    }
+    grow_add_byte(&text, '\0');
+    grid_add(grid, text.data);
+    grow_free(&text);
 }
 
 static void add_row(struct grid *grid, const struct collection_row *row, bool for_people)
@@ -85,17 +150,18 @@ static void add_row(struct grid *grid, const struct collection_row *row, bool fo
         grid_add(grid, text_format_size(size, row->stats.bytes));
     else
         grid_add_number(grid, row->stats.bytes);
+    add_options(grid, &row->options);
     grow_free(&name);
 }
 
 int cmd_collections(struct session *session, const struct args *args)
 {
-    static const char *const titles[] = {"collection", "entries", "bytes"};
+    static const char *const titles[] = {"collection", "entries", "bytes", "options"};
     const bool json = session->json || args_have(args, OPTION_JSON);
     const size_t columns = session_columns(session);
     struct name_list names = {0};
     struct grid grid;
-    grid_init(&grid, titles, "lrr");
+    grid_init(&grid, titles, "lrrl");
     const loam_status rc = loam_collections(session->db, name_list_add, &names);
     int code = rc < 0 ? complain_status(rc) : CODE_DONE;
     if (json && code == CODE_DONE) sink_byte(&session->out, '[');

@@ -39,9 +39,23 @@ const struct option_info option_infos[OPTIONS_COUNT] = {
                           "A,B,..",
                           {NULL},
                           "only these; a name may end with *, as in ycsb-*"},
+    [OPTION_COMPRESSION] = {"--compression",
+                            VALUE_CHOICE,
+                            "HOW",
+                            {"lz4", "zstd", "none", NULL},
+                            "of what is written from then on; lz4"},
+    [OPTION_TTL] = {"--ttl",
+                    VALUE_DURATION,
+                    "TIME",
+                    {NULL},
+                    "what is put lives so long: 500ms, 90s, 5m, 1h, 2d; 0 is for ever"},
+    [OPTION_MERGE] =
+        {"--merge", VALUE_TEXT, "NAME", {NULL}, "the merge operator; once set it stays"},
 };
 
 #define RANGE_OPTION OPTION_BIT(OPTION_PREFIX)
+#define COLL_OPTIONS                                                                               \
+    (OPTION_BIT(OPTION_COMPRESSION) | OPTION_BIT(OPTION_TTL) | OPTION_BIT(OPTION_MERGE))
 #define FILE_OPTIONS (OPTION_BIT(OPTION_FORMAT) | OPTION_BIT(OPTION_ALL))
 
 const struct command commands[] = {
@@ -216,12 +230,24 @@ const struct command commands[] = {
      "NAME",
      {ARG_NEW_NAME},
      1,
-     0,
+     COLL_OPTIONS,
      ACCESS_CREATE,
      false,
      cmd_create,
      "creates a collection",
      "When it is there already, the exit status is 5."},
+    {"alter",
+     NULL,
+     "NAME",
+     {ARG_NAME},
+     1,
+     COLL_OPTIONS,
+     ACCESS_EXISTING,
+     false,
+     cmd_alter,
+     "changes options of a collection",
+     "What is not given stays as it is. `collections` shows what they are. What is there already "
+     "stays as it was written."},
     {"use",
      NULL,
      "NAME",

@@ -16,7 +16,14 @@
 
 enum arg_kind { ARG_NONE, ARG_KEY, ARG_VALUE, ARG_NAME, ARG_NEW_NAME, ARG_FILE, ARG_COMMAND };
 
-enum option_value { VALUE_NONE, VALUE_BYTES, VALUE_TEXT, VALUE_NUMBER, VALUE_CHOICE };
+enum option_value {
+    VALUE_NONE,
+    VALUE_BYTES,
+    VALUE_TEXT,
+    VALUE_NUMBER,
+    VALUE_DURATION,
+    VALUE_CHOICE
+};
 
 struct option_info {
     const char *name; /* with its dashes */

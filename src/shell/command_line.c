@@ -6,6 +6,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "shell/exit_code.h"
 #include "shell/item.h"
 #include "shell/message.h"
@@ -152,6 +153,51 @@ static int complain_option(const struct args *args, enum option_id id, const cha
     return code;
 }
 
+/* "is a, b or c" */
+static int complain_choice(const struct args *args, enum option_id id)
+{
+    const char *const *choices = option_infos[id].choices;
+    struct grow text = {0};
+    grow_add_text(&text, "is ");
+    for (size_t i = 0; i < 4 && choices[i] != NULL; i++) {
+        const bool is_last = i == 3 || choices[i + 1] == NULL;
+        if (i > 0) grow_add_text(&text, is_last ? " or " : ", ");
+        grow_add_text(&text, choices[i]);
+    }
+    grow_add_byte(&text, '\0');
+    const int code = complain_option(args, id, text.data);
+    grow_free(&text);
+    return code;
+}
+
+/* Appends text that is to be a C string. */
+static int take_text(const struct args *args, enum option_id id, loam_slice text,
+                     struct grow *target)
+{
+    target->len = 0;
+    if (text.len > 0 && memchr(text.data, 0, text.len) != NULL)
+        return complain_option(args, id, "holds no NUL");
+    grow_add(target, text.data, text.len);
+    *grow_reserve(target, 1) = '\0';
+    return CODE_DONE;
+}
+
+static int take_duration(const struct args *args, enum option_id id, loam_slice text, uint64_t *ms)
+{
+    struct grow copy = {0};
+    int code = take_text(args, id, text, &copy);
+    if (code == CODE_DONE && !text_parse_duration(copy.data, ms))
+        code = complain_option(args, id, "wants a time such as 500ms, 90s, 5m, 1h or 2d");
+    grow_free(&copy);
+    return code;
+}
+
+static const char **choice_for(struct args *args, enum option_id id)
+{
+    if (id == OPTION_COMPRESSION) return &args->compression;
+    return id == OPTION_FORMAT ? &args->format : &args->mode;
+}
+
 static uint64_t *number_for(struct args *args, enum option_id id)
 {
     if (id == OPTION_LIMIT) return &args->limit;
@@ -168,22 +214,18 @@ static int take_option(const struct command_line *line, struct args *args, enum 
         args->prefix.len = 0;
         return take_bytes(line, args->command, value->text, value->quoted, &args->prefix);
     case VALUE_TEXT:
-        args->workloads.len = 0;
-        if (value->text.len > 0 && memchr(value->text.data, 0, value->text.len) != NULL)
-            return complain_option(args, id, "holds no NUL");
-        grow_add(&args->workloads, value->text.data, value->text.len);
-        *grow_reserve(&args->workloads, 1) = '\0';
-        break;
+        return take_text(args, id, value->text,
+                         id == OPTION_MERGE ? &args->merge : &args->workloads);
+    case VALUE_DURATION:
+        return take_duration(args, id, value->text, &args->ttl_ms);
     case VALUE_NUMBER:
         if (!parse_number(value->text, number_for(args, id)))
             return complain_option(args, id, "wants a number");
         break;
     case VALUE_CHOICE: {
         const char *choice = find_choice(&option_infos[id], value->text);
-        if (choice == NULL)
-            return complain_option(
-                args, id, id == OPTION_FORMAT ? "is jsonl, csv or tsv" : "is escaped or raw");
-        *(id == OPTION_FORMAT ? &args->format : &args->mode) = choice;
+        if (choice == NULL) return complain_choice(args, id);
+        *choice_for(args, id) = choice;
         break;
     }
     }
@@ -296,4 +338,5 @@ void args_free(struct args *args)
         grow_free(&args->arg[i]);
     grow_free(&args->prefix);
     grow_free(&args->workloads);
+    grow_free(&args->merge);
 }

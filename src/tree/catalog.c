@@ -41,15 +41,16 @@ loam_status coll_list_reserve(struct coll_list *list, size_t count)
     return LOAM_OK;
 }
 
-loam_status coll_new(uint32_t id, loam_slice name, loam_compression compression, struct coll **out)
+loam_status coll_new(const struct change *created, struct coll **out)
 {
+    const loam_slice name = created->name;
     struct coll *coll = mem_zalloc(sizeof *coll);
     if (coll == NULL) return LOAM_NOMEM;
-    coll->state.id = id;
-    coll->state.compression = compression;
+    coll->state.id = created->coll;
     coll->state.name = mem_zalloc(name.len + 1);
     coll->state.version = version_new();
-    if (coll->state.name == NULL || coll->state.version == NULL) {
+    const bool is_short = coll->state.name == NULL || coll->state.version == NULL;
+    if (is_short || coll_options_take(&coll->state.options, created) < 0) {
         coll_free(coll);
         return LOAM_NOMEM;
     }
@@ -63,6 +64,7 @@ void coll_free(struct coll *coll)
     if (coll == NULL) return;
     version_unref(coll->state.version);
     mem_free(coll->state.name);
+    mem_free(coll->state.options.merge_operator);
     mem_free(coll);
 }
 
@@ -82,10 +84,11 @@ loam_status catalog_new(const struct catalog_config *config, struct catalog **ou
     if (catalog == NULL) return LOAM_NOMEM;
     const struct shelf_config shelf = {config->store, config->cache, config->delete_object,
                                        config->ctx};
+    const struct change created = {.coll = 0, .name = loam_str("default")};
     struct coll *coll = NULL;
     loam_status rc = shelf_new(&shelf, &catalog->shelf);
     if (rc == LOAM_OK) rc = coll_list_reserve(&catalog->colls, 1);
-    if (rc == LOAM_OK) rc = coll_new(0, loam_str("default"), LOAM_LZ4, &coll);
+    if (rc == LOAM_OK) rc = coll_new(&created, &coll);
     if (rc != LOAM_OK) {
         catalog_free(catalog);
         return rc;
@@ -181,6 +184,7 @@ static void free_stage(struct catalog_stage *stage)
         version_unref(draft->version);
         draft_deinit(&draft->draft);
         mem_free(draft->name);
+        mem_free(draft->options.merge_operator);
         mem_free(draft);
     }
     mem_free(stage->drafts);
@@ -236,7 +240,7 @@ static void free_dropped(struct coll_list *list)
     list->count = kept;
 }
 
-/* Swaps the new state in; the old version and name go with the draft. */
+/* Swaps the new state in; the old version, name and options go with the draft. */
 static void settle_coll(struct coll_draft *draft)
 {
     struct coll_state *state = &draft->coll->state;
@@ -247,6 +251,11 @@ static void settle_coll(struct coll_draft *draft)
         char *name = state->name;
         state->name = draft->name;
         draft->name = name;
+    }
+    if (draft->has_options) {
+        const struct coll_options options = state->options;
+        state->options = draft->options;
+        draft->options = options;
     }
     state->flushed_seq = draft->flushed_seq;
     draft->coll->draft = NULL;

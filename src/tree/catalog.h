@@ -24,7 +24,7 @@ struct catalog;
 struct coll_state { /* read-only to others; valid until the next catalog_apply() */
     uint32_t id;
     char *name;
-    loam_compression compression;
+    struct coll_options options;
     uint64_t flushed_seq;
     struct version *version;
 };

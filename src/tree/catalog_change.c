@@ -60,8 +60,7 @@ static loam_status create_coll(struct catalog_stage *stage, const struct change 
     if (staged_coll(stage, change->coll) != NULL)
         return failed(LOAM_CORRUPT, "collection %u is created twice", change->coll);
     loam_status rc = coll_list_reserve(&stage->created, stage->created.count + 1);
-    if (rc == LOAM_OK)
-        rc = coll_new(change->coll, change->name, (loam_compression)change->compression, &coll);
+    if (rc == LOAM_OK) rc = coll_new(change, &coll);
     if (rc == LOAM_OK) rc = start_draft(stage, coll);
     if (rc != LOAM_OK) {
         coll_free(coll);
@@ -102,6 +101,22 @@ static loam_status drop_coll(struct catalog_stage *stage, const struct change *c
     if (rc != LOAM_OK) return rc;
     struct coll_draft *draft = draft_of(stage, change->coll, &rc);
     if (draft != NULL) draft->is_dropped = true;
+    return rc;
+}
+
+static loam_status set_options(struct catalog_stage *stage, const struct change *change)
+{
+    loam_status rc;
+    struct coll_draft *draft = draft_of(stage, change->coll, &rc);
+    if (draft == NULL) return rc;
+    const struct coll_options *before =
+        draft->has_options ? &draft->options : &draft->coll->state.options;
+    if (before->merge_operator != NULL &&
+        !bytes_equal(loam_str(before->merge_operator), change->merge_operator))
+        return failed(LOAM_CORRUPT, "collection %u gets another merge operator than it has",
+                      change->coll);
+    rc = coll_options_take(&draft->options, change);
+    if (rc == LOAM_OK) draft->has_options = true;
     return rc;
 }
 
@@ -261,6 +276,8 @@ loam_status stage_change(struct catalog_stage *stage, const struct change *chang
         return rename_coll(stage, change);
     case CHANGE_COLL_DROP:
         return drop_coll(stage, change);
+    case CHANGE_COLL_OPTIONS:
+        return set_options(stage, change);
     case CHANGE_TABLE_ADD:
         return add_table(stage, change);
     case CHANGE_TABLE_REMOVE:

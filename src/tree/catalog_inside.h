@@ -15,7 +15,7 @@
 struct coll_draft;
 
 struct coll {
-    struct coll_state state; /* first; owns name and a reference on version */
+    struct coll_state state; /* first; owns name, options and a reference on version */
     struct coll_draft *draft;
 };
 
@@ -43,8 +43,9 @@ struct coll_draft {
     struct draft draft;
     struct version *version; /* built */
     char *name;              /* NULL: as it is */
+    struct coll_options options;
     uint64_t flushed_seq;
-    bool is_created, is_dropped;
+    bool is_created, is_dropped, has_options; /* has_options: they were touched */
 };
 
 struct catalog_stage {
@@ -63,8 +64,7 @@ size_t coll_list_find(const struct coll_list *list, uint32_t id);
 LOAM_MUST loam_status coll_list_reserve(struct coll_list *list, size_t count);
 
 /* A collection without tables. */
-LOAM_MUST loam_status coll_new(uint32_t id, loam_slice name, loam_compression compression,
-                               struct coll **out);
+LOAM_MUST loam_status coll_new(const struct change *created, struct coll **out);
 void coll_free(struct coll *coll); /* accepts NULL */
 
 /* Into the stage; nothing in the catalog changes but coll->draft and the shelf. */

@@ -51,14 +51,10 @@ static loam_status put_run(struct snapshot_sink *sink, uint32_t coll, uint32_t l
 
 static loam_status put_coll(struct snapshot_sink *sink, const struct coll_state *coll)
 {
-    loam_status rc = LOAM_OK;
-    const struct change create = {.tag = CHANGE_COLL_CREATE,
-                                  .coll = coll->id,
-                                  .name = loam_str(coll->name),
-                                  .compression = (uint8_t)coll->compression};
     const struct change flushed = {
         .tag = CHANGE_FLUSHED, .coll = coll->id, .seq = coll->flushed_seq};
-    if (coll->id != 0) rc = put_change(sink, &create);
+    const loam_coll_options options = coll_options_public(&coll->options);
+    loam_status rc = edit_create_coll(&sink->edit, coll->id, loam_str(coll->name), &options);
     if (rc == LOAM_OK && coll->flushed_seq > 0) rc = put_change(sink, &flushed);
     for (uint32_t level = 0; level < LEVEL_COUNT; level++)
         for (uint32_t i = 0; rc == LOAM_OK && i < coll->version->levels[level].run_count; i++)

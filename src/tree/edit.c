@@ -32,6 +32,11 @@ struct field {
 static const struct field coll_fields[] = {FIELD(FIELD_U32, coll), {0, 0}};
 static const struct field create_fields[] = {
     FIELD(FIELD_U32, coll), FIELD(FIELD_BYTES, name), FIELD(FIELD_U8, compression), {0, 0}};
+static const struct field option_fields[] = {FIELD(FIELD_U32, coll),
+                                             FIELD(FIELD_U8, compression),
+                                             FIELD(FIELD_U64, ttl_ms),
+                                             FIELD(FIELD_BYTES, merge_operator),
+                                             {0, 0}};
 static const struct field rename_fields[] = {
     FIELD(FIELD_U32, coll), FIELD(FIELD_BYTES, name), {0, 0}};
 #define ADD_FIELDS                                                                                 \
@@ -89,7 +94,7 @@ static const struct field *const fields_of[] = {
     [CHANGE_LOG_START] = start_fields,     [CHANGE_LOG_FLOOR] = floor_fields,
     [CHANGE_LOG_ATTEST] = attest_fields,   [CHANGE_COUNTERS] = counter_fields,
     [CHANGE_SNAPSHOT_END] = no_fields,     [CHANGE_TABLE_ADD_SWEPT] = add_swept_fields,
-    [CHANGE_RANGES] = range_fields,
+    [CHANGE_RANGES] = range_fields,        [CHANGE_COLL_OPTIONS] = option_fields,
 };
 
 #define CHANGE_TAG_COUNT (sizeof fields_of / sizeof fields_of[0])
@@ -144,6 +149,23 @@ static const char *fault_in_name(loam_slice name)
     return coll_name_holds(name, &at) ? NULL : "a name is not UTF-8 without control characters";
 }
 
+bool operator_name_holds(loam_slice name)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
+    const char *bytes = name.data;
+    for (size_t i = 0; i < name.len; i++)
+        if (memchr(letters, bytes[i], sizeof letters - 1) == NULL) return false;
+    return name.len > 0 && name.len <= OPERATOR_NAME_BYTES_MAX;
+}
+
+static const char *fault_in_options(const struct change *change)
+{
+    if (change->compression > LOAM_UNCOMPRESSED) return "a compression is none";
+    const bool holds =
+        change->merge_operator.len == 0 || operator_name_holds(change->merge_operator);
+    return holds ? NULL : "a merge operator's name is none";
+}
+
 static const char *fault_in_ranges(loam_slice bytes)
 {
     struct range_set *set;
@@ -158,8 +180,10 @@ static const char *fault_in_change(const struct change *change)
     switch (change->tag) {
     case CHANGE_COLL_CREATE:
         if (change->coll == UINT32_MAX) return "an id leaves none for the next collection";
-        if (change->compression > LOAM_UNCOMPRESSED) return "a compression is none";
-        return fault_in_name(change->name);
+        fault = fault_in_options(change);
+        return fault != NULL ? fault : fault_in_name(change->name);
+    case CHANGE_COLL_OPTIONS:
+        return fault_in_options(change);
     case CHANGE_COLL_RENAME:
         return fault_in_name(change->name);
     case CHANGE_TABLE_ADD:
@@ -283,6 +307,48 @@ loam_status edit_set_ranges(struct edit *edit, uint32_t coll, const struct range
     if (rc == LOAM_OK) rc = edit_add(edit, &change);
     loam_buf_free(&bytes);
     return rc;
+}
+
+loam_coll_options coll_options_public(const struct coll_options *options)
+{
+    return (loam_coll_options){.struct_size = sizeof(loam_coll_options),
+                               .compression = options->compression,
+                               .merge_operator = options->merge_operator,
+                               .ttl_ms = options->ttl_ms};
+}
+
+loam_status edit_set_options(struct edit *edit, uint32_t coll, const loam_coll_options *options)
+{
+    struct change change = {.tag = CHANGE_COLL_OPTIONS,
+                            .coll = coll,
+                            .compression = (uint8_t)options->compression,
+                            .ttl_ms = options->ttl_ms};
+    if (options->merge_operator != NULL) change.merge_operator = loam_str(options->merge_operator);
+    return edit_add(edit, &change);
+}
+
+loam_status edit_create_coll(struct edit *edit, uint32_t coll, loam_slice name,
+                             const loam_coll_options *options)
+{
+    const struct change create = {.tag = CHANGE_COLL_CREATE,
+                                  .coll = coll,
+                                  .name = name,
+                                  .compression = (uint8_t)options->compression};
+    const bool is_told = coll != 0 || options->compression == LOAM_LZ4; /* by the creation */
+    const loam_status rc = coll == 0 ? LOAM_OK : edit_add(edit, &create);
+    if (rc < 0 || (is_told && options->ttl_ms == 0 && options->merge_operator == NULL)) return rc;
+    return edit_set_options(edit, coll, options);
+}
+
+loam_status coll_options_take(struct coll_options *into, const struct change *change)
+{
+    const loam_slice given = change->merge_operator;
+    char *name = given.len == 0 ? NULL : mem_zalloc(given.len + 1);
+    if (given.len > 0 && name == NULL) return LOAM_NOMEM;
+    if (given.len > 0) memcpy(name, given.data, given.len);
+    mem_free(into->merge_operator);
+    *into = (struct coll_options){(loam_compression)change->compression, change->ttl_ms, name};
+    return LOAM_OK;
 }
 
 loam_status edit_set_flushed(struct edit *edit, uint32_t coll, uint64_t seq)

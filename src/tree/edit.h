@@ -36,8 +36,10 @@ enum change_tag {
         12, /* next_coll, next_run, seq (all collections' changes up to it are in the manifest), time_ms */
     CHANGE_SNAPSHOT_END = 13, /* the state that a fresh manifest begins with is complete */
     CHANGE_TABLE_ADD_SWEPT =
-        14,            /* on disk alone: a CHANGE_TABLE_ADD whose meta.swept_seq is not 0 */
-    CHANGE_RANGES = 15 /* coll, ranges: its deletions of ranges are now these */
+        14,             /* on disk alone: a CHANGE_TABLE_ADD whose meta.swept_seq is not 0 */
+    CHANGE_RANGES = 15, /* coll, ranges: its deletions of ranges are now these */
+    CHANGE_COLL_OPTIONS =
+        16 /* coll, compression, ttl_ms, merge_operator: its options are now these */
 };
 
 struct change {
@@ -54,16 +56,29 @@ struct change {
     struct object_id object;
     loam_slice name;
     uint8_t compression;
-    struct table_meta meta; /* slices borrowed when decoded */
-    loam_slice from, to;    /* of a table's clip: [from, to); to empty = no bound */
-    loam_slice ranges;      /* range_set_encode() */
+    uint64_t ttl_ms;
+    loam_slice merge_operator; /* its name; empty: none */
+    struct table_meta meta;    /* slices borrowed when decoded */
+    loam_slice from, to;       /* of a table's clip: [from, to); to empty = no bound */
+    loam_slice ranges;         /* range_set_encode() */
 };
 
-enum { COLL_NAME_BYTES_MAX = 255 };
+enum { COLL_NAME_BYTES_MAX = 255, OPERATOR_NAME_BYTES_MAX = 63 };
+
+struct coll_options {
+    loam_compression compression;
+    uint64_t ttl_ms;
+    char *merge_operator; /* its name; NULL: none; once there it stays */
+};
 
 /* Whether a name holds nothing but UTF-8 without control characters and '/', as loam_create() asks; *at is
    how much of it does. */
 bool coll_name_holds(loam_slice name, size_t *at);
+/* Whether it is the name of a merge operator: 1 to 63 bytes of a-z, 0-9 and _. */
+bool operator_name_holds(loam_slice name);
+/* What a creation, or a change of options, says they are. *into, which owns its name, is changed or, without memory, not. */
+LOAM_MUST loam_status coll_options_take(struct coll_options *into, const struct change *change);
+loam_coll_options coll_options_public(const struct coll_options *options); /* borrows its name */
 
 struct edit { /* a growing encoder; zero is empty */
     loam_buf bytes;
@@ -79,6 +94,11 @@ LOAM_MUST loam_status edit_remove_table(struct edit *edit, uint32_t coll, uint32
                                         uint64_t run, uint64_t uid);
 LOAM_MUST loam_status edit_set_ranges(struct edit *edit, uint32_t coll,
                                       const struct range_set *set); /* NULL: none */
+/* Makes a collection ("default" is there) with these options; and makes these its options. */
+LOAM_MUST loam_status edit_create_coll(struct edit *edit, uint32_t coll, loam_slice name,
+                                       const loam_coll_options *options);
+LOAM_MUST loam_status edit_set_options(struct edit *edit, uint32_t coll,
+                                       const loam_coll_options *options);
 LOAM_MUST loam_status edit_set_flushed(struct edit *edit, uint32_t coll, uint64_t seq);
 
 struct edit_reader {

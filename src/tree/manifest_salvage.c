@@ -25,6 +25,7 @@ void salvage_facts_deinit(struct salvage_facts *facts)
 {
     for (size_t i = 0; i < facts->coll_count; i++) {
         mem_free(facts->colls[i].name);
+        mem_free(facts->colls[i].options.merge_operator);
         range_set_unref(facts->colls[i].ranges);
     }
     for (size_t i = 0; i < facts->table_count; i++) {
@@ -93,11 +94,13 @@ loam_status salvage_coll_change(struct salvage_facts *facts, const struct change
     struct salvage_coll *coll;
     const bool creates = change->tag == CHANGE_COLL_CREATE;
     const bool drops = change->tag == CHANGE_COLL_DROP;
-    if (!creates && !drops && change->tag != CHANGE_COLL_RENAME) return LOAM_OK;
-    if (change->coll == 0) return LOAM_OK; /* "default" is always there, and is called so */
-    const loam_status rc = salvage_coll_take(facts, change->coll, &coll);
-    if (rc < 0) return rc;
-    if (creates) coll->compression = change->compression;
+    const bool alters = change->tag == CHANGE_COLL_OPTIONS;
+    if (!creates && !drops && !alters && change->tag != CHANGE_COLL_RENAME) return LOAM_OK;
+    if (change->coll == 0 && !alters)
+        return LOAM_OK; /* "default" is always there, and is called so */
+    loam_status rc = salvage_coll_take(facts, change->coll, &coll);
+    if (rc == LOAM_OK && (creates || alters)) rc = coll_options_take(&coll->options, change);
+    if (rc < 0 || alters) return rc;
     if (!drops) return set_name(coll, change->name);
     coll->is_dropped = true;
     for (size_t i = 0; i < facts->table_count; i++)
@@ -246,6 +249,7 @@ static loam_status take_change(struct salvage_facts *facts, const struct change 
     case CHANGE_COLL_CREATE:
     case CHANGE_COLL_RENAME:
     case CHANGE_COLL_DROP:
+    case CHANGE_COLL_OPTIONS:
         return salvage_coll_change(facts, change);
     case CHANGE_TABLE_ADD:
         rc = salvage_coll_take(facts, change->coll, &coll);

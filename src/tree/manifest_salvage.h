@@ -15,8 +15,8 @@
 
 struct salvage_coll {
     uint32_t id;
-    char *name; /* owned; NULL: not known */
-    uint8_t compression;
+    char *name;                  /* owned; NULL: not known */
+    struct coll_options options; /* owned */
     bool is_dropped;
     uint64_t flushed_seq;
     struct range_set
@@ -64,7 +64,7 @@ struct salvage_coll *salvage_coll_find(const struct salvage_facts *facts,
 /* Finds or adds it. */
 LOAM_MUST loam_status salvage_coll_take(struct salvage_facts *facts, uint32_t id,
                                         struct salvage_coll **out);
-/* A create, rename or drop. Others are passed over. */
+/* A creation, renaming, dropping or change of options. Others are passed over. */
 LOAM_MUST loam_status salvage_coll_change(struct salvage_facts *facts, const struct change *change);
 /* Is a table of this uid known, in whatever place? */
 bool salvage_knows_table(const struct salvage_facts *facts, uint64_t uid);

@@ -119,6 +119,21 @@ static void a_record_of_several_changes_is_refused(void **state)
     const struct change changes[2] = {created(5, "x"), {.tag = CHANGE_COLL_DROP, .coll = 5}};
     log_changes(&lab, 1, changes, 2);
     expect_refusal(&lab, "00000001-00000001.wal: byte 8192: more than one change");
+    const struct change others[2] = {created(5, "x"), {.tag = CHANGE_COLL_OPTIONS, .coll = 0}};
+    lab = lab_new();
+    log_changes(&lab, 1, others, 2);
+    expect_refusal(&lab, "00000001-00000001.wal: byte 8192: more than one change");
+}
+
+static void another_merge_operator_is_refused(void **state)
+{
+    (void)state;
+    struct lab lab = lab_new();
+    const struct change add = {.tag = CHANGE_COLL_OPTIONS, .merge_operator = {"add", 3}};
+    const struct change none = {.tag = CHANGE_COLL_OPTIONS};
+    log_changes(&lab, 1, &add, 1);
+    log_changes(&lab, 2, &none, 1);
+    expect_refusal(&lab, "collection 0 gets another merge operator than it has");
 }
 
 static void a_change_of_something_else_is_refused(void **state)
@@ -239,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_of_several_changes_is_refused),
+        cmocka_unit_test(another_merge_operator_is_refused),
         cmocka_unit_test(a_change_of_something_else_is_refused),
         cmocka_unit_test(a_name_given_twice_in_the_log_is_refused),
         cmocka_unit_test(sequence_numbers_beyond_the_last_are_refused),

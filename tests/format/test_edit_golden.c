@@ -107,6 +107,14 @@ static void each_kind_of_change_has_its_bytes(void **state)
                      7}},
          "0f05070161010901"
          "6600"},
+        {{.tag = CHANGE_COLL_OPTIONS,
+          .coll = 5,
+          .compression = LOAM_UNCOMPRESSED,
+          .ttl_ms = 86400000,
+          .merge_operator = {"add", 3}},
+         "100502"
+         "80b89929"
+         "03616464"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

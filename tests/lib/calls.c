@@ -109,6 +109,25 @@ static void change_drop(struct model *after)
     model_drop(after, "other");
 }
 
+static loam_status make_options_get(struct bench *b)
+{
+    loam_coll_options options = {.struct_size = sizeof options};
+    const loam_status rc = loam_coll_options_get(b->db, b->coll, &options);
+    assert_int_equal(options.compression, LOAM_LZ4);
+    return rc;
+}
+
+static loam_status make_options_set(struct bench *b)
+{
+    loam_coll_options options = model_options(4);
+    return loam_coll_options_set(b->db, NULL, &options);
+}
+
+static void change_options(struct model *after)
+{
+    model_step(after, 'o', "default", NULL, loam_str(""), loam_bytes("\4", 1));
+}
+
 static loam_status make_collection(struct bench *b)
 {
     return loam_collection(b->db, "other", &b->coll);
@@ -613,6 +632,8 @@ const struct call calls[] = {
     {"loam_create", NULL, WRITES, make_create, NULL, change_create, false, false},
     {"loam_rename", NULL, WRITES, make_rename, NULL, change_rename, false, false},
     {"loam_drop", NULL, WRITES, make_drop, NULL, change_drop, false, false},
+    {"loam_coll_options_get", NULL, NOTHING, make_options_get, NULL, NULL, false, false},
+    {"loam_coll_options_set", NULL, WRITES, make_options_set, NULL, change_options, false, false},
     {"loam_collection", NULL, READS, make_collection, NULL, NULL, false, false},
     {"loam_collections", NULL, READS, make_collections, NULL, NULL, false, false},
     {"loam_put", NULL, WRITES, make_put, NULL, change_put, false, false},

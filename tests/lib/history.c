@@ -298,6 +298,19 @@ void history_forget_snapshot(struct history *h)
     h->then = NULL;
 }
 
+/* Other options for a collection; those of "default" change too. */
+static loam_status alter(struct history *h)
+{
+    const size_t from = h->step_count;
+    struct step *step = add_step(h, 'o');
+    step->value_bytes = 1;
+    loam_coll *coll = handle(h, step->coll);
+    const loam_coll_options options = model_options(step->value_byte);
+    const loam_status rc =
+        coll == NULL ? LOAM_READONLY : loam_coll_options_set(h->db, coll, &options);
+    return committed(h, from, rc, LOAM_DURABLE_COMMIT);
+}
+
 static loam_status change(struct history *h)
 {
     const uint8_t coll = (uint8_t)(1 + rand_below(&h->rand, COLLS - 1));
@@ -389,7 +402,8 @@ static loam_status operate(struct history *h)
     if (choice < 45) return history_write(h);
     if (choice < 58) return write_batch(h);
     if (choice < 65) return write_txn(h);
-    if (choice < 75) return change(h);
+    if (choice < 73) return change(h);
+    if (choice < 75) return alter(h);
     if (choice < 80) return sync_all(h);
     if (choice < 83 && !h->has_failed) return reopen(h);
     if (choice < 83) return LOAM_OK;

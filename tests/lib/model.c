@@ -17,6 +17,8 @@ struct table_of {
     char *name;
     struct pair *pairs;
     size_t count, cap;
+    uint8_t options;  /* see model_options() */
+    bool has_options; /* else nothing is known of them */
 };
 
 struct model {
@@ -47,6 +49,7 @@ struct model *model_new(void)
     struct model *model = calloc(1, sizeof *model);
     if (model == NULL) abort();
     model_create(model, "default");
+    model->tables[0].has_options = true;
     return model;
 }
 
@@ -76,6 +79,8 @@ struct model *model_copy(const struct model *model)
     for (size_t i = 0; i < model->count; i++) {
         const struct table_of *from = &model->tables[i];
         model_create(copy, from->name);
+        find(copy, from->name)->options = from->options;
+        find(copy, from->name)->has_options = from->has_options;
         for (size_t p = 0; p < from->count; p++)
             model_put(copy, from->name, from->pairs[p].key, from->pairs[p].value);
     }
@@ -207,13 +212,26 @@ void model_step(struct model *model, char what, const char *coll, const char *to
         break;
     case '+':
         model_create(model, coll);
+        find(model, coll)->has_options = true;
         break;
     case '-':
         model_drop(model, coll);
         break;
+    case 'o':
+        find(model, coll)->options = *(const uint8_t *)value.data;
+        find(model, coll)->has_options = true;
+        break;
     default:
         model_rename(model, coll, to);
     }
+}
+
+loam_coll_options model_options(uint8_t byte)
+{
+    loam_coll_options options = loam_coll_options_default();
+    options.compression = (loam_compression)(byte % 3);
+    options.ttl_ms = (uint64_t)(byte / 3) << 42;
+    return options;
 }
 
 bool model_get(const struct model *model, const char *coll, loam_slice key, loam_slice *value)
@@ -298,6 +316,15 @@ static const char *get_each(const struct table_of *table, loam_db *db, loam_coll
     return differs;
 }
 
+static bool options_differ(const struct table_of *table, loam_db *db, loam_coll *coll)
+{
+    const loam_coll_options want = model_options(table->options);
+    loam_coll_options got = {.struct_size = sizeof got};
+    if (!table->has_options) return false;
+    return loam_coll_options_get(db, coll, &got) != LOAM_OK || got.merge_operator != NULL ||
+           got.compression != want.compression || got.ttl_ms != want.ttl_ms;
+}
+
 static const char *table_differs(const struct table_of *table, loam_db *db,
                                  const loam_snapshot *snap)
 {
@@ -306,6 +333,8 @@ static const char *table_differs(const struct table_of *table, loam_db *db,
     const loam_range range = {.at = snap};
     loam_status rc = loam_collection(db, table->name, &coll);
     if (rc != LOAM_OK) return complain(table->name, "missing", 0, rc);
+    if (snap == NULL && options_differ(table, db, coll))
+        return complain(table->name, "options", 0, LOAM_OK);
     rc = loam_iter_open(db, coll, &range, &it);
     if (rc != LOAM_OK) return complain(table->name, "iterator", 0, rc);
     const char *differs = walk(table, it, false);

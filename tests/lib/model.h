@@ -26,9 +26,12 @@ void model_put(struct model *model, const char *coll, loam_slice key, loam_slice
 void model_delete(struct model *model, const char *coll, loam_slice key);
 void model_delete_range(struct model *model, const char *coll, loam_slice from,
                         loam_slice to); /* to empty: no bound */
-/* One step of a history: p put, d delete, x delete the range [key, value), + create, - drop, r rename to `to`. */
+/* One step of a history: p put, d delete, x delete the range [key, value), + create, - drop, r rename to `to`, o options that the first
+   byte of value stands for. */
 void model_step(struct model *model, char what, const char *coll, const char *to, loam_slice key,
                 loam_slice value);
+/* The options that a byte stands for: a compression, and a time to live longer than any history. */
+loam_coll_options model_options(uint8_t byte);
 /* NULL data when it is not there. */
 bool model_get(const struct model *model, const char *coll, loam_slice key, loam_slice *value);
 

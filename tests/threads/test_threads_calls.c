@@ -274,7 +274,7 @@ static void count_name(void *ctx, const char *name)
 static void change_collections(struct hand *hand)
 {
     loam_db *db = hand->crew->db;
-    const loam_coll_options options = loam_coll_options_default();
+    loam_coll_options options = loam_coll_options_default();
     char name[32], other[32];
     loam_coll *coll;
     int count = 0;
@@ -282,6 +282,8 @@ static void change_collections(struct hand *hand)
     snprintf(other, sizeof other, "other of %d", hand->number);
     crew_expect(hand, loam_create(db, name, &options, &coll) == LOAM_OK);
     crew_expect(hand, loam_put(db, coll, loam_str("k"), loam_str("v")) == LOAM_OK);
+    options.compression = LOAM_ZSTD;
+    crew_expect(hand, loam_coll_options_set(db, coll, &options) == LOAM_OK);
     crew_expect(hand, loam_rename(db, name, other) == LOAM_OK);
     crew_expect(hand, loam_collection(db, other, &coll) == LOAM_OK);
     crew_expect(hand, loam_collections(db, count_name, &count) == LOAM_OK && count > COLLS);
@@ -294,12 +296,18 @@ static void take_care(struct hand *hand)
     const struct site *site = hand->ctx;
     loam_db *db = hand->crew->db;
     loam_coll *coll = site->colls[rand_below(&hand->rand, COLLS)];
+    loam_coll_options options = {.struct_size = sizeof options};
     const loam_range range = {.from = loam_str("1/"), .to = loam_str("2/")};
     loam_stats stats = {.struct_size = sizeof stats};
     loam_coll_stats coll_stats = {.struct_size = sizeof coll_stats};
     loam_snapshot *snap;
-    switch (rand_below(&hand->rand, 6)) {
+    switch (rand_below(&hand->rand, 7)) {
     case 0:
+        crew_expect(hand, loam_coll_options_get(db, coll, &options) == LOAM_OK);
+        options.compression = (loam_compression)rand_below(&hand->rand, 3);
+        crew_expect(hand, loam_coll_options_set(db, coll, &options) == LOAM_OK);
+        break;
+    case 6:
         crew_expect(hand, loam_flush(db, coll) == LOAM_OK);
         break;
     case 1:

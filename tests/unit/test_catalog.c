@@ -201,6 +201,31 @@ static void collections_come_and_go_in_order_of_ids(void **state)
     assert_null(catalog_coll_by_id(catalog, 13));
 }
 
+static void options_are_told_by_a_snapshot_and_the_operator_stays(void **state)
+{
+    const loam_coll_options all = {sizeof all, LOAM_ZSTD, "add", 9}, ttl = {.ttl_ms = 5};
+    (void)state;
+    assert_int_equal(edit_create_coll(&edit, 4, loam_str("four"), &all), LOAM_OK);
+    assert_int_equal(edit_set_options(&edit, 0, &ttl), LOAM_OK);
+    assert_int_equal(apply(), LOAM_OK);
+    const struct coll_options *four = &catalog_coll_by_id(catalog, 4)->options;
+    assert_int_equal(four->compression, LOAM_ZSTD);
+    assert_int_equal(four->ttl_ms, 9);
+    assert_string_equal(four->merge_operator, "add");
+    loam_buf before = fingerprint(catalog);
+    assert_int_equal(edit_set_options(&edit, 4, &ttl), LOAM_OK);
+    assert_int_equal(apply(), LOAM_CORRUPT);
+    assert_int_equal(edit_set_options(&edit, 5, &ttl), LOAM_OK);
+    assert_int_equal(apply(), LOAM_CORRUPT);
+    assert_true(looks_like(&before));
+    catalog_free(catalog);
+    catalog = new_catalog();
+    assert_int_equal(buf_append(&edit.bytes, before.data, before.len), LOAM_OK);
+    assert_int_equal(apply(), LOAM_OK);
+    assert_true(looks_like(&before));
+    loam_buf_free(&before);
+}
+
 static void a_change_costs_the_same_beside_ten_thousand_collections(void **state)
 {
     uint64_t allocations[2] = {0};
@@ -673,6 +698,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         row(default_is_always_there),
         row(collections_come_and_go_in_order_of_ids),
+        row(options_are_told_by_a_snapshot_and_the_operator_stays),
         row(a_change_costs_the_same_beside_ten_thousand_collections),
         row(contradictions_are_refused_and_change_nothing),
         row(a_table_is_twice_in_a_run_even_where_clips_keep_it_apart),

@@ -47,6 +47,8 @@ static struct change one_of_each(enum change_tag tag)
         .object = {3, UINT32_MAX},
         .name = loam_str("fruit"),
         .compression = LOAM_ZSTD,
+        .ttl_ms = UINT64_MAX,
+        .merge_operator = loam_str("add_u64"),
         .meta = a_meta,
         .from = loam_str("b"),
         .to = loam_str("c"),
@@ -59,7 +61,7 @@ static struct change one_of_each(enum change_tag tag)
 
 static void put_one_of_each(struct edit *edit)
 {
-    for (unsigned tag = CHANGE_COLL_CREATE; tag <= CHANGE_RANGES; tag++) {
+    for (unsigned tag = CHANGE_COLL_CREATE; tag <= CHANGE_COLL_OPTIONS; tag++) {
         struct change change = one_of_each((enum change_tag)tag);
         if (tag == CHANGE_TABLE_ADD_SWEPT) {
             change.tag = CHANGE_TABLE_ADD;
@@ -152,7 +154,7 @@ static void an_edit_cut_anywhere_within_a_change_is_refused(void **state)
             assert_int_equal(rc, LOAM_CORRUPT);
         }
     }
-    assert_int_equal(whole, CHANGE_RANGES); /* the ends of changes, and nothing at all */
+    assert_int_equal(whole, CHANGE_COLL_OPTIONS); /* the ends of changes, and nothing at all */
     edit_deinit(&edit);
     edit_deinit(&again);
 }
@@ -182,7 +184,7 @@ static void tags_of_the_future_are_too_new_and_no_tag_is_corrupt(void **state)
 {
     struct edit again = {0};
     (void)state;
-    assert_int_equal(decode_exactly((const uint8_t *)"\x10", 1, &again), LOAM_TOONEW);
+    assert_int_equal(decode_exactly((const uint8_t *)"\x11", 1, &again), LOAM_TOONEW);
     assert_int_equal(decode_exactly((const uint8_t *)"\xff", 1, &again), LOAM_TOONEW);
     assert_int_equal(decode_exactly((const uint8_t *)"\x00", 1, &again), LOAM_CORRUPT);
 }
