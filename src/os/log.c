@@ -404,12 +404,14 @@ static int64_t write_some_zeros(struct log *log, uint64_t at)
     return sys.calls->write(sys.ctx, log->fd, at, zeros, first < len ? 2 : 1, false);
 }
 
-/* Blocks that are written already, so that neither a store through a mapping nor a durable write
-   meets one that is not. 0 or -errno. */
+/* Blocks that are written already, so that a durable write meets none that is not. In huge folios, where few commits are synced,
+   the length alone is made durable: the zeros make the folios, and what is appended overtakes most of them on
+   their way to the disk. 0 or -errno. */
 static int write_zeros(struct log *log)
 {
     const struct sys_table sys = log->store->sys;
     int result = sys.calls->allocate(sys.ctx, log->fd, log->capacity);
+    if (result == 0 && log->is_huge) result = sys.calls->sync(sys.ctx, log->fd);
     uint64_t sent = 0;
     unsigned interrupts = 0;
     for (uint64_t at = 0; result == 0 && at < log->capacity;) {
@@ -417,11 +419,11 @@ static int write_zeros(struct log *log)
         if (count == -EINTR && ++interrupts < LOG_INTERRUPTS_MAX) continue;
         if (count <= 0) return count < 0 ? (int)count : -EIO;
         at += (uint64_t)count;
-        if (at - sent < log->step_bytes) continue;
+        if (log->is_huge || at - sent < log->step_bytes) continue;
         result = store_write_out(log->store, log->fd, sent, at - sent);
         sent = at;
     }
-    return result < 0 ? result : sys.calls->sync(sys.ctx, log->fd);
+    return result < 0 || log->is_huge ? result : sys.calls->sync(sys.ctx, log->fd);
 }
 
 static void populate_first(struct log *log)

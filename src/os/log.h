@@ -19,7 +19,7 @@
  *   (6) The first piece of an append is stored last: a record's header after its body. (Without a
  *   mapping, an append that fits the staging buffer is one write.)
  * Preparation (log_create): fallocate (a full disk is LOAM_FULL here and no SIGBUS later),
- *   pre-written with zeros, synced, name synced, mapped where the file system is known to be safe
+ *   pre-written with zeros, synced (LOG_MAPPED_HUGE: in its length), name synced, mapped where the file system is known to be safe
  *   (sys fs_kind), the first MiB populated. Elsewhere, and with store option no_mapping, the same
  *   through write.
  * Threads: log_append by one at a time (the caller's commit lane); log_wait, log_sync, log_synced

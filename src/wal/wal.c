@@ -218,10 +218,16 @@ loam_status wal_reserve(struct wal *wal, uint64_t body_bytes)
     return rc;
 }
 
+/* Whether segments of so many bytes are too few: one may be written faster than the next one is made. */
+static bool lacks_spare(const struct wal *wal, uint64_t bytes)
+{
+    return wal->spare_count < (bytes == wal->config.segment_bytes_max ? 2 : 1);
+}
+
 static void want_tending(struct wal *wal)
 {
     const uint64_t capacity = log_capacity(wal->active.log);
-    const bool spare = wal->spare_count == 0 && active_room(wal) < capacity / 4 * 3;
+    const bool spare = lacks_spare(wal, capacity) && active_room(wal) < capacity / 4 * 3;
     const bool any = spare || log_wants_tending(wal->active.log);
     if (spare != atomic_load_explicit(&wal->wants_spare, memory_order_relaxed))
         atomic_store_explicit(&wal->wants_spare, spare, memory_order_relaxed);
@@ -458,10 +464,7 @@ loam_status wal_tend(struct wal *wal)
     atomic_store_explicit(&wal->wants_tending, false, memory_order_relaxed);
     if (atomic_load_explicit(&wal->wants_spare, memory_order_relaxed)) {
         mutex_lock(&wal->prepare);
-        mutex_lock(&wal->lock);
-        const bool missing = wal->spare_count == 0;
-        mutex_unlock(&wal->lock);
-        if (missing) rc = prepare_spare(wal, 0);
+        if (lacks_spare(wal, wal->next_bytes)) rc = prepare_spare(wal, 0);
         if (rc == LOAM_OK) atomic_store(&wal->wants_spare, false);
         mutex_unlock(&wal->prepare);
     }

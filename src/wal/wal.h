@@ -31,7 +31,7 @@ struct wal_config {
 
 LOAM_MUST loam_status wal_new(const struct wal_config *config, struct wal **out);
 
-/* Syncs everything, trims the active segment, deletes the spare, frees. The end and its checksum go to *end and *running: the
+/* Syncs everything, trims the active segment, deletes the spares, frees. The end and its checksum go to *end and *running: the
    seal. On failure all is freed too, and nothing is to be sealed. */
 LOAM_MUST loam_status wal_close(struct wal *wal, uint64_t *end, uint64_t *running);
 void wal_free(struct wal *wal); /* closes without syncing: for a fenced database; accepts NULL */
