@@ -627,6 +627,13 @@ static void rate(struct log *log, uint64_t end)
     atomic_store_explicit(&log->rated_ns, now, memory_order_relaxed);
 }
 
+void log_follow(struct log *log, const struct log *before)
+{
+    const struct sys_table sys = log->store->sys;
+    atomic_store_explicit(&log->is_fast, atomic_load(&before->is_fast), memory_order_relaxed);
+    atomic_store_explicit(&log->rated_ns, sys.calls->mono_ns(sys.ctx), memory_order_relaxed);
+}
+
 bool log_wants_tending(const struct log *log)
 {
     const uint64_t end = log_end(log);

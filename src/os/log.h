@@ -79,6 +79,9 @@ LOAM_MUST loam_status log_wait(struct log *log, uint64_t upto);
    waiting for company. */
 LOAM_MUST loam_status log_sync(struct log *log);
 
+/* Before the first append: log goes on where `before`, full, ends, and will be filled as fast. */
+void log_follow(struct log *log, const struct log *before);
+
 /* Hints for a background thread: starts write-out of the full MiBs behind the end that have not
    been started; faults in the next MiB before the end if there have been volatile appends of late
    (it makes the pages dirty, for which the next fdatasync pays). Cheap when there is nothing to

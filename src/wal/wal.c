@@ -286,6 +286,7 @@ static loam_status switch_segment(struct wal *wal)
     }
     wal->newest = file;
     mutex_unlock(&wal->lock);
+    if (wal->active.log != NULL) log_follow(file->log, wal->active.log);
     const struct segment_header header = header_for(wal, file->id);
     return segment_start(&wal->active, file->log, &header);
 }
