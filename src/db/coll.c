@@ -1,5 +1,5 @@
 /*
- * coll.c - collections: finding, creating, options, renaming, dropping; see loam.h and db.h.
+ * coll.c - collections: finding, creating, cloning, options, renaming, dropping; see loam.h and db.h.
  *
  * A change of collections is a commit: a durable log record that holds the manifest's edit, then that edit in the manifest.
  * Recovery repeats an edit that the log has and the manifest has not.
@@ -174,8 +174,18 @@ static loam_status commit_change(loam_db *db, struct edit *edit, struct loam_col
     return rc == LOAM_IOERR ? db_fence(db, rc) : rc;
 }
 
+static loam_coll_options present_options(loam_db *db, const loam_coll *coll)
+{
+    mutex_lock(&db->names);
+    const struct coll_options options = {atomic_load(&coll->compression),
+                                         atomic_load(&coll->ttl_ms), coll->merge_operator};
+    mutex_unlock(&db->names);
+    return coll_options_public(&options);
+}
+
+/* source: what it is to be a clone of, with its options, or NULL. */
 static loam_status create_locked(loam_db *db, const char *name, const loam_coll_options *options,
-                                 loam_coll **out)
+                                 const loam_coll *source, loam_coll **out)
 {
     struct edit edit = {0};
     const uint32_t id = db->next_coll;
@@ -184,7 +194,10 @@ static loam_status create_locked(loam_db *db, const char *name, const loam_coll_
     struct loam_coll *coll = coll_handle_prepare(db, name, options->merge_operator);
     if (coll == NULL) return LOAM_NOMEM;
     mutex_lock(&db->manifest_lock);
-    loam_status rc = edit_create_coll(&edit, id, loam_str(name), options);
+    loam_status rc =
+        source == NULL ? edit_create_coll(&edit, id, loam_str(name), options)
+                       : edit_clone_coll(&edit, id, loam_str(name), source->id,
+                                         catalog_coll_by_id(db->catalog, source->id)->flushed_seq);
     db->next_coll = id + 1; /* the counters in the edit say so */
     if (rc == LOAM_OK) rc = commit_change(db, &edit, NULL);
     if (rc == LOAM_OK) {
@@ -227,21 +240,46 @@ loam_status loam_create(loam_db *db, const char *name, const loam_coll_options *
     mutex_lock(&db->names);
     *out = coll_by_name(db, name);
     mutex_unlock(&db->names);
-    rc = *out != NULL ? LOAM_EXISTS : create_locked(db, name, &options, out);
+    rc = *out != NULL ? LOAM_EXISTS : create_locked(db, name, &options, NULL, out);
+    mutex_unlock(&db->changes);
+    return rc;
+}
+
+/* All that is in its memtables goes to tables; then the clone shares them. What is committed to the source in between, it does
+   not hold. */
+static loam_status clone_locked(loam_db *db, loam_coll *source, const char *to, loam_coll **out)
+{
+    const loam_coll_options options = present_options(db, source);
+    loam_status rc = loam_flush(db, source);
+    if (rc == LOAM_OK) rc = create_locked(db, to, &options, source, out);
+    if (rc == LOAM_OK) compact_consider(*out);
+    return rc;
+}
+
+loam_status loam_clone(loam_db *db, const char *from, const char *to, loam_coll **out)
+{
+    loam_coll *ignored;
+    if (out == NULL) out = &ignored;
+    *out = NULL;
+    loam_status rc = db_check(db);
+    if (rc == LOAM_OK) rc = check_name(from);
+    if (rc == LOAM_OK) rc = check_name(to);
+    if (rc == LOAM_OK) rc = db_writable(db);
+    if (rc < 0) return rc;
+    mutex_lock(&db->changes);
+    mutex_lock(&db->names);
+    loam_coll *source = coll_by_name(db, from);
+    if (source != NULL) *out = coll_by_name(db, to);
+    mutex_unlock(&db->names);
+    if (source == NULL)
+        rc = LOAM_NOTFOUND;
+    else
+        rc = *out != NULL ? LOAM_EXISTS : clone_locked(db, source, to, out);
     mutex_unlock(&db->changes);
     return rc;
 }
 
 /* ---- options -------------------------------------------------------------------------------- */
-
-static loam_coll_options present_options(loam_db *db, const loam_coll *coll)
-{
-    mutex_lock(&db->names);
-    const struct coll_options options = {atomic_load(&coll->compression),
-                                         atomic_load(&coll->ttl_ms), coll->merge_operator};
-    mutex_unlock(&db->names);
-    return coll_options_public(&options);
-}
 
 loam_status loam_coll_options_get(loam_db *db, loam_coll *coll, loam_coll_options *out)
 {

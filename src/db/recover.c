@@ -8,6 +8,7 @@
  * same recovery to be done again.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -236,7 +237,8 @@ static loam_status read_change(const struct wal_commit *commit, struct change *c
     if (edit_next(&reader, change) != LOAM_OK)
         return commit_is_damaged(commit, "a change that does not parse");
     if (change->tag != CHANGE_COLL_CREATE && change->tag != CHANGE_COLL_RENAME &&
-        change->tag != CHANGE_COLL_DROP && change->tag != CHANGE_COLL_OPTIONS)
+        change->tag != CHANGE_COLL_DROP && change->tag != CHANGE_COLL_OPTIONS &&
+        change->tag != CHANGE_COLL_CLONE)
         return commit_is_damaged(commit, "a change that is none of collections");
     loam_status rc = edit_next(&reader, &another);
     if (rc == LOAM_OK && change->tag == CHANGE_COLL_CREATE && another.tag == CHANGE_COLL_OPTIONS &&
@@ -252,7 +254,33 @@ static loam_status show_change(loam_db *db, enum change_tag tag, uint32_t coll_i
     const struct coll_state *state = catalog_coll_by_id(db->catalog, coll_id);
     if (tag == CHANGE_COLL_OPTIONS) return show_options(db, state);
     if (is_taken(db, state)) return commit_is_damaged(commit, "a name that another collection has");
-    return tag == CHANGE_COLL_CREATE ? show_coll(db, state) : show_rename(db, state);
+    return tag == CHANGE_COLL_RENAME ? show_rename(db, state) : show_coll(db, state);
+}
+
+/* A clone shares what its source had in tables. If this recovery has flushed the source since, that is the beginning of more, and
+   may end within a commit: then it shares all that there was before the clone. */
+static loam_status apply_clone(loam_db *db, const struct change *change)
+{
+    const struct coll_state *source = catalog_coll_by_id(db->catalog, change->source);
+    struct edit edit = {0};
+    loam_status rc = LOAM_OK;
+    uint64_t seq = change->seq;
+    if (source != NULL && source->flushed_seq > seq) {
+        rc = flush_run(db, FLUSH_ALL);
+        seq = catalog_coll_by_id(db->catalog, change->source)->flushed_seq;
+    }
+    if (rc == LOAM_OK) rc = edit_clone_coll(&edit, change->coll, change->name, change->source, seq);
+    if (rc == LOAM_OK) rc = catalog_apply(db->catalog, loam_bytes(edit.bytes.data, edit.bytes.len));
+    edit_deinit(&edit);
+    return rc;
+}
+
+/* What the manifest says, which is as old as the change or older. */
+static loam_status contradicts(const struct wal_commit *commit)
+{
+    char where[OBJECT_NAME_BYTES + 32];
+    (void)snprintf(where, sizeof where, "%s: byte %" PRIu64, commit->name, commit->offset);
+    return failed_in(LOAM_CORRUPT, where);
 }
 
 static loam_status replay_change(struct recovery *recovery, const struct wal_commit *commit)
@@ -263,7 +291,9 @@ static loam_status replay_change(struct recovery *recovery, const struct wal_com
     loam_status rc = add_pending(recovery, 0); /* it may drop their collection */
     if (rc == LOAM_OK) rc = read_change(commit, &change);
     if (rc < 0) return rc;
-    rc = catalog_apply(db->catalog, commit->body);
+    rc = change.tag == CHANGE_COLL_CLONE ? apply_clone(db, &change)
+                                         : catalog_apply(db->catalog, commit->body);
+    if (rc == LOAM_CORRUPT) rc = contradicts(commit);
     if (rc == LOAM_OK) rc = show_change(db, change.tag, change.coll, commit);
     struct edit edit = {0};
     if (rc == LOAM_OK) rc = db_counters_to_edit(db, &edit, commit->seq);

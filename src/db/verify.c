@@ -16,10 +16,14 @@
 
 enum { UNOPENED_CACHE_BYTES = 4 << 20 };
 
+static _Atomic uint64_t
+    walks; /* counts them; the number is the mark of a table that was verified */
+
 struct report {
     void (*line)(void *ctx, const char *text);
     void *ctx;
     loam_status worst;
+    uint64_t walk;
 };
 
 static void say_fault(struct report *report, loam_status rc, const char *text)
@@ -103,6 +107,15 @@ static void verify_files(struct report *report, loam_db *db)
 
 /* ---- tables ----------------------------------------------------------------------------------- */
 
+/* Clones share tables: each is read once. */
+static void verify_table(struct report *report, struct table *table)
+{
+    if (table_mark(table, report->walk) == report->walk) return;
+    const loam_status found = table_verify(table, file_fault, report);
+    /* A fault was said by the table itself; what kept it from being read was not. */
+    if (found < 0) say_fault(report, found, found == LOAM_CORRUPT ? NULL : loam_errmsg());
+}
+
 static void verify_version(struct report *report, const struct version *version)
 {
     const loam_status rc = version_check(version);
@@ -110,20 +123,15 @@ static void verify_version(struct report *report, const struct version *version)
     for (uint32_t level = 0; level < LEVEL_COUNT; level++) {
         const struct level *runs = &version->levels[level];
         for (uint32_t i = 0; i < runs->run_count; i++) {
-            for (uint32_t t = 0; t < runs->runs[i]->table_count; t++) {
-                const loam_status found =
-                    table_verify(runs->runs[i]->tables[t].table, file_fault, report);
-                /* A fault was said by the table itself; what kept it from being read was not. */
-                if (found < 0)
-                    say_fault(report, found, found == LOAM_CORRUPT ? NULL : loam_errmsg());
-            }
+            for (uint32_t t = 0; t < runs->runs[i]->table_count; t++)
+                verify_table(report, runs->runs[i]->tables[t].table);
         }
     }
 }
 
 loam_status loam_verify_open(loam_db *db, void (*line)(void *ctx, const char *text), void *ctx)
 {
-    struct report report = {.line = line, .ctx = ctx, .worst = LOAM_OK};
+    struct report report = {.line = line, .ctx = ctx, .walk = atomic_fetch_add(&walks, 1) + 1};
     const loam_status rc = db_check(db);
     if (rc < 0) return rc;
     if (db->options.read_only) verify_files(&report, db);
@@ -186,7 +194,7 @@ loam_status db_verify_in(const struct db_world *world, const char *dir,
     options.read_only = true;
     loam_status rc = db_open_in(world, dir, &options, &db);
     if (rc == LOAM_CORRUPT && line != NULL) {
-        struct report report = {.line = line, .ctx = ctx};
+        struct report report = {.line = line, .ctx = ctx, .walk = atomic_fetch_add(&walks, 1) + 1};
         struct failure first;
         failure_save(&first);
         line(ctx, loam_errmsg());

@@ -78,6 +78,11 @@ void table_doom(struct table *table)
     atomic_store_explicit(&table->doomed, true, memory_order_relaxed);
 }
 
+uint64_t table_mark(struct table *table, uint64_t mark)
+{
+    return atomic_exchange(&table->mark, mark);
+}
+
 const struct table_meta *table_meta(const struct table *table)
 {
     return &table->meta;

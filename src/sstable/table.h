@@ -35,6 +35,9 @@ void table_doom(
     struct table *table); /* its bytes are not wanted any more: owner->doomed at the last unref */
 const struct table_meta *table_meta(const struct table *table);
 
+/* Leaves a mark, and answers the one before (at first 0): for who meets a table in several collections. */
+uint64_t table_mark(struct table *table, uint64_t mark);
+
 /* A found entry and what keeps its bytes in place; release when done with it. */
 struct table_hit {
     struct entry entry;

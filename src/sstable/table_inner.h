@@ -37,7 +37,8 @@ struct table {
     struct table_meta meta;
     _Atomic uint32_t ref_count;
     _Atomic bool doomed, used; /* used: since the cache last asked */
-    struct mutex lock;         /* of loading and of trimming */
+    _Atomic uint64_t mark;
+    struct mutex lock; /* of loading and of trimming */
     _Atomic(struct table_loaded *) loaded;
     struct table_stripe {
         _Atomic uint32_t holders;

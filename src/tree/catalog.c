@@ -264,8 +264,10 @@ static void settle_coll(struct coll_draft *draft)
 static void settle_places(struct catalog_stage *stage)
 {
     struct table_shelf *shelf = stage->catalog->shelf;
-    for (size_t i = 0; i < stage->draft_count; i++)
+    for (size_t i = 0; i < stage->draft_count; i++) {
+        if (stage->drafts[i]->is_cloned) draft_settle_cloned(&stage->drafts[i]->draft, shelf);
         if (!stage->drafts[i]->is_dropped) draft_settle_added(&stage->drafts[i]->draft, shelf);
+    }
     for (size_t i = 0; i < stage->draft_count; i++) {
         if (stage->drafts[i]->is_dropped)
             draft_settle_dropped(&stage->drafts[i]->draft, shelf);

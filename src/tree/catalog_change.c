@@ -54,25 +54,53 @@ static struct coll_draft *draft_of(struct catalog_stage *stage, uint32_t id, loa
     return coll->draft;
 }
 
-static loam_status create_coll(struct catalog_stage *stage, const struct change *change)
+/* source: what it is a clone of, or NULL. */
+static loam_status create_coll(struct catalog_stage *stage, const struct change *change,
+                               const struct coll *source)
 {
     struct coll *coll = NULL;
     if (staged_coll(stage, change->coll) != NULL)
         return failed(LOAM_CORRUPT, "collection %u is created twice", change->coll);
     loam_status rc = coll_list_reserve(&stage->created, stage->created.count + 1);
     if (rc == LOAM_OK) rc = coll_new(change, &coll);
+    if (rc == LOAM_OK && source != NULL) {
+        version_unref(coll->state.version);
+        version_ref(source->state.version);
+        coll->state.version = source->state.version;
+        coll->state.flushed_seq = source->state.flushed_seq;
+    }
     if (rc == LOAM_OK) rc = start_draft(stage, coll);
     if (rc != LOAM_OK) {
         coll_free(coll);
         return rc;
     }
     coll->draft->is_created = true;
+    coll->draft->is_cloned = source != NULL;
     struct coll_list *created = &stage->created;
     const size_t to = coll_list_find(created, change->coll);
     for (size_t at = created->count++; at > to; at--)
         created->at[at] = created->at[at - 1];
     created->at[to] = coll;
     return LOAM_OK;
+}
+
+static loam_status clone_coll(struct catalog_stage *stage, const struct change *change)
+{
+    const struct coll *source = staged_coll(stage, change->source);
+    struct change created = *change;
+    if (source == NULL || source->draft != NULL)
+        return failed(LOAM_CORRUPT,
+                      "a clone of collection %u, which is not there or is being changed",
+                      change->source);
+    if (source->state.flushed_seq != change->seq)
+        return failed(LOAM_CORRUPT,
+                      "a clone of collection %u up to %" PRIu64 ", which is flushed up to %" PRIu64,
+                      change->source, change->seq, source->state.flushed_seq);
+    const struct coll_options *options = &source->state.options;
+    created.compression = (uint8_t)options->compression;
+    created.ttl_ms = options->ttl_ms;
+    if (options->merge_operator != NULL) created.merge_operator = loam_str(options->merge_operator);
+    return create_coll(stage, &created, source);
 }
 
 static loam_status check_not_default(const struct change *change)
@@ -271,7 +299,9 @@ loam_status stage_change(struct catalog_stage *stage, const struct change *chang
 {
     switch (change->tag) {
     case CHANGE_COLL_CREATE:
-        return create_coll(stage, change);
+        return create_coll(stage, change, NULL);
+    case CHANGE_COLL_CLONE:
+        return clone_coll(stage, change);
     case CHANGE_COLL_RENAME:
         return rename_coll(stage, change);
     case CHANGE_COLL_DROP:

@@ -45,7 +45,8 @@ struct coll_draft {
     char *name;              /* NULL: as it is */
     struct coll_options options;
     uint64_t flushed_seq;
-    bool is_created, is_dropped, has_options; /* has_options: they were touched */
+    bool is_created, is_cloned, is_dropped;
+    bool has_options; /* they were touched */
 };
 
 struct catalog_stage {

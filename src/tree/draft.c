@@ -286,12 +286,23 @@ void draft_settle_gone(const struct draft *draft, struct table_shelf *shelf)
     }
 }
 
-void draft_settle_dropped(const struct draft *draft, struct table_shelf *shelf)
+static void each_of_base(const struct draft *draft, struct table_shelf *shelf,
+                         void (*settle)(struct table_shelf *shelf, struct table *table))
 {
     for (uint32_t level = 0; level < LEVEL_COUNT; level++) {
         const struct level *runs = &draft->base->levels[level];
         for (uint32_t i = 0; i < runs->run_count; i++)
             for (uint32_t t = 0; t < runs->runs[i]->table_count; t++)
-                shelf_unplace(shelf, runs->runs[i]->tables[t].table);
+                settle(shelf, runs->runs[i]->tables[t].table);
     }
+}
+
+void draft_settle_cloned(const struct draft *draft, struct table_shelf *shelf)
+{
+    each_of_base(draft, shelf, shelf_place);
+}
+
+void draft_settle_dropped(const struct draft *draft, struct table_shelf *shelf)
+{
+    each_of_base(draft, shelf, shelf_unplace);
 }

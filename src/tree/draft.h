@@ -47,7 +47,8 @@ uint64_t draft_swept_seq(const struct draft *draft);
 /* Counts places: first, over all drafts of an edit, what is added, then what is gone. */
 void draft_settle_added(const struct draft *draft, struct table_shelf *shelf);
 void draft_settle_gone(const struct draft *draft, struct table_shelf *shelf);
-/* The whole base is gone: its collection was dropped. */
+/* The whole base is another's, too: its collection is a clone; or is gone: its collection was dropped. */
+void draft_settle_cloned(const struct draft *draft, struct table_shelf *shelf);
 void draft_settle_dropped(const struct draft *draft, struct table_shelf *shelf);
 
 #endif

@@ -37,6 +37,11 @@ static const struct field option_fields[] = {FIELD(FIELD_U32, coll),
                                              FIELD(FIELD_U64, ttl_ms),
                                              FIELD(FIELD_BYTES, merge_operator),
                                              {0, 0}};
+static const struct field clone_fields[] = {FIELD(FIELD_U32, coll),
+                                            FIELD(FIELD_BYTES, name),
+                                            FIELD(FIELD_U32, source),
+                                            FIELD(FIELD_U64, seq),
+                                            {0, 0}};
 static const struct field rename_fields[] = {
     FIELD(FIELD_U32, coll), FIELD(FIELD_BYTES, name), {0, 0}};
 #define ADD_FIELDS                                                                                 \
@@ -95,6 +100,7 @@ static const struct field *const fields_of[] = {
     [CHANGE_LOG_ATTEST] = attest_fields,   [CHANGE_COUNTERS] = counter_fields,
     [CHANGE_SNAPSHOT_END] = no_fields,     [CHANGE_TABLE_ADD_SWEPT] = add_swept_fields,
     [CHANGE_RANGES] = range_fields,        [CHANGE_COLL_OPTIONS] = option_fields,
+    [CHANGE_COLL_CLONE] = clone_fields,
 };
 
 #define CHANGE_TAG_COUNT (sizeof fields_of / sizeof fields_of[0])
@@ -179,7 +185,9 @@ static const char *fault_in_change(const struct change *change)
     const char *fault = NULL;
     switch (change->tag) {
     case CHANGE_COLL_CREATE:
+    case CHANGE_COLL_CLONE:
         if (change->coll == UINT32_MAX) return "an id leaves none for the next collection";
+        if (change->seq > SEQ_MAX) return "a sequence number is too high";
         fault = fault_in_options(change);
         return fault != NULL ? fault : fault_in_name(change->name);
     case CHANGE_COLL_OPTIONS:
@@ -262,7 +270,7 @@ static size_t change_bytes_max(const struct change *change)
 loam_status edit_add(struct edit *edit, const struct change *change)
 {
     const enum change_tag tag = tag_on_disk(change);
-    check(tag >= CHANGE_COLL_CREATE && (size_t)tag < CHANGE_TAG_COUNT);
+    check((size_t)tag < CHANGE_TAG_COUNT && fields_of[tag] != NULL);
     check(fault_in_change(change) == NULL);
     const loam_status rc = buf_reserve(&edit->bytes, edit->bytes.len + change_bytes_max(change));
     if (rc < 0) return rc;
@@ -307,6 +315,14 @@ loam_status edit_set_ranges(struct edit *edit, uint32_t coll, const struct range
     if (rc == LOAM_OK) rc = edit_add(edit, &change);
     loam_buf_free(&bytes);
     return rc;
+}
+
+loam_status edit_clone_coll(struct edit *edit, uint32_t coll, loam_slice name, uint32_t source,
+                            uint64_t flushed_seq)
+{
+    const struct change change = {
+        .tag = CHANGE_COLL_CLONE, .coll = coll, .name = name, .source = source, .seq = flushed_seq};
+    return edit_add(edit, &change);
 }
 
 loam_coll_options coll_options_public(const struct coll_options *options)
@@ -396,7 +412,7 @@ loam_status edit_next(struct edit_reader *reader, struct change *change)
     memset(change, 0, sizeof *change);
     const uint8_t tag = *at++;
     if (tag == 0) return failed(LOAM_CORRUPT, "a change without a tag");
-    if (tag >= CHANGE_TAG_COUNT)
+    if (tag >= CHANGE_TAG_COUNT || fields_of[tag] == NULL)
         return failed(LOAM_TOONEW,
                       "a change of kind %u, which this library does not know; use a "
                       "newer loam",

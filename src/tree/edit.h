@@ -39,12 +39,15 @@ enum change_tag {
         14,             /* on disk alone: a CHANGE_TABLE_ADD whose meta.swept_seq is not 0 */
     CHANGE_RANGES = 15, /* coll, ranges: its deletions of ranges are now these */
     CHANGE_COLL_OPTIONS =
-        16 /* coll, compression, ttl_ms, merge_operator: its options are now these */
+        16, /* coll, compression, ttl_ms, merge_operator: its options are now these */
+    CHANGE_COLL_CLONE =
+        18 /* coll, name, source, seq: created with the source's options, tables and deletions of
+                                  ranges; seq is up to where the source is flushed */
 };
 
 struct change {
     enum change_tag tag;
-    uint32_t coll;
+    uint32_t coll, source;
     uint32_t level;
     uint64_t run;
     uint64_t uid;
@@ -97,6 +100,8 @@ LOAM_MUST loam_status edit_set_ranges(struct edit *edit, uint32_t coll,
 /* Makes a collection ("default" is there) with these options; and makes these its options. */
 LOAM_MUST loam_status edit_create_coll(struct edit *edit, uint32_t coll, loam_slice name,
                                        const loam_coll_options *options);
+LOAM_MUST loam_status edit_clone_coll(struct edit *edit, uint32_t coll, loam_slice name,
+                                      uint32_t source, uint64_t flushed_seq);
 LOAM_MUST loam_status edit_set_options(struct edit *edit, uint32_t coll,
                                        const loam_coll_options *options);
 LOAM_MUST loam_status edit_set_flushed(struct edit *edit, uint32_t coll, uint64_t seq);

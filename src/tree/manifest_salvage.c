@@ -89,25 +89,6 @@ static loam_status set_name(struct salvage_coll *coll, loam_slice name)
     return LOAM_OK;
 }
 
-loam_status salvage_coll_change(struct salvage_facts *facts, const struct change *change)
-{
-    struct salvage_coll *coll;
-    const bool creates = change->tag == CHANGE_COLL_CREATE;
-    const bool drops = change->tag == CHANGE_COLL_DROP;
-    const bool alters = change->tag == CHANGE_COLL_OPTIONS;
-    if (!creates && !drops && !alters && change->tag != CHANGE_COLL_RENAME) return LOAM_OK;
-    if (change->coll == 0 && !alters)
-        return LOAM_OK; /* "default" is always there, and is called so */
-    loam_status rc = salvage_coll_take(facts, change->coll, &coll);
-    if (rc == LOAM_OK && (creates || alters)) rc = coll_options_take(&coll->options, change);
-    if (rc < 0 || alters) return rc;
-    if (!drops) return set_name(coll, change->name);
-    coll->is_dropped = true;
-    for (size_t i = 0; i < facts->table_count; i++)
-        if (facts->tables[i].coll == change->coll) facts->tables[i].is_gone = true;
-    return LOAM_OK;
-}
-
 /* ---- tables ---------------------------------------------------------------------------------- */
 
 static uint32_t *bucket_of(const struct salvage_facts *facts, uint64_t uid)
@@ -209,6 +190,72 @@ loam_status salvage_table_add(struct salvage_facts *facts, const struct change *
     return set_clip(place, change->from, change->to);
 }
 
+/* The tables that it shares with its source, of which only those that were there then: later ones may be known already. */
+static loam_status share_tables(struct salvage_facts *facts, const struct change *change)
+{
+    loam_status rc = LOAM_OK;
+    const size_t count = facts->table_count;
+    for (size_t i = 0; rc == LOAM_OK && i < count; i++) {
+        const struct salvage_table place = facts->tables[i];
+        if (place.coll != change->source || place.is_gone || place.meta.seq_max > change->seq)
+            continue;
+        const struct change shared = {.tag = CHANGE_TABLE_ADD,
+                                      .coll = change->coll,
+                                      .level = place.level,
+                                      .run = place.run,
+                                      .meta = place.meta,
+                                      .from = place.from,
+                                      .to = place.to};
+        rc = salvage_table_add(facts, &shared);
+    }
+    return rc;
+}
+
+/* What its source is now, but for the tables of a clone that was known before: those it may have lost since. */
+static loam_status take_clone(struct salvage_facts *facts, const struct change *change)
+{
+    struct salvage_coll *coll;
+    struct change options = {.coll = change->coll};
+    const bool is_new = salvage_coll_find(facts, change->coll) == NULL;
+    loam_status rc = salvage_coll_take(facts, change->coll, &coll);
+    if (rc < 0) return rc;
+    const struct salvage_coll *source = salvage_coll_find(facts, change->source);
+    if (source != NULL && is_new) {
+        options.compression = (uint8_t)source->options.compression;
+        options.ttl_ms = source->options.ttl_ms;
+        if (source->options.merge_operator != NULL)
+            options.merge_operator = loam_str(source->options.merge_operator);
+        rc = coll_options_take(&coll->options, &options);
+        coll->flushed_seq = change->seq;
+        if (source->flushed_seq <= change->seq) {
+            range_set_ref(source->ranges);
+            coll->ranges = source->ranges;
+        }
+        if (rc == LOAM_OK) rc = share_tables(facts, change);
+    }
+    return rc < 0 ? rc : set_name(coll, change->name);
+}
+
+loam_status salvage_coll_change(struct salvage_facts *facts, const struct change *change)
+{
+    struct salvage_coll *coll;
+    const bool creates = change->tag == CHANGE_COLL_CREATE;
+    const bool drops = change->tag == CHANGE_COLL_DROP;
+    const bool alters = change->tag == CHANGE_COLL_OPTIONS;
+    if (change->coll == 0 && !alters)
+        return LOAM_OK; /* "default" is always there, and is called so */
+    if (change->tag == CHANGE_COLL_CLONE) return take_clone(facts, change);
+    if (!creates && !drops && !alters && change->tag != CHANGE_COLL_RENAME) return LOAM_OK;
+    loam_status rc = salvage_coll_take(facts, change->coll, &coll);
+    if (rc == LOAM_OK && (creates || alters)) rc = coll_options_take(&coll->options, change);
+    if (rc < 0 || alters) return rc;
+    if (!drops) return set_name(coll, change->name);
+    coll->is_dropped = true;
+    for (size_t i = 0; i < facts->table_count; i++)
+        if (facts->tables[i].coll == change->coll) facts->tables[i].is_gone = true;
+    return LOAM_OK;
+}
+
 /* ---- edits ----------------------------------------------------------------------------------- */
 
 static loam_status take_log_change(struct salvage_facts *facts, const struct change *change)
@@ -250,6 +297,7 @@ static loam_status take_change(struct salvage_facts *facts, const struct change 
     case CHANGE_COLL_RENAME:
     case CHANGE_COLL_DROP:
     case CHANGE_COLL_OPTIONS:
+    case CHANGE_COLL_CLONE:
         return salvage_coll_change(facts, change);
     case CHANGE_TABLE_ADD:
         rc = salvage_coll_take(facts, change->coll, &coll);

@@ -188,7 +188,8 @@ static bool metas_equal(const struct table_meta *a, const struct table_meta *b)
            bytes_equal(a->largest, b->largest) && a->seq_min == b->seq_min &&
            a->seq_max == b->seq_max && a->entry_count == b->entry_count &&
            a->tombstone_count == b->tombstone_count && a->payload_bytes == b->payload_bytes &&
-           a->page_count == b->page_count && a->dense_count == b->dense_count;
+           a->page_count == b->page_count && a->dense_count == b->dense_count &&
+           a->swept_seq == b->swept_seq;
 }
 
 static loam_status make_table(struct table_shelf *shelf, const struct table_meta *meta,
@@ -234,7 +235,7 @@ static struct shelved_table *shelved_of(const struct table_shelf *shelf, const s
     return shelved;
 }
 
-void shelf_place(struct table_shelf *shelf, const struct table *table)
+void shelf_place(struct table_shelf *shelf, struct table *table)
 {
     shelved_of(shelf, table)->place_count++;
 }

@@ -2,7 +2,7 @@
  * table_shelf.h - one struct table per uid, and the moment when an object is needed no more.
  *
  * Role: hands out tables by what the manifest says of them; counts in how many places of present
- *   versions each stands, and how many tables of each object are not gone yet.
+ *   versions, of all collections, each stands, and how many tables of each object are not gone yet.
  *
  *   staged by an edit -> placed by it (places > 0) -> in no place any more: doomed, off the shelf
  *     -> last reader lets go: gone -> all tables of its object gone: delete_object
@@ -40,7 +40,7 @@ LOAM_MUST loam_status shelf_take(struct table_shelf *shelf, const struct table_m
                                  struct table **out, bool *is_new);
 /* One more, and one less, place. A table whose last place goes leaves the shelf, so an edit first
    places all that it adds. */
-void shelf_place(struct table_shelf *shelf, const struct table *table);
+void shelf_place(struct table_shelf *shelf, struct table *table);
 void shelf_unplace(struct table_shelf *shelf, struct table *table);
 /* A new table that the edit in the end did not place leaves the shelf. */
 void shelf_sweep(struct table_shelf *shelf, struct table *table);

@@ -1,5 +1,6 @@
 /*
- * test_impossible.c - what no writer makes, under right checksums: an opening refuses it, or goes on, and never stops the process.
+ * test_impossible.c - what no writer makes, under right checksums: an opening refuses it, or goes on, and never stops the process;
+ * and a clone whose record a crash left in the log alone.
  *
  * The bytes are written by the engine's own log and manifest, past the calls that would not say such things.
  */
@@ -23,6 +24,8 @@ enum { LOG_BYTES = 16 << 10, SECONDS_MAX = 20 };
 struct lab {
     struct simdisk *disk;
     loam_db *db;
+    uint64_t memory_bytes; /* 0: the least */
+    bool read_only;
 };
 
 static loam_status lab_open(struct lab *lab)
@@ -32,7 +35,8 @@ static loam_status lab_open(struct lab *lab)
                                    .log_bytes_least = LOG_BYTES,
                                    .seed = 1};
     loam_options options = loam_options_default();
-    options.memory_bytes = 4 << 20;
+    options.memory_bytes = lab->memory_bytes > 0 ? lab->memory_bytes : 4 << 20;
+    options.read_only = lab->read_only;
     options.durability = LOAM_DURABLE_PROCESS;
     return db_open_in(&world, "db", &options, &lab->db);
 }
@@ -192,6 +196,103 @@ static void a_log_that_leaves_no_sequence_numbers_is_refused(void **state)
     expect_refusal(&lab, "sequence numbers leave no room");
 }
 
+static void a_clone_of_what_is_not_so_is_refused(void **state)
+{
+    (void)state;
+    const struct change cases[] = {
+        {.tag = CHANGE_COLL_CLONE, .coll = 5, .name = {"x", 1}, .source = 4},
+        {.tag = CHANGE_COLL_CLONE, .coll = 5, .name = {"x", 1}, .source = 5},
+        {.tag = CHANGE_COLL_CLONE, .coll = 5, .name = {"x", 1}, .seq = 1},
+        {.tag = CHANGE_COLL_CLONE, .coll = 0, .name = {"x", 1}},
+        {.tag = CHANGE_COLL_CLONE, .coll = 5, .name = {"default", 7}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct lab lab = lab_new();
+        log_changes(&lab, 1, &cases[i], 1);
+        expect_refusal(&lab, "00000001-00000001.wal: byte 8192: ");
+    }
+}
+
+/* ---- a clone of which the log alone knows, and commits that came between it and its flush ------------ */
+
+enum { BETWEEN = 3000 };
+
+static size_t count_keys(struct lab *lab, const char *name)
+{
+    size_t count = 0;
+    loam_coll *coll;
+    loam_iter *it;
+    assert_int_equal(loam_collection(lab->db, name, &coll), LOAM_OK);
+    assert_int_equal(loam_iter_open(lab->db, coll, NULL, &it), LOAM_OK);
+    while (loam_iter_next(it) == LOAM_OK)
+        count++;
+    loam_iter_close(it);
+    return count;
+}
+
+/* So many keys in tables; as many between; the record. Between, all is in batches of 500. */
+static struct lab clone_in_log(void)
+{
+    char key[500];
+    memset(key, 'k', sizeof key);
+    struct lab lab = {.disk = simdisk_new(1), .memory_bytes = 64 << 20};
+    last_words(SECONDS_MAX, "SEED=1");
+    assert_int_equal(lab_open(&lab), LOAM_OK);
+    for (int round = 0; round < 2; round++) {
+        loam_batch *batch = loam_batch_new();
+        for (int i = 0; i < BETWEEN; i++) {
+            (void)snprintf(key, 10, "%d/%06d", round, i);
+            const loam_slice slice = loam_bytes(key, sizeof key);
+            assert_int_equal(loam_batch_put(batch, NULL, slice, slice), LOAM_OK);
+            if (i % 500 != 499) continue;
+            assert_int_equal(loam_write(lab.db, batch, LOAM_DURABLE_PROCESS), LOAM_OK);
+            loam_batch_clear(batch);
+        }
+        loam_batch_free(batch);
+        if (round == 0) assert_int_equal(loam_flush(lab.db, NULL), LOAM_OK);
+    }
+    const struct change clone = {
+        .tag = CHANGE_COLL_CLONE, .coll = 1, .name = {"clone", 5}, .seq = BETWEEN};
+    log_changes(&lab, lab.db->next_seq, &clone, 1);
+    lab_die(&lab);
+    return lab;
+}
+
+static void expect_clone(struct lab *lab, size_t keys)
+{
+    assert_int_equal(lab_open(lab), LOAM_OK);
+    assert_int_equal(count_keys(lab, "default"), 2 * BETWEEN);
+    assert_int_equal(count_keys(lab, "clone"), keys);
+    assert_int_equal(loam_verify_open(lab->db, NULL, NULL), LOAM_OK);
+}
+
+static void a_clone_in_the_log_shares_what_was_in_tables_then(void **state)
+{
+    (void)state;
+    struct lab lab = clone_in_log();
+    for (int round = 0; round < 4; round++) {
+        lab.read_only = round % 2 == 0;
+        expect_clone(&lab, BETWEEN);
+        lab_die(&lab);
+    }
+    simdisk_free(lab.disk);
+    last_words_none();
+}
+
+/* That recovery flushes as its memory fills, in the midst of batches: all that was before the record then, and no half of one. */
+static void a_clone_in_the_log_behind_a_recovery_that_flushed_holds_whole_commits(void **state)
+{
+    (void)state;
+    struct lab lab = clone_in_log();
+    lab.memory_bytes = 0;
+    for (int round = 0; round < 3; round++) {
+        expect_clone(&lab, 2 * BETWEEN);
+        lab_die(&lab);
+    }
+    simdisk_free(lab.disk);
+    last_words_none();
+}
+
 /* ---- the manifest ----------------------------------------------------------------------------------- */
 
 static void a_manifest_that_leaves_no_numbers_is_refused(void **state)
@@ -255,6 +356,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_of_several_changes_is_refused),
         cmocka_unit_test(another_merge_operator_is_refused),
+        cmocka_unit_test(a_clone_of_what_is_not_so_is_refused),
+        cmocka_unit_test(a_clone_in_the_log_shares_what_was_in_tables_then),
+        cmocka_unit_test(a_clone_in_the_log_behind_a_recovery_that_flushed_holds_whole_commits),
         cmocka_unit_test(a_change_of_something_else_is_refused),
         cmocka_unit_test(a_name_given_twice_in_the_log_is_refused),
         cmocka_unit_test(sequence_numbers_beyond_the_last_are_refused),

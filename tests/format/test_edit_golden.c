@@ -115,6 +115,9 @@ static void each_kind_of_change_has_its_bytes(void **state)
          "100502"
          "80b89929"
          "03616464"},
+        {{.tag = CHANGE_COLL_CLONE, .coll = 5, .name = {"fruit", 5}, .source = 300, .seq = 128},
+         "12050566727569"
+         "74ac028001"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -89,6 +89,19 @@ static void change_create(struct model *after)
     model_create(after, "fresh");
 }
 
+static loam_status make_clone(struct bench *b)
+{
+    loam_coll *coll;
+    const loam_status rc = loam_clone(b->db, "other", "clone", &coll);
+    assert_true((rc == LOAM_OK) == (coll != NULL));
+    return rc;
+}
+
+static void change_clone(struct model *after)
+{
+    model_clone(after, "other", "clone");
+}
+
 static loam_status make_rename(struct bench *b)
 {
     return loam_rename(b->db, "other", "renamed");
@@ -630,6 +643,7 @@ const struct call calls[] = {
     {"loam_close", "with bytes to sync", CLOSES, make_close, write_weakly_and_let_go, NULL, false,
      false},
     {"loam_create", NULL, WRITES, make_create, NULL, change_create, false, false},
+    {"loam_clone", NULL, WRITES, make_clone, NULL, change_clone, false, false},
     {"loam_rename", NULL, WRITES, make_rename, NULL, change_rename, false, false},
     {"loam_drop", NULL, WRITES, make_drop, NULL, change_drop, false, false},
     {"loam_coll_options_get", NULL, NOTHING, make_options_get, NULL, NULL, false, false},

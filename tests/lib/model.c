@@ -72,18 +72,22 @@ void model_free(struct model *model)
     free(model);
 }
 
+static void copy_table(struct model *into, const char *name, const struct table_of *from)
+{
+    model_create(into, name);
+    struct table_of *table = find(into, name);
+    table->options = from->options;
+    table->has_options = from->has_options;
+    for (size_t p = 0; p < from->count; p++)
+        model_put(into, name, from->pairs[p].key, from->pairs[p].value);
+}
+
 struct model *model_copy(const struct model *model)
 {
     struct model *copy = calloc(1, sizeof *copy);
     if (copy == NULL) abort();
-    for (size_t i = 0; i < model->count; i++) {
-        const struct table_of *from = &model->tables[i];
-        model_create(copy, from->name);
-        find(copy, from->name)->options = from->options;
-        find(copy, from->name)->has_options = from->has_options;
-        for (size_t p = 0; p < from->count; p++)
-            model_put(copy, from->name, from->pairs[p].key, from->pairs[p].value);
-    }
+    for (size_t i = 0; i < model->count; i++)
+        copy_table(copy, model->tables[i].name, &model->tables[i]);
     return copy;
 }
 
@@ -128,6 +132,13 @@ void model_rename(struct model *model, const char *from, const char *to)
     free(table.name);
     table.name = renamed->name;
     *renamed = table;
+}
+
+void model_clone(struct model *model, const char *from, const char *to)
+{
+    struct model *copy = model_copy(model); /* the tables move when there is one more */
+    copy_table(model, to, find(copy, from));
+    model_free(copy);
 }
 
 size_t model_coll_count(const struct model *model)
@@ -216,6 +227,9 @@ void model_step(struct model *model, char what, const char *coll, const char *to
         break;
     case '-':
         model_drop(model, coll);
+        break;
+    case 'c':
+        model_clone(model, coll, to);
         break;
     case 'o':
         find(model, coll)->options = *(const uint8_t *)value.data;

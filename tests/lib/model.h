@@ -19,6 +19,7 @@ bool model_has(const struct model *model, const char *coll);
 void model_create(struct model *model, const char *coll);
 void model_drop(struct model *model, const char *coll);
 void model_rename(struct model *model, const char *from, const char *to);
+void model_clone(struct model *model, const char *from, const char *to);
 size_t model_coll_count(const struct model *model);
 const char *model_coll_at(const struct model *model, size_t index); /* in order of names */
 
@@ -26,7 +27,7 @@ void model_put(struct model *model, const char *coll, loam_slice key, loam_slice
 void model_delete(struct model *model, const char *coll, loam_slice key);
 void model_delete_range(struct model *model, const char *coll, loam_slice from,
                         loam_slice to); /* to empty: no bound */
-/* One step of a history: p put, d delete, x delete the range [key, value), + create, - drop, r rename to `to`, o options that the first
+/* One step of a history: p put, d delete, x delete the range [key, value), + create, - drop, r rename to `to`, c clone as `to`, o options that the first
    byte of value stands for. */
 void model_step(struct model *model, char what, const char *coll, const char *to, loam_slice key,
                 loam_slice value);

@@ -276,12 +276,15 @@ static void change_collections(struct hand *hand)
     loam_db *db = hand->crew->db;
     loam_coll_options options = loam_coll_options_default();
     char name[32], other[32];
-    loam_coll *coll;
+    loam_coll *coll, *same;
     int count = 0;
     snprintf(name, sizeof name, "of %d", hand->number);
     snprintf(other, sizeof other, "other of %d", hand->number);
     crew_expect(hand, loam_create(db, name, &options, &coll) == LOAM_OK);
     crew_expect(hand, loam_put(db, coll, loam_str("k"), loam_str("v")) == LOAM_OK);
+    crew_expect(hand, loam_clone(db, name, other, &same) == LOAM_OK && same != coll);
+    crew_expect(hand, loam_exists(db, same, loam_str("k")) == LOAM_OK);
+    crew_expect(hand, loam_drop(db, other) == LOAM_OK);
     options.compression = LOAM_ZSTD;
     crew_expect(hand, loam_coll_options_set(db, coll, &options) == LOAM_OK);
     crew_expect(hand, loam_rename(db, name, other) == LOAM_OK);

@@ -75,6 +75,11 @@ static void create(uint32_t coll, const char *name)
     put((struct change){.tag = CHANGE_COLL_CREATE, .coll = coll, .name = loam_str(name)});
 }
 
+static void clone_coll(uint32_t coll, const char *name, uint32_t source, uint64_t seq)
+{
+    assert_int_equal(edit_clone_coll(&edit, coll, loam_str(name), source, seq), LOAM_OK);
+}
+
 static void drop(uint32_t coll)
 {
     put((struct change){.tag = CHANGE_COLL_DROP, .coll = coll});
@@ -208,14 +213,9 @@ static void options_are_told_by_a_snapshot_and_the_operator_stays(void **state)
     assert_int_equal(edit_create_coll(&edit, 4, loam_str("four"), &all), LOAM_OK);
     assert_int_equal(edit_set_options(&edit, 0, &ttl), LOAM_OK);
     assert_int_equal(apply(), LOAM_OK);
-    const struct coll_options *four = &catalog_coll_by_id(catalog, 4)->options;
-    assert_int_equal(four->compression, LOAM_ZSTD);
-    assert_int_equal(four->ttl_ms, 9);
-    assert_string_equal(four->merge_operator, "add");
+    assert_string_equal(catalog_coll_by_id(catalog, 4)->options.merge_operator, "add");
     loam_buf before = fingerprint(catalog);
     assert_int_equal(edit_set_options(&edit, 4, &ttl), LOAM_OK);
-    assert_int_equal(apply(), LOAM_CORRUPT);
-    assert_int_equal(edit_set_options(&edit, 5, &ttl), LOAM_OK);
     assert_int_equal(apply(), LOAM_CORRUPT);
     assert_true(looks_like(&before));
     catalog_free(catalog);
@@ -320,8 +320,85 @@ static void contradictions_are_refused_and_change_nothing(void **state)
     expect_refused(&before, "segments that overlap");
     put((struct change){.tag = CHANGE_LOG_START, .position = 4096, .object = {2, 0}});
     expect_refused(&before, "an epoch that falls");
+    clone_coll(4, "copy", 3, 0);
+    expect_refused(&before, "a clone of nothing");
+    clone_coll(1, "copy", 2, 0);
+    expect_refused(&before, "a clone in another's place");
+    clone_coll(4, "copy", 1, 218);
+    expect_refused(&before, "a clone of an earlier state");
+    take(1, 7, 5, 3);
+    clone_coll(4, "copy", 1, 219);
+    expect_refused(&before, "a clone of what the edit changes");
+    drop(1);
+    clone_coll(4, "copy", 1, 219);
+    expect_refused(&before, "a clone of what is dropped");
     assert_int_equal(deleted_in_all(), 0);
     loam_buf_free(&before);
+}
+
+/* ---- clones ---- */
+
+static void a_clone_shares_tables_and_each_keeps_them(void **state)
+{
+    (void)state;
+    put_base();
+    catalog_arm(catalog);
+    const uint64_t bytes = catalog_table_bytes(catalog);
+    clone_coll(4, "copy", 1, 219);
+    clone_coll(5, "clipped", 2, 0);
+    assert_int_equal(apply(), LOAM_OK);
+    assert_int_equal(catalog_coll_by_id(catalog, 4)->flushed_seq, 219);
+    assert_ptr_equal(catalog_coll_by_id(catalog, 4)->version,
+                     catalog_coll_by_id(catalog, 1)->version);
+    const struct version *clipped = catalog_coll_by_id(catalog, 5)->version;
+    const struct table_ref *ref = clipped->levels[0].runs[0]->tables;
+    assert_true(bytes_equal(ref->from, loam_str("c")) && bytes_equal(ref->to, loam_str("d")));
+    assert_int_equal(catalog_table_bytes(catalog), bytes);
+    loam_buf before = fingerprint(catalog);
+    struct catalog *first = catalog;
+    catalog = new_catalog(); /* a fresh manifest names each table as often as it is somewhere */
+    assert_int_equal(buf_append(&edit.bytes, before.data, before.len), LOAM_OK);
+    assert_int_equal(apply(), LOAM_OK);
+    assert_true(looks_like(&before));
+    assert_int_equal(catalog_table_bytes(catalog), bytes);
+    catalog_free(catalog);
+    catalog = first;
+    loam_buf_free(&before);
+
+    take(1, 7, 5, 3); /* merged away on one side, then on the other */
+    assert_int_equal(apply(), LOAM_OK);
+    assert_int_equal(deleted_in_all(), 0);
+    take(4, 7, 5, 3);
+    assert_int_equal(apply(), LOAM_OK);
+    assert_int_equal(deleted[2], 1);
+    for (uint32_t id = 1; id <= 5; id++) {
+        assert_int_equal(deleted[1], 0);
+        if (id == 3) continue;
+        drop(id);
+        assert_int_equal(apply(), LOAM_OK);
+    }
+    assert_int_equal(deleted[1], 1);
+}
+
+static void an_edit_may_clone_and_then_change_or_drop_either(void **state)
+{
+    (void)state;
+    put_base();
+    catalog_arm(catalog);
+    clone_coll(4, "dropped at once", 1, 219);
+    clone_coll(5, "kept", 1, 219);
+    drop(4);
+    drop(1);
+    take(5, 0, 10, 20);
+    add((struct table_spec){5, 0, 13, 40, 6, "a", "b"});
+    assert_int_equal(apply(), LOAM_OK);
+    assert_int_equal(deleted_in_all(), 0);
+    assert_null(catalog_coll_by_id(catalog, 4));
+    assert_int_equal(version_run_count(catalog_coll_by_id(catalog, 5)->version), 3);
+    drop(5);
+    assert_int_equal(apply(), LOAM_OK);
+    assert_int_equal(deleted[2] + deleted[6], 2);
+    assert_int_equal(deleted_in_all(), 2); /* another collection has one of object 1 */
 }
 
 static void a_table_is_twice_in_a_run_even_where_clips_keep_it_apart(void **state)
@@ -339,6 +416,7 @@ static void a_table_is_twice_in_a_run_even_where_clips_keep_it_apart(void **stat
 
 static void put_large_change(void)
 {
+    clone_coll(6, "a clone", 0, 0);
     create(3, "seeds");
     add((struct table_spec){3, 0, 12, 30, 5, "a", "z"});
     take(1, 0, 10, 20);
@@ -701,6 +779,8 @@ int main(void)
         row(options_are_told_by_a_snapshot_and_the_operator_stays),
         row(a_change_costs_the_same_beside_ten_thousand_collections),
         row(contradictions_are_refused_and_change_nothing),
+        row(a_clone_shares_tables_and_each_keeps_them),
+        row(an_edit_may_clone_and_then_change_or_drop_either),
         row(a_table_is_twice_in_a_run_even_where_clips_keep_it_apart),
         row(without_memory_an_edit_changes_nothing_at_every_allocation),
         row(a_prepared_edit_is_not_to_be_seen_until_it_is_installed),

@@ -34,6 +34,7 @@ static struct change one_of_each(enum change_tag tag)
     return (struct change){
         .tag = tag,
         .coll = 5,
+        .source = 4,
         .level = 2,
         .run = 300,
         .uid = a_meta.uid,
@@ -61,7 +62,8 @@ static struct change one_of_each(enum change_tag tag)
 
 static void put_one_of_each(struct edit *edit)
 {
-    for (unsigned tag = CHANGE_COLL_CREATE; tag <= CHANGE_COLL_OPTIONS; tag++) {
+    for (unsigned tag = CHANGE_COLL_CREATE; tag <= CHANGE_COLL_CLONE; tag++) {
+        if (tag == 17) continue; /* is none */
         struct change change = one_of_each((enum change_tag)tag);
         if (tag == CHANGE_TABLE_ADD_SWEPT) {
             change.tag = CHANGE_TABLE_ADD;
@@ -154,7 +156,7 @@ static void an_edit_cut_anywhere_within_a_change_is_refused(void **state)
             assert_int_equal(rc, LOAM_CORRUPT);
         }
     }
-    assert_int_equal(whole, CHANGE_COLL_OPTIONS); /* the ends of changes, and nothing at all */
+    assert_int_equal(whole, CHANGE_COLL_CLONE - 1); /* the ends of changes, and nothing at all */
     edit_deinit(&edit);
     edit_deinit(&again);
 }
@@ -185,6 +187,7 @@ static void tags_of_the_future_are_too_new_and_no_tag_is_corrupt(void **state)
     struct edit again = {0};
     (void)state;
     assert_int_equal(decode_exactly((const uint8_t *)"\x11", 1, &again), LOAM_TOONEW);
+    assert_int_equal(decode_exactly((const uint8_t *)"\x13", 1, &again), LOAM_TOONEW);
     assert_int_equal(decode_exactly((const uint8_t *)"\xff", 1, &again), LOAM_TOONEW);
     assert_int_equal(decode_exactly((const uint8_t *)"\x00", 1, &again), LOAM_CORRUPT);
 }
