@@ -1,4 +1,4 @@
-/* cmd_collection.c - create, alter, use, close, collections, rename and drop; see handlers.h. */
+/* cmd_collection.c - create, alter, clone, use, close, collections, rename and drop; see handlers.h. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,6 +21,12 @@ static void say_about(struct session *session, const char *what, const char *nam
     sink_text(&session->out, what);
     word_show(&session->out, loam_str(name));
     sink_byte(&session->out, '\n');
+}
+
+static int complain_taken(const char *name)
+{
+    complain("%s: there already; drop it first or choose another name", shown_text(name).text);
+    return CODE_EXISTS;
 }
 
 static const char *const compressions[] = {
@@ -70,6 +76,20 @@ int cmd_alter(struct session *session, const struct args *args)
     if (rc == LOAM_OK) rc = loam_coll_options_set(session->db, coll, &options);
     if (rc != LOAM_OK) return complain_status(rc);
     session_say(session, "OK");
+    return CODE_DONE;
+}
+
+int cmd_clone(struct session *session, const struct args *args)
+{
+    const char *from = args->arg[0].data, *to = args->arg[1].data;
+    loam_coll *coll = NULL;
+    int code = session_no_txn(session);
+    if (code == CODE_DONE) code = session_find(session, from, &coll);
+    if (code != CODE_DONE) return code;
+    const loam_status rc = loam_clone(session->db, from, to, NULL);
+    if (rc == LOAM_EXISTS) return complain_taken(to);
+    if (rc != LOAM_OK) return complain_status(rc);
+    say_about(session, "created ", to);
     return CODE_DONE;
 }
 
@@ -190,10 +210,7 @@ int cmd_rename(struct session *session, const struct args *args)
     if (code == CODE_DONE) code = session_find(session, from, &coll);
     if (code != CODE_DONE) return code;
     const loam_status rc = loam_rename(session->db, from, to);
-    if (rc == LOAM_EXISTS) {
-        complain("%s: there already; drop it first or choose another name", shown_text(to).text);
-        return CODE_EXISTS;
-    }
+    if (rc == LOAM_EXISTS) return complain_taken(to);
     if (rc != LOAM_OK) return complain_status(rc);
     session_say(session, "OK");
     if (strcmp(session->coll_name, from) != 0) return CODE_DONE;

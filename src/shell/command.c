@@ -248,6 +248,19 @@ const struct command commands[] = {
      "changes options of a collection",
      "What is not given stays as it is. `collections` shows what they are. What is there already "
      "stays as it was written."},
+    {"clone",
+     NULL,
+     "FROM TO",
+     {ARG_NAME, ARG_NEW_NAME},
+     2,
+     0,
+     ACCESS_EXISTING,
+     false,
+     cmd_clone,
+     "makes a collection TO of what FROM holds, at once",
+     "They share what is there, and each writes its own from then on; options come along. When TO "
+     "is there already, the "
+     "exit status is 5."},
     {"use",
      NULL,
      "NAME",

@@ -32,6 +32,7 @@ int cmd_commit(struct session *session, const struct args *args);
 
 int cmd_create(struct session *session, const struct args *args);
 int cmd_alter(struct session *session, const struct args *args);
+int cmd_clone(struct session *session, const struct args *args);
 int cmd_use(struct session *session, const struct args *args);
 int cmd_close(struct session *session, const struct args *args);
 int cmd_collections(struct session *session, const struct args *args);
