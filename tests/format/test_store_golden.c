@@ -2,7 +2,8 @@
  * test_store_golden.c - stores written by format 1 open and hold what they held, for ever.
  *
  * store-1 was closed; store-1-killed was not, and its files stand here without the zeros at their ends; likewise ranges-1 and
- * ranges-1-killed, in whose logs and manifests deletions of ranges stand. The files are never made anew: a difference is a change
+ * ranges-1-killed, in whose logs and manifests deletions of ranges stand, and clones-1 and clones-1-killed, which hold clones and
+ * options of collections. The files are never made anew: a difference is a change
  * of the format. What made them are the plays below; with GOLDEN_DIR=dir they are written there, which a new format number
  * will want.
  */
@@ -201,6 +202,54 @@ static void delete_second(struct maker *maker)
     erase_range(maker, "", "item/1");
 }
 
+/* ---- clones and options ---- */
+
+static void clone_as(const struct maker *maker, const char *from, const char *to)
+{
+    model_clone(maker->model, from, to);
+    if (maker->db != NULL) assert_ok(loam_clone(maker->db, from, to, NULL));
+}
+
+static void alter(const struct maker *maker, const char *coll, uint8_t byte)
+{
+    const loam_coll_options options = model_options(byte);
+    model_step(maker->model, 'o', coll, NULL, loam_str(""), loam_bytes(&byte, 1));
+    if (maker->db != NULL)
+        assert_ok(loam_coll_options_set(maker->db, coll_of(maker, coll), &options));
+}
+
+/* Tables that several have, and that one has left; deletions of ranges that came along. */
+static void clone_first(struct maker *maker)
+{
+    create(maker, "plain", LOAM_LZ4);
+    alter(maker, "default", 4);
+    alter(maker, "plain", 2);
+    fill(maker, "default", 1, 900);
+    compact(maker, "default");
+    clone_as(maker, "default", "one");
+    fill(maker, "one", 2, 200);
+    if (maker->db != NULL) assert_ok(loam_snapshot_open(maker->db, &maker->snap));
+    erase_range(maker, "item/2", "item/3");
+    clone_as(maker, "default", "two");
+    loam_snapshot_close(maker->snap);
+    fill(maker, "two", 3, 100);
+    clone_as(maker, "one", "three");
+    drop(maker, "one");
+    compact(maker, "two");
+}
+
+static void clone_second(struct maker *maker)
+{
+    clone_as(maker, "default", "late");
+    fill(maker, "late", 4, 50);
+    alter(maker, "late", 7);
+    erase_range(maker, "user:001", "user:002");
+    clone_as(maker, "plain", "empty");
+    clone_as(maker, "late", "last");
+    rename_to(maker, "two", "second");
+    drop(maker, "late");
+}
+
 /* What a store's life was. The sum is of all names, keys and values, in order: it holds the play and the model to what was true
    when the files were made. */
 struct play {
@@ -211,6 +260,7 @@ struct play {
 
 static const struct play plays[] = {
     {"store-1", play_first, play_second, UINT64_C(0x74ac4fb90b342cf9)},
+    {"clones-1", clone_first, clone_second, UINT64_C(0xdc2ffcc2605efb8e)},
     {"ranges-1", delete_first, delete_second, UINT64_C(0x7bf8637844cf7a87)},
 };
 enum { PLAYS = sizeof plays / sizeof plays[0] };

@@ -321,7 +321,10 @@ static loam_status change(struct history *h)
     *step = (struct step){.coll = coll, .to = to};
     history_forget_snapshot(h);
     loam_status rc;
-    if (!h->has[coll]) {
+    if (!h->has[coll] && rename) {
+        *step = (struct step){.what = 'c', .coll = random_coll(h), .to = coll};
+        rc = loam_clone(h->db, NAMES[step->coll], NAMES[coll], NULL);
+    } else if (!h->has[coll]) {
         step->what = '+';
         rc = loam_create(h->db, NAMES[coll], NULL, NULL);
     } else if (rename && !h->has[to]) {
@@ -332,7 +335,7 @@ static loam_status change(struct history *h)
         rc = loam_drop(h->db, NAMES[coll]);
     }
     h->step_count++;
-    if (rc == LOAM_OK) h->has[coll] = step->what == '+';
+    if (rc == LOAM_OK) h->has[coll] = step->what == '+' || step->what == 'c';
     if (rc == LOAM_OK && step->what == 'r') h->has[to] = true;
     return committed(h, from, rc, LOAM_DURABLE_COMMIT);
 }

@@ -18,7 +18,7 @@ static uint8_t *random_bytes(struct rand *rand, size_t len)
 {
     uint8_t *bytes = malloc(len + 1);
     const uint64_t pattern = rand_next(rand);
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i <= len; i++) /* one more, for who wants a byte in any case */
         bytes[i] = (uint8_t)(pattern >> (i % 8 * 8)) ^ (uint8_t)(i / 8);
     return bytes;
 }

@@ -204,6 +204,13 @@ static void change_collections(struct rot_store *store)
     }
     loam_coll_options options = loam_coll_options_default();
     options.compression = COMPRESSIONS[at];
+    if (rand_below(&store->rand, 3) == 0) {
+        const char *name;
+        (void)draw_coll(store, &name);
+        must(loam_clone(store->db, name, NAMES[at], NULL));
+        model_clone(store->model, name, NAMES[at]);
+        return;
+    }
     must(loam_create(store->db, NAMES[at], &options, NULL));
     model_create(store->model, NAMES[at]);
 }

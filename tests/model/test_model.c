@@ -638,6 +638,28 @@ static void transact(struct history *h)
     model_free(beginning);
 }
 
+/* What is cloned again and again has tables that several have, with bounds of their own. */
+static void clone_one(struct history *h)
+{
+    const struct step step = {
+        .what = 'c', .coll = random_coll(h), .to = (uint8_t)rand_below(&h->rand, COLLS)};
+    const char *name = NAMES[step.coll], *to = NAMES[step.to];
+    const bool taken = model_has(h->model, to);
+    expect(h, loam_clone(h->db, name, to, NULL) == (taken ? LOAM_EXISTS : LOAM_OK));
+    if (taken) return;
+    close_snapshots(h);
+    committed(h, &step, 1, true);
+}
+
+/* Other options for one of them. */
+static void alter_one(struct history *h)
+{
+    const struct step step = {.what = 'o', .coll = random_coll(h), .value = random_value(&h->rand)};
+    const loam_coll_options options = model_options(*(const uint8_t *)step.value.data);
+    expect(h, loam_coll_options_set(h->db, handle(h, step.coll), &options) == LOAM_OK);
+    committed(h, &step, 1, true);
+}
+
 static void change_collections(struct history *h)
 {
     struct step step = {.coll = (uint8_t)(1 + rand_below(&h->rand, COLLS - 1)),
@@ -692,8 +714,12 @@ static void operate(struct history *h)
         expect(h, db_writable(h->db) == LOAM_OK);
     } else if (choice < 960) {
         (void)jobs_run_one(h->db);
-    } else if (choice < 970) {
+    } else if (choice < 968) {
         change_collections(h);
+    } else if (choice < 975) {
+        clone_one(h);
+    } else if (choice < 976) {
+        alter_one(h);
     } else if (choice < 980) {
         expect(h, loam_sync(h->db) == LOAM_OK);
         now_durable(h);

@@ -60,7 +60,8 @@ struct past {
     bool has[COLLS];
     unsigned life[COLLS]; /* which creation bears the name now */
     unsigned life_count;
-    uint32_t names_of[LIVES_MAX]; /* bits: names that this creation bore */
+    uint32_t names_of[LIVES_MAX]; /* bits: names that this creation bore, and those of its clones */
+    uint64_t lives_in[COLLS];     /* bits: creations that may have written what is in it now */
     unsigned version;
 };
 
@@ -168,25 +169,43 @@ static void past_open(struct past *past)
     if (rc != LOAM_OK) fail_msg("SEED=%llu: %s", (unsigned long long)past->seed, loam_errmsg());
 }
 
+/* What is in it may be found under its name. */
+static void bear_name(struct past *past, unsigned coll)
+{
+    for (unsigned life = 0; life < LIVES_MAX; life++)
+        if ((past->lives_in[coll] >> life & 1) != 0) past->names_of[life] |= 1u << coll;
+}
+
 static void change_collections(struct past *past)
 {
     const unsigned coll = 1 + (unsigned)rand_below(&past->rand, COLLS - 1);
     const unsigned to = 1 + (unsigned)rand_below(&past->rand, COLLS - 1);
-    if (!past->has[coll] && past->life_count < LIVES_MAX) {
+    if (past->has[coll] && !past->has[to] && past->life_count < LIVES_MAX &&
+        rand_below(&past->rand, 2) == 0) {
+        const unsigned source = rand_below(&past->rand, 2) == 0 ? coll : 0;
+        assert_int_equal(loam_clone(past->db, NAMES[source], NAMES[to], NULL), LOAM_OK);
+        model_clone(past->model, NAMES[source], NAMES[to]);
+        past->life[to] = past->life_count++;
+        past->has[to] = true;
+        past->lives_in[to] = past->lives_in[source] | UINT64_C(1) << past->life[to];
+        bear_name(past, to);
+    } else if (!past->has[coll] && past->life_count < LIVES_MAX) {
         loam_coll_options options = loam_coll_options_default();
         options.compression = (loam_compression)rand_below(&past->rand, 3);
         assert_int_equal(loam_create(past->db, NAMES[coll], &options, NULL), LOAM_OK);
         model_create(past->model, NAMES[coll]);
         past->life[coll] = past->life_count++;
-        past->names_of[past->life[coll]] = 1u << coll;
         past->has[coll] = true;
+        past->lives_in[coll] = UINT64_C(1) << past->life[coll];
+        bear_name(past, coll);
     } else if (past->has[coll] && !past->has[to] && rand_below(&past->rand, 2) == 0) {
         assert_int_equal(loam_rename(past->db, NAMES[coll], NAMES[to]), LOAM_OK);
         model_rename(past->model, NAMES[coll], NAMES[to]);
         past->life[to] = past->life[coll];
-        past->names_of[past->life[to]] |= 1u << to;
+        past->lives_in[to] = past->lives_in[coll];
         past->has[coll] = false;
         past->has[to] = true;
+        bear_name(past, to);
     } else if (past->has[coll] && rand_below(&past->rand, 3) == 0) {
         assert_int_equal(loam_drop(past->db, NAMES[coll]), LOAM_OK);
         model_drop(past->model, NAMES[coll]);
@@ -260,6 +279,7 @@ static struct past *past_new(uint64_t seed, bool closes, struct image *image)
     past->model = model_new();
     past->has[0] = true;
     past->life_count = 1;
+    past->lives_in[0] = 1;
     past->names_of[0] = 1;
     past->options = loam_options_default();
     past->options.memory_bytes = 4 << 20;
