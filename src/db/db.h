@@ -72,21 +72,20 @@ struct view {
 struct loam_coll {
     loam_db *db;
     uint32_t id;
-    char *name; /* names lock */
-    /* Options; changed under names. */
-    _Atomic(loam_compression) compression;
-    _Atomic uint64_t ttl_ms;
-    char *merge_operator;        /* set once, and kept: its pointer is good as long as the handle */
-    _Atomic(struct view *) view; /* replaced under views; read under it, or within an epoch */
-    struct memrun *active;       /* lane: the memtable that is written; kept alive by the view */
+    _Atomic(loam_compression) compression; /* an option, as ttl_ms; changed under names */
+    char *name;                            /* names lock */
+    _Atomic(struct view *) view;   /* replaced under views; read under it, or within an epoch */
+    struct memrun *active;         /* lane: the memtable that is written; kept alive by the view */
     _Atomic uint32_t memrun_count; /* of the present view */
     _Atomic bool dropped;
     bool is_dirty; /* views lock: on db->dirty */
+    _Atomic uint64_t ttl_ms;
     struct loam_coll *dirty_prev, *dirty_next;
     struct loam_coll *id_next,
         *name_next;                 /* hash chains: lane and names; under changes both are stable */
     struct loam_coll *all_next;     /* every handle there ever was, to be freed at close */
     _Atomic uint32_t delay_ns;      /* back-pressure: what a commit of 1 KiB waits */
+    char *merge_operator;           /* set once, and kept as long as the handle; names lock */
     struct loam_coll *compact_next; /* jobs lock */
     bool compact_idle;       /* it is queued only because there is nothing else to do; jobs lock */
     uint32_t compact_claims; /* callers who wait for their turn; jobs lock */
