@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "db/merges.h"
 #include "record/batch.h"
 
 #include "base/poison.h"
@@ -13,7 +14,8 @@
 
 struct share { /* one collection's part of a batch */
     uint32_t coll_id, entry_count;
-    uint64_t payload_bytes, range_bytes;
+    uint64_t room_bytes, range_bytes; /* room: in a memtable */
+    bool has_merge, has_odd;          /* odd: operand_is_odd() */
 };
 
 struct loam_batch {
@@ -82,9 +84,10 @@ static loam_status remember_failure(loam_batch *b, loam_status rc)
     return rc;
 }
 
-static loam_status append_entry(loam_batch *b, uint8_t kind, uint32_t coll_id, loam_slice key,
-                                loam_slice value)
+static loam_status append_entry(loam_batch *b, uint32_t coll_id, const struct entry *entry)
 {
+    const uint8_t kind = entry->kind;
+    const loam_slice key = entry->key, value = entry->value;
     uint8_t head[BATCH_HEAD_BYTES_MAX];
     const size_t head_bytes = batch_head_put(head, kind, coll_id, key.len, value.len);
     const uint64_t total = (uint64_t)b->bytes.len + head_bytes + key.len + value.len;
@@ -100,20 +103,21 @@ static loam_status append_entry(loam_batch *b, uint8_t kind, uint32_t coll_id, l
     if (rc == LOAM_OK) rc = buf_append(&b->bytes, value.data, value.len);
     if (rc < 0) return rc;
     share->entry_count++;
-    share->payload_bytes += key.len + value.len;
+    share->room_bytes += entry_room_bytes(entry);
+    share->has_merge |= kind == ENTRY_MERGE;
+    share->has_odd |= operand_is_odd(entry);
     if (kind == ENTRY_DELETE_RANGE) share->range_bytes += key.len + value.len;
     b->entry_count++;
-    b->put_count += kind == ENTRY_PUT;
+    b->put_count += entry_is_put(kind);
     b->payload_bytes += key.len + value.len;
     return LOAM_OK;
 }
 
-static loam_status add(loam_batch *b, loam_coll *coll, uint8_t kind, loam_slice key,
-                       loam_slice value)
+loam_status batch_add(loam_batch *b, loam_coll *coll, const struct entry *entry)
 {
     if (b == NULL) return failed(LOAM_INVALID, "the batch is NULL");
-    loam_status rc = db_check_entry(key, value);
-    if (rc == LOAM_OK) rc = append_entry(b, kind, coll == NULL ? 0 : coll->id, key, value);
+    loam_status rc = db_check_entry(entry);
+    if (rc == LOAM_OK) rc = append_entry(b, coll == NULL ? 0 : coll->id, entry);
     if (rc < 0) return remember_failure(b, rc);
     if (coll != NULL && b->first_coll == NULL) b->first_coll = coll;
     if (coll != NULL && coll->db != b->first_coll->db) b->is_foreign = true;
@@ -122,17 +126,20 @@ static loam_status add(loam_batch *b, loam_coll *coll, uint8_t kind, loam_slice 
 
 loam_status loam_batch_put(loam_batch *b, loam_coll *coll, loam_slice key, loam_slice value)
 {
-    return add(b, coll, ENTRY_PUT, key, value);
+    const struct entry entry = {.key = key, .value = value, .kind = ENTRY_PUT};
+    return batch_add(b, coll, &entry);
 }
 
 loam_status loam_batch_delete(loam_batch *b, loam_coll *coll, loam_slice key)
 {
-    return add(b, coll, ENTRY_DELETE, key, loam_bytes(NULL, 0));
+    const struct entry entry = {.key = key, .kind = ENTRY_DELETE};
+    return batch_add(b, coll, &entry);
 }
 
-loam_status batch_delete_bounds(loam_batch *b, loam_coll *coll, loam_slice from, loam_slice to)
+loam_status loam_batch_merge(loam_batch *b, loam_coll *coll, loam_slice key, loam_slice operand)
 {
-    return add(b, coll, ENTRY_DELETE_RANGE, from, to);
+    const struct entry entry = {.key = key, .value = operand, .kind = ENTRY_MERGE};
+    return batch_add(b, coll, &entry);
 }
 
 loam_status loam_batch_delete_range(loam_batch *b, loam_coll *coll, const loam_range *range)
@@ -143,7 +150,7 @@ loam_status loam_batch_delete_range(loam_batch *b, loam_coll *coll, const loam_r
     if (b == NULL) return failed(LOAM_INVALID, "the batch is NULL");
     loam_status rc = range_entry(NULL, range, bounds, &entry, &is_empty);
     if (rc < 0) (void)remember_failure(b, rc);
-    if (rc == LOAM_OK && !is_empty) rc = batch_delete_bounds(b, coll, entry.key, entry.value);
+    if (rc == LOAM_OK && !is_empty) rc = batch_add(b, coll, &entry);
     loam_buf_free(&bounds[0]);
     loam_buf_free(&bounds[1]);
     return rc;
@@ -170,16 +177,18 @@ loam_status batch_facts(const loam_batch *batch, const loam_db *db, struct batch
     return LOAM_OK;
 }
 
-loam_status batch_ranges_room(const loam_batch *batch, loam_db *db)
+loam_status batch_check(const loam_batch *batch, loam_db *db)
 {
     loam_status rc = LOAM_OK;
     for (size_t i = 0; rc == LOAM_OK && i < batch->share_count; i++) {
         const struct share *share = &batch->shares[i];
-        if (share->range_bytes == 0) continue;
+        if (share->range_bytes == 0 && !share->has_merge) continue;
         mutex_lock(&db->lane);
-        loam_coll *coll = coll_by_id(db, share->coll_id); /* NULL: is refused later */
+        loam_coll *coll = coll_by_id(db, share->coll_id);
         mutex_unlock(&db->lane);
-        if (coll != NULL) rc = ranges_room(coll, share->range_bytes);
+        if (coll == NULL) continue; /* is refused later */
+        if (share->range_bytes > 0) rc = ranges_room(coll, share->range_bytes);
+        if (rc == LOAM_OK && share->has_merge) rc = merge_check(coll, share->has_odd);
     }
     return rc;
 }
@@ -195,7 +204,7 @@ loam_status batch_make_room(loam_db *db, const struct commit *commit, const char
         loam_coll *coll = coll_by_id(db, share->coll_id);
         if (coll == NULL)
             return failed(LOAM_MISUSE, "the batch names a collection that has been dropped");
-        rc = make_room(db, coll, share->entry_count, share->payload_bytes, wait);
+        rc = make_room(db, coll, share->entry_count, share->room_bytes, wait);
     }
     return rc;
 }

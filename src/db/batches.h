@@ -21,14 +21,14 @@ struct batch_facts {
 LOAM_MUST loam_status batch_facts(const loam_batch *batch, const loam_db *db,
                                   struct batch_facts *facts);
 
-/* Adds the deletion of [from, to), which is not empty. */
-loam_status batch_delete_bounds(loam_batch *b, loam_coll *coll, loam_slice from, loam_slice to);
+/* Adds what the log will hold, also a range, which is not empty. */
+loam_status batch_add(loam_batch *b, loam_coll *coll, const struct entry *entry);
 
 /* The entries so far, for who reads them back. */
 loam_slice batch_entries(const loam_batch *batch);
 
-/* ranges_room() for each collection of which the batch deletes ranges. */
-LOAM_MUST loam_status batch_ranges_room(const loam_batch *batch, loam_db *db);
+/* ranges_room() for each collection of which the batch deletes ranges, merge_check() for each in which it merges. */
+LOAM_MUST loam_status batch_check(const loam_batch *batch, loam_db *db);
 
 /* Calls make_room() once for every collection that the commit's entries name, with that collection's share. LOAM_MISUSE when one of
    them has been dropped. Lane held. */

@@ -7,6 +7,7 @@
  */
 #include "base/hash.h"
 #include "base/status.h"
+#include "db/merges.h"
 #include "db/reads.h"
 
 #include "base/poison.h"
@@ -26,36 +27,44 @@ static loam_status check_condition(const loam_if *condition)
     return failed(LOAM_INVALID, "condition %d is none", (int)condition->kind);
 }
 
-/* entry is the newest version of the key, or NULL. */
-static bool holds(const loam_if *condition, const struct entry *entry)
+/* entry is the newest version of the key; LOAM_OK: it holds; LOAM_CONFLICT. */
+static loam_status compare_value(const struct merge_source *source, const struct entry *entry,
+                                 loam_slice wanted)
 {
-    const bool is_there = entry != NULL && entry->kind == ENTRY_PUT;
-    if (condition->kind == LOAM_IF_ABSENT) return !is_there;
-    if (!is_there) return false;
-    return condition->kind == LOAM_IF_SEQ ? entry->seq == condition->seq
-                                          : bytes_equal(entry->value, condition->value);
+    loam_buf value = {0};
+    loam_status rc = merge_read(source, entry, &value);
+    if (rc == LOAM_OK && !bytes_equal(loam_bytes(value.data, value.len), wanted))
+        rc = LOAM_CONFLICT;
+    loam_buf_free(&value);
+    return rc;
 }
 
-/* LOAM_OK: it holds; LOAM_CONFLICT. */
-static loam_status ask_in(const struct view *view, loam_slice key, const loam_if *condition)
+static loam_status holds(const struct merge_source *source, const struct entry *entry,
+                         const loam_if *condition)
 {
-    const uint64_t hash = hash_key(key);
-    struct table_hit hit;
-    struct entry entry;
-    for (uint32_t i = 0; i < view->memrun_count; i++)
-        if (memtable_get(view->memruns[i]->memtable, key, hash, SEQ_MAX, &entry))
-            return holds(condition, &entry) ? LOAM_OK : LOAM_CONFLICT;
-    const loam_status rc = version_get(view->version, key, hash, SEQ_MAX, &hit);
-    if (rc < 0) return rc;
-    const bool answer = holds(condition, rc == LOAM_OK ? &hit.entry : NULL);
-    if (rc == LOAM_OK) table_hit_release(&hit);
-    return answer ? LOAM_OK : LOAM_CONFLICT;
+    const bool is_there = entry_is_put(entry->kind);
+    if (condition->kind == LOAM_IF_ABSENT) return is_there ? LOAM_CONFLICT : LOAM_OK;
+    if (!is_there) return LOAM_CONFLICT;
+    if (condition->kind == LOAM_IF_SEQ)
+        return entry->seq == condition->seq ? LOAM_OK : LOAM_CONFLICT;
+    if (entry->kind == ENTRY_MERGE) return compare_value(source, entry, condition->value);
+    return bytes_equal(entry->value, condition->value) ? LOAM_OK : LOAM_CONFLICT;
 }
 
 static loam_status ask(loam_db *db, loam_coll *coll, loam_slice key, const loam_if *condition)
 {
+    struct table_hit hit;
     const struct epoch_ticket ticket = epoch_enter(db->epoch);
-    loam_status rc = ask_in(atomic_load(&coll->view), key, condition);
+    const struct merge_source source = {
+        .coll = coll, .view = atomic_load(&coll->view), .seq = SEQ_MAX};
+    loam_status rc = view_get(source.view, key, hash_key(key), SEQ_MAX, &hit);
+    if (rc == LOAM_OK) {
+        rc = holds(&source, &hit.entry, condition);
+        table_hit_release(&hit);
+    } else if (rc == LOAM_NOTFOUND) {
+        const struct entry nothing = {.kind = ENTRY_DELETE};
+        rc = holds(&source, &nothing, condition);
+    }
     const loam_status there = db_check_there(coll);
     epoch_leave(ticket);
     return there < 0 ? there : rc;
@@ -67,7 +76,7 @@ static loam_status write_if(loam_db *db, loam_coll *coll, const struct entry *en
     struct reads reads = {0};
     loam_status rc = db_check_coll(db, &coll);
     if (rc == LOAM_OK) rc = db_writable(db);
-    if (rc == LOAM_OK) rc = db_check_entry(entry->key, entry->value);
+    if (rc == LOAM_OK) rc = db_check_entry(entry);
     if (rc == LOAM_OK) rc = check_condition(condition);
     if (rc == LOAM_OK) rc = reads_add_key(&reads, coll, entry->key);
     if (rc == LOAM_OK) rc = commit_remember(db);

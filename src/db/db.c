@@ -37,16 +37,18 @@ loam_status db_check_there(const loam_coll *coll)
     return LOAM_OK;
 }
 
-loam_status db_check_entry(loam_slice key, loam_slice value)
+loam_status db_check_entry(const struct entry *entry)
 {
+    const loam_slice key = entry->key, value = entry->value;
+    const uint32_t value_most = entry->kind == ENTRY_MERGE ? OPERAND_BYTES_MAX : VALUE_BYTES_MAX;
     if ((key.data == NULL && key.len > 0) || (value.data == NULL && value.len > 0))
         return failed(LOAM_INVALID, "a slice with a length and no data");
     if (key.len > KEY_BYTES_MAX)
         return failed(LOAM_TOOBIG, "a key of %zu bytes; at most %u are allowed", key.len,
                       KEY_BYTES_MAX);
-    if (value.len > VALUE_BYTES_MAX)
+    if (value.len > value_most)
         return failed(LOAM_TOOBIG, "a value of %zu bytes; at most %u are allowed", value.len,
-                      VALUE_BYTES_MAX);
+                      value_most);
     return LOAM_OK;
 }
 

@@ -35,6 +35,7 @@
 #include "db/recent.h"
 #include "memtable/memtable.h"
 #include "os/thread.h"
+#include "record/operands.h"
 #include "tree/manifest.h"
 #include "tree/pick.h"
 #include "wal/wal.h"
@@ -77,6 +78,8 @@ struct loam_coll {
     _Atomic(struct view *) view;   /* replaced under views; read under it, or within an epoch */
     struct memrun *active;         /* lane: the memtable that is written; kept alive by the view */
     _Atomic uint32_t memrun_count; /* of the present view */
+    _Atomic(const loam_merge_operator *)
+        merger; /* set once; NULL: none, or its name is not known */
     _Atomic bool dropped;
     bool is_dirty; /* views lock: on db->dirty */
     _Atomic uint64_t ttl_ms;
@@ -140,8 +143,11 @@ struct jobs {
 struct loam_db {
     struct sys_table sys;
     struct store *store;
-    loam_options options; /* resolved: no zeros */
-    uint32_t page_bytes;  /* 0: by compression; tests use tiny ones */
+    loam_options options;           /* resolved: no zeros */
+    uint32_t page_bytes;            /* 0: by compression; tests use tiny ones */
+    loam_merge_operator *operators; /* registered; names are owned */
+    size_t operator_count;
+    bool takes_any_operand; /* a repair copies what it cannot join */
     struct root root;
     struct page_cache *cache;
     struct arena_pool *arenas;
@@ -247,7 +253,7 @@ loam_status db_fence(loam_db *db, loam_status rc);
 LOAM_MUST loam_status db_writable(loam_db *db); /* LOAM_READONLY with the reason */
 
 /* Limits of keys and values, and slices without data. */
-LOAM_MUST loam_status db_check_entry(loam_slice key, loam_slice value);
+LOAM_MUST loam_status db_check_entry(const struct entry *entry);
 /* A number for a run, higher than all before. Takes the manifest lock. */
 uint64_t db_next_run(loam_db *db);
 /* Adds the counters' present values to an edit. manifest lock. */
@@ -268,10 +274,10 @@ void memrun_unref(struct memrun *memrun);
 void view_ref(struct view *view);
 void view_unref(struct view *view);
 
-/* Adds an entry or a deletion of a range, with its key's hash, of the commit at [from, to) of the log; room was reserved. Lane. */
-void memrun_add(struct memrun *memrun, const struct entry *entry, uint64_t hash,
+/* Adds what the log has of the commit at [from, to), with its key's hash, to the active memtable; room was reserved. Lane. */
+void memrun_add(struct loam_coll *coll, const struct entry *entry, uint64_t hash,
                 struct memtable_near near, uint64_t from, uint64_t to);
-/* Reserves in the active memtable and keeps count of memory. Lane. */
+/* Reserves in the active memtable and keeps count of memory; bytes: entry_room_bytes() of all. Lane. */
 LOAM_MUST loam_status memrun_reserve(loam_db *db, struct memrun *memrun, size_t entry_count,
                                      uint64_t payload_bytes);
 /* Is another memtable to be written? Lane. */
@@ -282,6 +288,13 @@ void memrun_unreserve(loam_db *db, struct memrun *memrun);
 /* Deletions of ranges: whether there are any; and what those hide that are not newer than seq. */
 bool view_has_ranges(const struct view *view);
 void view_meet(const struct view *view, struct cover *cover, loam_slice key, uint64_t seq);
+
+/* The newest version of key at seq, a tombstone perhaps: in memory, if it is there; or anywhere: LOAM_OK and
+   *hit to release, LOAM_NOTFOUND, or a failure. */
+bool view_get_in_memory(const struct view *view, loam_slice key, uint64_t hash, uint64_t seq,
+                        struct entry *entry);
+LOAM_MUST loam_status view_get(const struct view *view, loam_slice key, uint64_t hash, uint64_t seq,
+                               struct table_hit *hit);
 
 /* A counted reference on the present view; NULL never: a dropped collection's is empty. */
 struct view *view_acquire(struct loam_coll *coll);
@@ -387,12 +400,23 @@ struct survival {
         *covers;        /* deletions of ranges, all that may be applied; referenced; may be NULL */
     struct cover cover; /* the latest, as of cover_seq */
     uint64_t cover_seq;
+    const loam_merge_operator *merger; /* NULL: operands are not joined */
+    struct pending_merge { /* the newest operand that stays, until it is known what is below */
+        bool is_there;
+        uint64_t seq, since;
+        struct joining joining;
+        loam_buf key, value;
+    } pending;
+    uint64_t continued_at; /* where the latest operand that went out goes on: it reads there */
+    /* Gets what goes into the output: of each entry that comes in none, it, or another. */
+    loam_status (*put)(void *ctx, const struct entry *entry);
+    void *ctx;
 };
 LOAM_MUST loam_status survival_init(struct survival *survival, loam_db *db);
 void survival_deinit(struct survival *survival);
-/* Entries come in entry order. *keep says whether this one must go into the output. */
-LOAM_MUST loam_status survival_ask(struct survival *survival, const struct entry *entry,
-                                   bool *keep);
+/* Entries come in entry order; then the end. Fails as put does, too. */
+LOAM_MUST loam_status survival_take(struct survival *survival, const struct entry *entry);
+LOAM_MUST loam_status survival_end(struct survival *survival);
 
 /* ---- ranges.c: deletions of ranges on their way from memtables to where nothing is left of them --- */
 

@@ -13,7 +13,7 @@
 
 #include "base/mem.h"
 #include "base/status.h"
-#include "db/db.h"
+#include "db/merges.h"
 #include "record/merge.h"
 
 #include "base/poison.h"
@@ -26,6 +26,7 @@ enum place { PLACE_NOWHERE, PLACE_ON_ENTRY, PLACE_BEYOND_LAST, PLACE_BEFORE_FIRS
 
 struct loam_iter {
     loam_db *db;
+    loam_coll *coll;
     struct view *view;
     struct iter *inner;
     uint64_t seq, seek_seq; /* seek_seq: no version that may be shown is above it */
@@ -188,6 +189,7 @@ loam_status dbiter_open(loam_db *db, loam_coll *coll, const loam_range *range,
         it->own.closed = NULL; /* until it is open */
     }
     atomic_fetch_add(&db->iter_count, 1);
+    it->coll = coll;
     it->view = view_acquire(coll);
     it->seq = range != NULL && range->at != NULL ? range->at->seq : atomic_load(&db->visible);
     it->covers = (struct cover_source){ask_cover, it};
@@ -306,6 +308,20 @@ static uint64_t shown_below(const loam_iter *it, uint64_t seq)
     return seq >= OWN_SEQ ? it->own.seq : it->seq;
 }
 
+/* Shows it->key, of which this is the newest version. An operand is joined with what is below it by a look into the view, so inner stays
+   where it is; value may be that of a copy. */
+static loam_status show_entry(loam_iter *it, const struct entry *newest)
+{
+    const struct merge_source source = {it->coll, it->view, it->seq, it->own.memtable};
+    it->value = newest->value;
+    if (newest->kind == ENTRY_MERGE && !it->keys_only) {
+        const loam_status rc = merge_read(&source, newest, &it->value_copy);
+        if (rc < 0) return stick(it, rc);
+        it->value = slice_of(&it->value_copy);
+    }
+    return stand_at(it, PLACE_ON_ENTRY);
+}
+
 /* From inner's place on (rc is the answer of the move that brought it there), the first key that is there at seq. With `seen`
    set, versions of that key are passed over. */
 static loam_status settle_forward(loam_iter *it, loam_status rc, bool has_seen)
@@ -317,10 +333,9 @@ static loam_status settle_forward(loam_iter *it, loam_status rc, bool has_seen)
         if (it->has_to && bytes_compare(at->key, slice_of(&it->to)) >= 0)
             return stand_at(it, PLACE_BEYOND_LAST);
         const bool hidden = is_hidden(it, at->seq) || (has_seen && bytes_equal(at->key, it->seen));
-        if (!hidden && at->kind == ENTRY_PUT) {
+        if (!hidden && at->kind != ENTRY_DELETE) {
             it->key = at->key;
-            it->value = at->value;
-            return stand_at(it, PLACE_ON_ENTRY);
+            return show_entry(it, at);
         }
         if (!hidden) { /* a tombstone: older versions of its key are gone */
             it->seen = at->key;
@@ -342,21 +357,25 @@ static loam_status settle_forward(loam_iter *it, loam_status rc, bool has_seen)
     return rc == LOAM_NOTFOUND ? stand_at(it, PLACE_BEYOND_LAST) : stick(it, rc);
 }
 
-/* Holds the newest version at seq of the key under inner, and moves inner before the key. *found says whether it is a put. */
-static loam_status take_key_backward(loam_iter *it, bool *found)
+/* Holds key and value of the newest version at seq of the key under inner, and moves inner before the key. Its kind says whether the key
+   is there. */
+static loam_status take_key_backward(loam_iter *it, struct entry *newest)
 {
     struct iter *inner = it->inner;
     loam_status rc = LOAM_OK;
     it->key = inner->at.key;
     it->value = loam_bytes(NULL, 0);
-    *found = false;
+    newest->kind = ENTRY_DELETE;
     while (rc == LOAM_OK && bytes_equal(inner->at.key, it->key)) {
         if (!is_hidden(it, inner->at.seq)) {
-            *found = inner->at.kind == ENTRY_PUT;
-            it->value = *found && !it->keys_only ? inner->at.value : loam_bytes(NULL, 0);
+            newest->kind = inner->at.kind;
+            newest->seq = inner->at.seq;
+            it->value = it->keys_only ? loam_bytes(NULL, 0) : inner->at.value;
         }
         rc = prev_keeping_entry(it);
     }
+    newest->key = it->key;
+    newest->value = it->value;
     it->inner_beyond_front = rc == LOAM_NOTFOUND;
     return rc < 0 ? rc : LOAM_OK;
 }
@@ -367,11 +386,11 @@ static loam_status settle_backward(loam_iter *it, loam_status rc)
     it->backward = true;
     it->inner_beyond_front = rc == LOAM_NOTFOUND;
     while (rc == LOAM_OK) {
-        bool found;
+        struct entry newest;
         if (bytes_compare(it->inner->at.key, slice_of(&it->from)) < 0)
             return stand_at(it, PLACE_BEFORE_FIRST);
-        rc = take_key_backward(it, &found);
-        if (rc == LOAM_OK && found) return stand_at(it, PLACE_ON_ENTRY);
+        rc = take_key_backward(it, &newest);
+        if (rc == LOAM_OK && newest.kind != ENTRY_DELETE) return show_entry(it, &newest);
         if (rc == LOAM_OK && it->inner_beyond_front) rc = LOAM_NOTFOUND;
     }
     return rc == LOAM_NOTFOUND ? stand_at(it, PLACE_BEFORE_FIRST) : stick(it, rc);

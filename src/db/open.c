@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "base/sized.h"
 #include "base/status.h"
-#include "db/db.h"
+#include "db/merges.h"
 
 #include "base/poison.h"
 
@@ -91,6 +91,7 @@ static void free_db(loam_db *db)
     if (db->cache != NULL) page_cache_free(db->cache);
     if (db->arenas != NULL) arena_pool_free(db->arenas);
     recent_deinit(&db->recent);
+    operators_deinit(db);
     store_close(db->store);
     for (size_t i = 0; i < sizeof locks / sizeof locks[0]; i++)
         mutex_deinit(locks[i]);
@@ -147,6 +148,7 @@ loam_status db_open_in(const struct db_world *world, const char *dir, const loam
     db->options = loam_options_default();
     loam_status rc = sized_take(&db->options, sizeof db->options, options, "loam_options_default");
     if (rc == LOAM_OK) rc = resolve_options(world->sys, &db->options);
+    if (rc == LOAM_OK) rc = operators_init(db, &db->options);
     if (rc == LOAM_OK) {
         const struct store_options store_options = {.read_only = db->options.read_only,
                                                     .must_exist = db->options.must_exist,

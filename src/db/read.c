@@ -6,43 +6,43 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
-#include "db/db.h"
+#include "db/merges.h"
 
 #include "base/poison.h"
 
 /* What a look asks for, and how far it has come. */
 struct look {
     loam_slice key;
-    uint64_t hash, seq;
-    loam_buf *value; /* may be NULL */
-    uint64_t *found; /* may be NULL: gets the entry's sequence number */
+    uint64_t hash;
+    struct merge_source source; /* where, and at which sequence number */
+    loam_buf *value;            /* may be NULL */
+    uint64_t *found;            /* may be NULL: gets the entry's sequence number */
 };
 
 static loam_status take_value(const struct look *look, const struct entry *entry)
 {
-    if (entry->kind != ENTRY_PUT) return LOAM_NOTFOUND;
+    if (entry->kind == ENTRY_DELETE) return LOAM_NOTFOUND;
     if (look->found != NULL) *look->found = entry->seq;
     if (look->value == NULL) return LOAM_OK;
-    return buf_set(look->value, entry->value.data, entry->value.len);
+    if (entry->kind == ENTRY_PUT) return buf_set(look->value, entry->value.data, entry->value.len);
+    return merge_read(&look->source, entry, look->value);
 }
 
 /* True when a memtable holds the key, and the answer in *rc. */
-static bool look_in_memtables(const struct view *view, const struct look *look, loam_status *rc)
+static bool look_in_memtables(const struct look *look, loam_status *rc)
 {
     struct entry entry;
-    for (uint32_t i = 0; i < view->memrun_count; i++) {
-        if (!memtable_get(view->memruns[i]->memtable, look->key, look->hash, look->seq, &entry))
-            continue;
-        *rc = take_value(look, &entry);
-        return true;
-    }
-    return false;
+    const struct merge_source *source = &look->source;
+    if (!view_get_in_memory(source->view, look->key, look->hash, source->seq, &entry)) return false;
+    *rc = take_value(look, &entry);
+    return true;
 }
 
-static loam_status look_in_tables(const struct view *view, const struct look *look)
+static loam_status look_in_tables(const struct look *look)
 {
     struct table_hit hit;
-    loam_status rc = version_get(view->version, look->key, look->hash, look->seq, &hit);
+    const struct merge_source *source = &look->source;
+    loam_status rc = version_get(source->view->version, look->key, look->hash, source->seq, &hit);
     if (rc != LOAM_OK) return rc;
     rc = take_value(look, &hit.entry);
     table_hit_release(&hit);
@@ -75,9 +75,9 @@ loam_status read_entry(loam_db *db, loam_coll *coll, const loam_snapshot *snap, 
     const struct epoch_ticket ticket = epoch_enter(db->epoch);
     const struct view *view = atomic_load(&coll->view);
     const uint64_t seq = snap != NULL ? snap->seq : atomic_load(&db->visible);
-    const struct look look = {key, hash_key(key), seq, value, NULL};
+    const struct look look = {key, hash_key(key), {coll, view, seq, NULL}, value, NULL};
     rc = db_check_there(coll);
-    if (rc == LOAM_OK && !look_in_memtables(view, &look, &rc)) rc = look_in_tables(view, &look);
+    if (rc == LOAM_OK && !look_in_memtables(&look, &rc)) rc = look_in_tables(&look);
     epoch_leave(ticket);
     latencies_note(&db->get_latencies, db, since_ns);
     return rc;
@@ -88,19 +88,18 @@ loam_status read_entry(loam_db *db, loam_coll *coll, const loam_snapshot *snap, 
 enum { LOOKS_MAX = 32 }; /* as many misses as may usefully be under way */
 
 /* What is not in memtables is looked for in tables, all of it together. */
-static void look_for_all(const struct view *view, const struct look *looks, loam_lookup *const *of,
-                         size_t count)
+static void look_for_all(const struct look *looks, loam_lookup *const *of, size_t count)
 {
     const struct look *left[LOOKS_MAX];
     size_t left_count = 0;
     for (size_t i = 0; i < count; i++)
-        if (!look_in_memtables(view, &looks[i], &of[i]->answer)) left[left_count++] = &looks[i];
+        if (!look_in_memtables(&looks[i], &of[i]->answer)) left[left_count++] = &looks[i];
     for (int what = TABLE_AHEAD_FILTER; what <= TABLE_AHEAD_PAGE; what++)
         for (size_t i = 0; i < left_count; i++)
-            version_look_ahead(view->version, left[i]->key, left[i]->hash, left[i]->seq,
-                               (enum table_ahead)what);
+            version_look_ahead(left[i]->source.view->version, left[i]->key, left[i]->hash,
+                               left[i]->source.seq, (enum table_ahead)what);
     for (size_t i = 0; i < left_count; i++)
-        of[left[i] - looks]->answer = look_in_tables(view, left[i]);
+        of[left[i] - looks]->answer = look_in_tables(left[i]);
 }
 
 loam_status loam_multi_get(loam_db *db, loam_coll *coll, const loam_snapshot *snap,
@@ -125,11 +124,11 @@ loam_status loam_multi_get(loam_db *db, loam_coll *coll, const loam_snapshot *sn
             lookup->answer = check_key(lookup->key);
             if (lookup->answer < 0) rc = lookup->answer;
             if (lookup->answer != LOAM_OK) continue;
-            looks[some] =
-                (struct look){lookup->key, hash_key(lookup->key), seq, value, &lookup->seq};
+            looks[some] = (struct look){
+                lookup->key, hash_key(lookup->key), {coll, view, seq, NULL}, value, &lookup->seq};
             of[some++] = lookup;
         }
-        look_for_all(view, looks, of, some);
+        look_for_all(looks, of, some);
         for (size_t i = 0; i < some; i++) {
             if (of[i]->answer < 0) rc = of[i]->answer;
             (void)epoch_count(db->epoch);

@@ -16,7 +16,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
-#include "db/db.h"
+#include "db/merges.h"
 #include "record/batch.h"
 
 #include "base/poison.h"
@@ -79,7 +79,7 @@ static loam_status recovered_room(struct recovery *recovery, loam_coll *coll,
         if (full || memrun_is_full(db, coll->active)) rc = relieve_recovery(recovery, coll, full);
     }
     if (rc < 0) return rc;
-    return memrun_reserve(db, coll->active, 1, entry->key.len + entry->value.len);
+    return memrun_reserve(db, coll->active, 1, entry_room_bytes(entry));
 }
 
 static void look_at_coll(struct recovery *recovery, uint32_t coll_id)
@@ -98,7 +98,7 @@ static loam_status add_pending(struct recovery *recovery, uint32_t keep)
         const struct pending *oldest = &recovery->pending[recovery->pending_first];
         const loam_status rc = recovered_room(recovery, oldest->coll, &oldest->entry);
         if (rc < 0) return rc;
-        memrun_add(oldest->coll->active, &oldest->entry, oldest->hash, oldest->near, oldest->from,
+        memrun_add(oldest->coll, &oldest->entry, oldest->hash, oldest->near, oldest->from,
                    oldest->to);
         recovery->pending_first = (recovery->pending_first + 1) % PENDING_MAX;
         recovery->pending_count--;
@@ -138,8 +138,7 @@ static loam_status replay_entry(struct recovery *recovery, uint32_t coll_id,
         rc = add_pending(recovery, 0);
         if (rc == LOAM_OK) rc = recovered_room(recovery, coll, entry);
         if (rc == LOAM_OK)
-            memrun_add(coll->active, entry, hash, (struct memtable_near){0}, commit->position,
-                       commit->end);
+            memrun_add(coll, entry, hash, (struct memtable_near){0}, commit->position, commit->end);
         return rc;
     }
     rc = add_pending(recovery, PENDING_MAX - 1);

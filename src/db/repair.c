@@ -117,12 +117,7 @@ loam_status repair_take(struct repair *repair, size_t target, const struct entry
     repair->copied_count++;
     if (into->coll == NULL) /* the survey found nothing in it */
         return failed(LOAM_IOERR, "%s: reads otherwise a second time", repair->dir);
-    if (entry->kind == ENTRY_PUT)
-        rc = loam_batch_put(repair->batch, into->coll, entry->key, entry->value);
-    else if (entry->kind == ENTRY_DELETE)
-        rc = loam_batch_delete(repair->batch, into->coll, entry->key);
-    else
-        rc = batch_delete_bounds(repair->batch, into->coll, entry->key, entry->value);
+    rc = batch_add(repair->batch, into->coll, entry);
     if (rc < 0) return rc;
     repair->batch_entries++;
     repair->batch_bytes += entry->key.len + entry->value.len;
@@ -152,7 +147,7 @@ static loam_status copy_entries(struct repair *repair)
     options.memory_bytes = repair->options.memory_bytes;
     loam_status rc = db_open_in(repair->world, repair->path, &options, &repair->db);
     if (rc < 0) return rc;
-    repair->is_copying = true;
+    repair->is_copying = repair->db->takes_any_operand = true;
     repair->batch = loam_batch_new();
     if (repair->batch == NULL) rc = LOAM_NOMEM;
     if (rc == LOAM_OK) rc = make_collections(repair);

@@ -168,13 +168,16 @@ struct log_taking {
     uint64_t above, upto, expected_seq;
 };
 
+/* An operand that is in tables is not taken a second time: which of them hold it already nobody could say. */
 static bool log_is_wanted(const struct log_taking *taking, const struct repair_target *target,
-                          uint64_t seq)
+                          const struct entry *entry)
 {
     const struct repair *repair = taking->repair;
+    const uint64_t seq = entry->seq;
     if (target->is_dropped) return false;
     const bool is_tabled = seq <= target->tabled_seq;
     if (taking->upto == UINT64_MAX && !is_tabled) return true;
+    if (entry->kind == ENTRY_MERGE) return false;
     return is_tabled && target->has_losses && seq >= repair->log_seq && seq > taking->above &&
            seq <= taking->upto;
 }
@@ -199,7 +202,7 @@ static loam_status take_log_commit(void *ctx, const struct wal_commit *commit)
         if (coll == NULL) continue;
         const size_t target = (size_t)(coll - repair->facts.colls);
         entry.seq = seq;
-        if (log_is_wanted(taking, &repair->targets[target], seq))
+        if (log_is_wanted(taking, &repair->targets[target], &entry))
             rc = repair_take(repair, target, &entry);
     }
     return rc < 0 ? rc : repair_tick(repair, commit->body.len);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "db/repair.h"
+#include "record/operands.h"
 #include "sstable/table_salvage.h"
 
 #include "base/poison.h"
@@ -17,11 +18,20 @@ enum { LOG_PASSES_MAX = 64 }; /* how often the log is read again for what belong
 
 /* ---- one source ---------------------------------------------------------------------------------- */
 
+/* Of a key whose newest version is an operand: the versions that it goes on in, the newest first. */
+struct table_link {
+    uint8_t kind;
+    uint64_t seq;
+    size_t len; /* of the value or operand, in link_bytes */
+};
+
 struct table_taking {
     struct repair *repair;
     struct repair_source *source;
     bool is_surveying, has_last, is_quiet;
     loam_buf last_key;
+    loam_buf links, link_bytes;
+    uint64_t since; /* the next version that counts is older; 0: none does */
 };
 
 static bool is_within(const struct repair_source *source, loam_slice key)
@@ -30,7 +40,48 @@ static bool is_within(const struct repair_source *source, loam_slice key)
     return source->to.len == 0 || bytes_compare(key, source->to) < 0;
 }
 
-/* Of each key the newest version that is intact comes first; the others are older. */
+static loam_status give_entry(struct table_taking *taking, const struct entry *entry)
+{
+    /* Where an orphan's entries go is decided when all orphans are known. */
+    if (!taking->is_surveying || !taking->source->is_orphan)
+        return repair_take(taking->repair, taking->source->target, entry);
+    taking->repair->stats.entry_count++;
+    taking->repair->stats.entry_bytes += entry->key.len + entry->value.len;
+    return LOAM_OK;
+}
+
+/* Gives what was gathered of a key, the oldest first. */
+static loam_status give_links(struct table_taking *taking)
+{
+    const struct table_link *links = taking->links.data;
+    size_t at = taking->link_bytes.len;
+    loam_status rc = LOAM_OK;
+    for (size_t i = taking->links.len / sizeof *links; rc == LOAM_OK && i-- > 0;) {
+        at -= links[i].len;
+        const struct entry entry = {
+            .key = loam_bytes(taking->last_key.data, taking->last_key.len),
+            .value = loam_bytes((const uint8_t *)taking->link_bytes.data + at, links[i].len),
+            .seq = links[i].seq,
+            .kind = links[i].kind};
+        rc = give_entry(taking, &entry);
+    }
+    taking->links.len = taking->link_bytes.len = 0;
+    return rc;
+}
+
+static loam_status add_link(struct table_taking *taking, const struct entry *entry)
+{
+    loam_slice operand = entry->value;
+    taking->since = 0;
+    if (entry->kind == ENTRY_MERGE && !operand_get(entry, &taking->since, &operand))
+        return failed(LOAM_CORRUPT, "an operand that begins nowhere");
+    const struct table_link link = {entry->kind, entry->seq, operand.len};
+    loam_status rc = buf_append(&taking->link_bytes, operand.data, operand.len);
+    if (rc == LOAM_OK) rc = buf_append(&taking->links, &link, sizeof link);
+    return rc;
+}
+
+/* Of each key the newest version that is intact comes first; the others are older, and count where operands go on in them. */
 static loam_status take_table_entry(void *ctx, const struct entry *entry)
 {
     struct table_taking *taking = ctx;
@@ -38,7 +89,11 @@ static loam_status take_table_entry(void *ctx, const struct entry *entry)
     const loam_slice last = loam_bytes(taking->last_key.data, taking->last_key.len);
     loam_status rc = repair_tick(taking->repair, 0);
     if (rc != LOAM_OK) return rc;
-    if (taking->has_last && bytes_equal(last, entry->key)) return LOAM_OK;
+    if (taking->has_last && bytes_equal(last, entry->key))
+        return entry->seq < taking->since ? add_link(taking, entry) : LOAM_OK;
+    rc = give_links(taking);
+    if (rc != LOAM_OK) return rc;
+    taking->since = 0;
     rc = buf_set(&taking->last_key, entry->key.data, entry->key.len);
     if (rc == LOAM_OK && taking->is_surveying && source->is_orphan) {
         if (!taking->has_last) rc = buf_set(&source->smallest, entry->key.data, entry->key.len);
@@ -46,13 +101,7 @@ static loam_status take_table_entry(void *ctx, const struct entry *entry)
     }
     taking->has_last = true;
     if (rc < 0 || !is_within(source, entry->key)) return rc;
-    /* Where an orphan's entries go is decided when all orphans are known. */
-    if (taking->is_surveying && source->is_orphan) {
-        taking->repair->stats.entry_count++;
-        taking->repair->stats.entry_bytes += entry->key.len + entry->value.len;
-        return LOAM_OK;
-    }
-    return repair_take(taking->repair, source->target, entry);
+    return entry->kind == ENTRY_MERGE ? add_link(taking, entry) : give_entry(taking, entry);
 }
 
 static void meet_table_hole(void *ctx, uint64_t at, uint64_t bytes, bool harmless)
@@ -89,6 +138,9 @@ static loam_status walk_source(struct table_taking *taking, struct table_found *
                                           .hole = meet_table_hole,
                                           .ctx = taking};
     rc = table_salvage_walk(&salvage, found);
+    if (rc == LOAM_OK) rc = give_links(taking);
+    loam_buf_free(&taking->links);
+    loam_buf_free(&taking->link_bytes);
     taking->repair->stats.done_bytes += source->bytes;
     loam_buf_free(&taking->last_key);
     object_close(object);

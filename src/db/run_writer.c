@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/status.h"
-#include "db/db.h"
+#include "db/merges.h"
 
 #include "base/poison.h"
 
@@ -96,8 +96,9 @@ static loam_status end_table(struct run_writer *writer)
     return rc;
 }
 
-static loam_status take_entry(struct run_writer *writer, const struct entry *entry)
+static loam_status take_entry(void *ctx, const struct entry *entry)
 {
+    struct run_writer *writer = ctx;
     loam_status rc = LOAM_OK;
     if (writer->table != NULL && table_writer_bytes(writer->table) >= writer->table_bytes_max &&
         !bytes_equal(entry->key, loam_bytes(writer->last_key.data, writer->last_key.len)))
@@ -120,17 +121,19 @@ loam_status run_writer_drain(struct run_writer *writer, struct iter *iter,
                              struct survival *survival, bool (*go_on)(void *), void *go_on_ctx)
 {
     unsigned passed = 0;
+    survival->merger = coll_operator(writer->spec.coll);
+    survival->put = take_entry;
+    survival->ctx = writer;
     loam_status rc = iter->ops->first(iter);
     while (rc == LOAM_OK) {
-        bool keep;
-        rc = survival_ask(survival, &iter->at, &keep);
-        if (rc == LOAM_OK && keep) rc = take_entry(writer, &iter->at);
+        rc = survival_take(survival, &iter->at);
         if (rc < 0) return rc;
         if (go_on != NULL && ++passed % POLL_ENTRIES == 0 && !go_on(go_on_ctx))
             return LOAM_CONFLICT;
         rc = iter->ops->next(iter);
     }
-    if (rc == LOAM_NOTFOUND) rc = writer->table != NULL ? end_table(writer) : LOAM_OK;
+    if (rc == LOAM_NOTFOUND) rc = survival_end(survival);
+    if (rc == LOAM_OK) rc = writer->table != NULL ? end_table(writer) : LOAM_OK;
     if (rc == LOAM_OK)
         check(entries_written(writer) + survival->dropped_count == survival->seen_count);
     return rc;

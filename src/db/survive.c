@@ -8,6 +8,11 @@
  *   (c) a deletion of a range that holds its key is newer, and nobody reads between the two. The deletion itself stays until no table
  *       holds anything that it hides (db/ranges.c), so an entry that survives elsewhere stays hidden.
  * What an entry dropped by (b) would have hidden among the inputs is dropped by (a), since it counts as passed.
+ *
+ * Operands (record/operands.h): one that stays goes on at since - 1, so it counts as somebody who reads there, whoever else does. Therefore
+ * it waits: if the entry that it goes on in is read by nobody but it, that becomes a part of it and is dropped, and it goes on where that
+ * did, or is a value. What lies between a newer operand that stays and its continuation is never joined with what is below: the
+ * newer one reads that, too.
  */
 #include "base/check.h"
 #include "base/mem.h"
@@ -37,6 +42,9 @@ void survival_deinit(struct survival *survival)
     mem_free(survival->bounds);
     loam_buf_free(&survival->key);
     range_set_unref(survival->covers);
+    joining_deinit(&survival->pending.joining);
+    loam_buf_free(&survival->pending.key);
+    loam_buf_free(&survival->pending.value);
 }
 
 /* The first s >= low at which anybody reads; UINT64_MAX: nobody does. Bounds are ascending: snapshots are opened in order of
@@ -54,6 +62,11 @@ static uint64_t first_reader(const struct survival *survival, uint64_t low)
         }
     }
     return first < survival->bound_count ? survival->bounds[first] : UINT64_MAX;
+}
+
+static bool is_within(uint64_t seq, uint64_t low, uint64_t high)
+{
+    return seq >= low && seq < high;
 }
 
 /* Does anybody read at s with low <= s < high? */
@@ -75,31 +88,129 @@ static bool is_covered(struct survival *survival, const struct entry *entry)
     return survival->cover.seq > entry->seq;
 }
 
-static bool is_spent_tombstone(const struct survival *survival, const struct entry *entry)
+/* Does anything that is older than all inputs perhaps hold the key? */
+static bool is_covered_below(const struct survival *survival, loam_slice key)
 {
-    if (entry->kind != ENTRY_DELETE || entry->seq > survival->bounds[0]) return false;
-    return survival->version == NULL ||
-           !version_covers_below(survival->version, survival->level, survival->run_number,
-                                 entry->key, entry->key);
+    return survival->version != NULL &&
+           version_covers_below(survival->version, survival->level, survival->run_number, key, key);
 }
 
-loam_status survival_ask(struct survival *survival, const struct entry *entry, bool *keep)
+static bool is_spent_tombstone(const struct survival *survival, const struct entry *entry)
 {
+    return entry->kind == ENTRY_DELETE && entry->seq <= survival->bounds[0] &&
+           !is_covered_below(survival, entry->key);
+}
+
+/* ---- operands ----------------------------------------------------------------------------------- */
+
+enum {
+    PENDING_BYTES_MAX = 1 << 20
+}; /* longer values are left in pieces: each merge would write all of it again */
+
+static loam_status put_pending(struct survival *survival, enum entry_kind kind)
+{
+    struct pending_merge *pending = &survival->pending;
+    uint8_t head[OPERAND_HEAD_BYTES_MAX];
+    const size_t head_bytes = kind == ENTRY_MERGE ? operand_head_put(head, pending->since) : 0;
+    loam_slice joined;
+    loam_status rc = joining_join(&pending->joining, &joined);
+    if (rc == LOAM_OK) rc = buf_set(&pending->value, head, head_bytes);
+    if (rc == LOAM_OK) rc = buf_append(&pending->value, joined.data, joined.len);
+    if (rc < 0) return rc;
+    const struct entry entry = {.key = loam_bytes(pending->key.data, pending->key.len),
+                                .value = loam_bytes(pending->value.data, pending->value.len),
+                                .seq = pending->seq,
+                                .kind = kind};
+    pending->is_there = false;
+    if (kind == ENTRY_MERGE) survival->continued_at = pending->since - 1;
+    return survival->put(survival->ctx, &entry);
+}
+
+/* No version that came goes on from it: if there is none elsewhere either, it is a value. */
+static loam_status end_key(struct survival *survival)
+{
+    struct pending_merge *pending = &survival->pending;
+    survival->continued_at = 0;
+    if (!pending->is_there) return LOAM_OK;
+    const loam_slice key = loam_bytes(pending->key.data, pending->key.len);
+    const bool is_value = survival->merger != NULL && !is_covered_below(survival, key);
+    const loam_status rc = put_pending(survival, is_value ? ENTRY_PUT : ENTRY_MERGE);
+    survival->continued_at = 0;
+    return rc;
+}
+
+/* What stays goes out, or waits for what is below. */
+static loam_status keep_entry(struct survival *survival, const struct entry *entry)
+{
+    struct pending_merge *pending = &survival->pending;
+    loam_status rc = LOAM_OK;
+    loam_slice operand;
+    if (pending->is_there) rc = put_pending(survival, ENTRY_MERGE);
+    if (rc < 0) return rc;
+    if (entry->kind != ENTRY_MERGE) return survival->put(survival->ctx, entry);
+    if (!operand_get(entry, &pending->since, &operand))
+        return failed(LOAM_CORRUPT, "an operand that begins nowhere");
+    joining_begin(&pending->joining, survival->merger);
+    rc = joining_add_older(&pending->joining, operand);
+    if (rc == LOAM_OK) rc = buf_set(&pending->key, entry->key.data, entry->key.len);
+    pending->seq = entry->seq;
+    pending->is_there = rc == LOAM_OK;
+    return rc;
+}
+
+/* The pending operand goes on in this entry, which nobody else reads: it becomes a part of it, if that does not become too long. */
+static loam_status join_entry(struct survival *survival, const struct entry *entry, bool *joined)
+{
+    struct pending_merge *pending = &survival->pending;
+    loam_slice operand = entry->value;
+    uint64_t since = 0;
+    if (entry->kind == ENTRY_MERGE && !operand_get(entry, &since, &operand))
+        return failed(LOAM_CORRUPT, "an operand that begins nowhere");
+    loam_status rc = joining_has_room(&pending->joining, operand.len, PENDING_BYTES_MAX, joined);
+    if (rc == LOAM_OK && *joined) rc = joining_add_older(&pending->joining, operand);
+    if (rc < 0 || !*joined) return rc;
+    pending->since = since;
+    return entry->kind == ENTRY_MERGE ? LOAM_OK : put_pending(survival, ENTRY_PUT);
+}
+
+/* ---- entries --------------------------------------------------------------------------------------- */
+
+static loam_status begin_key(struct survival *survival, const struct entry *entry)
+{
+    const loam_status rc = end_key(survival);
+    survival->has_key = true;
+    return rc < 0 ? rc : buf_set(&survival->key, entry->key.data, entry->key.len);
+}
+
+loam_status survival_take(struct survival *survival, const struct entry *entry)
+{
+    const struct pending_merge *pending = &survival->pending;
     const bool same = survival->has_key &&
                       bytes_equal(entry->key, loam_bytes(survival->key.data, survival->key.len));
-    if (!same) {
-        const loam_status rc = buf_set(&survival->key, entry->key.data, entry->key.len);
-        if (rc < 0) return rc;
-        survival->has_key = true;
-        *keep = !is_spent_tombstone(survival, entry);
-    } else {
-        check(entry->seq < survival->newer_seq);
-        *keep = is_read_between(survival, entry->seq, survival->newer_seq) &&
-                !is_spent_tombstone(survival, entry);
-    }
-    if (*keep && is_covered(survival, entry)) *keep = false;
+    loam_status rc = same ? LOAM_OK : begin_key(survival, entry);
+    if (rc < 0) return rc;
+    const uint64_t newer_seq = same ? survival->newer_seq : UINT64_MAX;
+    check(entry->seq < newer_seq);
     survival->newer_seq = entry->seq;
     survival->seen_count++;
-    if (!*keep) survival->dropped_count++;
-    return LOAM_OK;
+    const bool is_gone = is_covered(survival, entry);
+    const bool is_base = pending->is_there && is_within(pending->since - 1, entry->seq, newer_seq);
+    const bool is_read = !same || is_read_between(survival, entry->seq, newer_seq) ||
+                         is_within(survival->continued_at, entry->seq, newer_seq);
+    bool joined = false;
+    if (is_base && survival->merger != NULL && (is_gone || entry->kind == ENTRY_DELETE)) {
+        if (is_gone || !is_read) joined = true;
+        if (joined) rc = put_pending(survival, ENTRY_PUT);
+    } else if (is_base && survival->merger != NULL && !is_read) {
+        rc = join_entry(survival, entry, &joined);
+    }
+    const bool keep =
+        !joined && !is_gone && (is_read || is_base) && !is_spent_tombstone(survival, entry);
+    if (!keep) survival->dropped_count++;
+    return rc < 0 || !keep ? rc : keep_entry(survival, entry);
+}
+
+loam_status survival_end(struct survival *survival)
+{
+    return end_key(survival);
 }

@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "db/batches.h"
+#include "db/merges.h"
 #include "db/reads.h"
 #include "record/batch.h"
 
@@ -142,20 +143,12 @@ static loam_status write_own(loam_txn *txn, loam_coll *coll, const struct entry 
     const size_t bytes = entry->key.len + entry->value.len;
     struct own *own = own_for(txn, coll);
     if (own == NULL) return LOAM_NOMEM;
-    loam_status rc = memtable_reserve(own->memtable, 1, bytes);
-    if (rc == LOAM_OK && entry->kind == ENTRY_PUT)
-        rc = loam_batch_put(txn->batch, coll, entry->key, entry->value);
-    else if (rc == LOAM_OK && entry->kind == ENTRY_DELETE)
-        rc = loam_batch_delete(txn->batch, coll, entry->key);
-    else if (rc == LOAM_OK)
-        rc = batch_delete_bounds(txn->batch, coll, entry->key, entry->value);
+    loam_status rc = memtable_reserve(own->memtable, 1, entry_room_bytes(entry));
+    if (rc == LOAM_OK) rc = batch_add(txn->batch, coll, entry);
     if (rc < 0) return rc;
     struct entry own_entry = *entry;
     own_entry.seq = OWN_SEQ + ++txn->entry_count;
-    if (entry->kind == ENTRY_DELETE_RANGE)
-        memtable_add_range(own->memtable, &own_entry);
-    else
-        memtable_add(own->memtable, &own_entry, hash, (struct memtable_near){0});
+    merge_add(coll_operator(coll), own->memtable, &own_entry, hash, (struct memtable_near){0});
     txn->written_bytes += 2 * bytes + BATCH_HEAD_BYTES_MAX;
     return LOAM_OK;
 }
@@ -164,7 +157,8 @@ static loam_status write_checked(loam_txn *txn, loam_coll *coll, const struct en
 {
     loam_status rc = check_txn(txn, &coll);
     if (rc == LOAM_OK) rc = db_writable(txn->db);
-    if (rc == LOAM_OK) rc = db_check_entry(entry->key, entry->value);
+    if (rc == LOAM_OK) rc = db_check_entry(entry);
+    if (rc == LOAM_OK && entry->kind == ENTRY_MERGE) rc = merge_check(coll, operand_is_odd(entry));
     if (rc == LOAM_OK) rc = check_size(txn, entry->key.len + entry->value.len);
     return rc < 0 ? rc : write_own(txn, coll, entry);
 }
@@ -178,6 +172,12 @@ loam_status loam_txn_put(loam_txn *txn, loam_coll *coll, loam_slice key, loam_sl
 loam_status loam_txn_delete(loam_txn *txn, loam_coll *coll, loam_slice key)
 {
     const struct entry entry = {.key = key, .kind = ENTRY_DELETE};
+    return write_checked(txn, coll, &entry);
+}
+
+loam_status loam_txn_merge(loam_txn *txn, loam_coll *coll, loam_slice key, loam_slice operand)
+{
+    const struct entry entry = {.key = key, .value = operand, .kind = ENTRY_MERGE};
     return write_checked(txn, coll, &entry);
 }
 
@@ -196,6 +196,18 @@ loam_status loam_txn_delete_range(loam_txn *txn, loam_coll *coll, const loam_ran
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+/* Own operands, joined with what is in the store. */
+static loam_status read_onto(const loam_txn *txn, const struct own *own, const struct entry *newest,
+                             loam_buf *value)
+{
+    struct view *view = view_acquire(own->coll);
+    const struct merge_source source = {own->coll, view, txn->snap->seq, own->memtable};
+    loam_status rc = db_check_there(own->coll);
+    if (rc == LOAM_OK) rc = merge_read(&source, newest, value);
+    view_unref(view);
+    return rc;
+}
+
 loam_status loam_txn_get(loam_txn *txn, loam_coll *coll, loam_slice key, loam_buf *value)
 {
     struct entry entry;
@@ -205,14 +217,16 @@ loam_status loam_txn_get(loam_txn *txn, loam_coll *coll, loam_slice key, loam_bu
         return failed(LOAM_INVALID, "a slice with a length and no data");
     if (key.len > KEY_BYTES_MAX) return LOAM_NOTFOUND;
     const struct own *own = own_of(txn, coll);
-    if (own != NULL &&
-        memtable_get(own->memtable, key, hash_key(key), OWN_SEQ + txn->entry_count, &entry)) {
-        if (entry.kind != ENTRY_PUT) return LOAM_NOTFOUND;
-        return value == NULL ? LOAM_OK : buf_set(value, entry.value.data, entry.value.len);
-    }
+    const bool is_own = own != NULL && memtable_get(own->memtable, key, hash_key(key),
+                                                    OWN_SEQ + txn->entry_count, &entry);
+    if (is_own && entry.kind == ENTRY_DELETE) return LOAM_NOTFOUND;
+    if (is_own && value == NULL) return LOAM_OK;
+    if (is_own && entry.kind == ENTRY_PUT) return buf_set(value, entry.value.data, entry.value.len);
     rc = check_size(txn, key.len);
     if (rc == LOAM_OK) rc = reads_add_key(&txn->reads, coll, key);
-    return rc < 0 ? rc : read_entry(txn->db, coll, txn->snap, key, value);
+    if (rc < 0) return rc;
+    return is_own ? read_onto(txn, own, &entry, value)
+                  : read_entry(txn->db, coll, txn->snap, key, value);
 }
 
 struct txn_iter { /* of an open iterator: what to do when it closes */

@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/status.h"
-#include "db/db.h"
+#include "db/merges.h"
 
 #include "base/poison.h"
 
@@ -33,16 +33,14 @@ static struct memrun *memrun_new(loam_db *db)
     return memrun;
 }
 
-void memrun_add(struct memrun *memrun, const struct entry *entry, uint64_t hash,
+void memrun_add(struct loam_coll *coll, const struct entry *entry, uint64_t hash,
                 struct memtable_near near, uint64_t from, uint64_t to)
 {
+    struct memrun *memrun = coll->active;
     if (memrun->first_position == UINT64_MAX) memrun->first_position = from;
     memrun->end_position = to;
     if (entry->seq > memrun->last_seq) memrun->last_seq = entry->seq;
-    if (entry->kind == ENTRY_DELETE_RANGE)
-        memtable_add_range(memrun->memtable, entry);
-    else
-        memtable_add(memrun->memtable, entry, hash, near);
+    merge_add(coll_operator(coll), memrun->memtable, entry, hash, near);
 }
 
 /* Differences may be negative: they wrap, and so does their sum. */
@@ -109,6 +107,22 @@ void view_meet(const struct view *view, struct cover *cover, loam_slice key, uin
     for (uint32_t i = 0; i < view->memrun_count; i++)
         memtable_meet(view->memruns[i]->memtable, cover, key, seq);
     range_set_meet(view->version->ranges, cover, key, seq);
+}
+
+bool view_get_in_memory(const struct view *view, loam_slice key, uint64_t hash, uint64_t seq,
+                        struct entry *entry)
+{
+    for (uint32_t i = 0; i < view->memrun_count; i++)
+        if (memtable_get(view->memruns[i]->memtable, key, hash, seq, entry)) return true;
+    return false;
+}
+
+loam_status view_get(const struct view *view, loam_slice key, uint64_t hash, uint64_t seq,
+                     struct table_hit *hit)
+{
+    *hit = (struct table_hit){.owned = NULL};
+    if (view_get_in_memory(view, key, hash, seq, &hit->entry)) return LOAM_OK;
+    return version_get(view->version, key, hash, seq, hit);
 }
 
 static void view_release(struct epoch_node *node)

@@ -16,7 +16,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "db/batches.h"
-#include "db/db.h"
+#include "db/merges.h"
 #include "db/reads.h"
 #include "record/batch.h"
 
@@ -106,7 +106,7 @@ static loam_status room_for_entries(loam_db *db, const struct commit *commit, co
 {
     if (commit->record_kind == RECORD_CHANGE) return LOAM_OK;
     if (commit->coll != NULL)
-        return memtable_room(db, commit->coll, commit->entry_count, commit->payload_bytes, wait);
+        return memtable_room(db, commit->coll, 1, entry_room_bytes(&commit->entry), wait);
     return batch_make_room(db, commit, wait, memtable_room);
 }
 
@@ -150,7 +150,7 @@ static void add_batch(loam_db *db, loam_slice entries, uint64_t seq, uint64_t fr
     for (bool more = true; more || added < taken;) {
         if (!more || taken - added == ENTRIES_AHEAD) {
             const struct on_its_way *oldest = &ring[added++ % ENTRIES_AHEAD];
-            memrun_add(oldest->coll->active, &oldest->entry, oldest->hash, oldest->near, from, to);
+            memrun_add(oldest->coll, &oldest->entry, oldest->hash, oldest->near, from, to);
             continue;
         }
         struct on_its_way *next = &ring[taken % ENTRIES_AHEAD];
@@ -205,7 +205,7 @@ loam_status commit_locked(loam_db *db, const struct commit *commit, loam_durabil
         entry.seq = *seq;
         recent_add(&db->recent, commit->coll->id, &entry);
         if (entry.kind == ENTRY_DELETE_RANGE) commit_note_range(commit->coll, &entry);
-        memrun_add(commit->coll->active, &entry, commit->hash, near, from, end);
+        memrun_add(commit->coll, &entry, commit->hash, near, from, end);
     } else if (commit->record_kind == RECORD_COMMIT) {
         add_batch(db, commit->entries, *seq, from, end);
     }
@@ -326,7 +326,7 @@ loam_status commit_entry(loam_db *db, loam_coll *coll, const struct entry *entry
                                   .body_bytes = head_bytes + key.len + value.len,
                                   .record_kind = RECORD_COMMIT,
                                   .entry_count = 1,
-                                  .put_count = entry->kind == ENTRY_PUT,
+                                  .put_count = entry_is_put(entry->kind),
                                   .payload_bytes = key.len + value.len,
                                   .debtor = coll,
                                   .coll = coll,
@@ -340,7 +340,8 @@ loam_status commit_entry(loam_db *db, loam_coll *coll, const struct entry *entry
 static loam_status write_one(loam_db *db, loam_coll *coll, const struct entry *entry)
 {
     loam_status rc = db_check_coll(db, &coll);
-    if (rc == LOAM_OK) rc = db_check_entry(entry->key, entry->value);
+    if (rc == LOAM_OK) rc = db_check_entry(entry);
+    if (rc == LOAM_OK && entry->kind == ENTRY_MERGE) rc = merge_check(coll, operand_is_odd(entry));
     return rc < 0 ? rc : commit_entry(db, coll, entry, NULL, 0, NULL);
 }
 
@@ -353,6 +354,12 @@ loam_status loam_put(loam_db *db, loam_coll *coll, loam_slice key, loam_slice va
 loam_status loam_delete(loam_db *db, loam_coll *coll, loam_slice key)
 {
     const struct entry entry = {.key = key, .kind = ENTRY_DELETE};
+    return write_one(db, coll, &entry);
+}
+
+loam_status loam_merge(loam_db *db, loam_coll *coll, loam_slice key, loam_slice operand)
+{
+    const struct entry entry = {.key = key, .value = operand, .kind = ENTRY_MERGE};
     return write_one(db, coll, &entry);
 }
 
@@ -414,7 +421,7 @@ loam_status commit_batch(loam_db *db, const loam_batch *b, loam_durability how, 
     struct batch_facts facts = {.entry_count = 0};
     loam_status rc = db_check(db);
     if (rc == LOAM_OK) rc = batch_facts(b, db, &facts);
-    if (rc == LOAM_OK) rc = batch_ranges_room(b, db);
+    if (rc == LOAM_OK) rc = batch_check(b, db);
     if (rc == LOAM_OK && (unsigned)how > LOAM_DURABLE_PROCESS)
         rc = failed(LOAM_INVALID, "durability %d is none", (int)how);
     if (rc < 0) return rc;

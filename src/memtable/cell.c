@@ -28,7 +28,8 @@ static struct cell_links links_to(const struct cell *older)
     };
 }
 
-const struct cell *cell_put(void *memory, const struct entry *entry, const struct cell *older)
+const struct cell *cell_put(void *memory, const struct entry *entry, loam_slice head,
+                            const struct cell *older)
 {
     uint8_t *at = memory;
     if (older != NULL) {
@@ -38,12 +39,14 @@ const struct cell *cell_put(void *memory, const struct entry *entry, const struc
     }
     struct cell *cell = (struct cell *)(void *)at;
     cell->seq_kind = entry->seq << 8 | entry->kind;
-    cell->value_bytes = (uint32_t)entry->value.len;
+    cell->value_bytes = (uint32_t)(head.len + entry->value.len);
     cell->key_bytes = (uint16_t)entry->key.len;
     cell->has_older = older != NULL;
-    if (entry->key.len > 0) memcpy(cell->key, entry->key.data, entry->key.len);
-    if (entry->value.len > 0)
-        memcpy(cell->key + entry->key.len, entry->value.data, entry->value.len);
+    uint8_t *to = cell->key;
+    if (entry->key.len > 0) memcpy(to, entry->key.data, entry->key.len);
+    to += entry->key.len;
+    if (head.len > 0) memcpy(to, head.data, head.len);
+    if (entry->value.len > 0) memcpy(to + head.len, entry->value.data, entry->value.len);
     return cell;
 }
 

@@ -59,19 +59,22 @@ static inline void cell_get(const struct cell *cell, struct entry *out)
     const uint8_t kind = (uint8_t)cell->seq_kind;
     out->key = cell_key(cell);
     out->value =
-        loam_bytes(kind == ENTRY_PUT ? cell->key + cell->key_bytes : NULL, cell->value_bytes);
+        loam_bytes(kind != ENTRY_DELETE ? cell->key + cell->key_bytes : NULL, cell->value_bytes);
     out->seq = cell_seq(cell);
     out->kind = kind;
 }
 
-static inline size_t cell_bytes(const struct entry *entry, const struct cell *older)
+/* head: what stands before the entry's value. */
+static inline size_t cell_bytes(const struct entry *entry, loam_slice head,
+                                const struct cell *older)
 {
     return (older != NULL ? sizeof(struct cell_links) : 0) + sizeof(struct cell) + entry->key.len +
-           entry->value.len;
+           head.len + entry->value.len;
 }
 
 /* Writes a cell in front of older (may be NULL) to cell_bytes() of memory aligned to 8. */
-const struct cell *cell_put(void *memory, const struct entry *entry, const struct cell *older);
+const struct cell *cell_put(void *memory, const struct entry *entry, loam_slice head,
+                            const struct cell *older);
 
 /* The newest version with seq <= the given one, or NULL. */
 const struct cell *cell_at_most(const struct cell *newest, uint64_t seq);

@@ -9,6 +9,7 @@
 #include "memtable/btree.h"
 #include "memtable/key_filter.h"
 #include "memtable/memtable_iter.h"
+#include "record/operands.h"
 
 #include "base/poison.h"
 
@@ -174,20 +175,33 @@ struct memtable_near memtable_approach(const struct memtable *memtable, loam_sli
     return near;
 }
 
-void memtable_add(struct memtable *memtable, const struct entry *entry, uint64_t hash,
-                  struct memtable_near near)
+static void add_entry(struct memtable *memtable, const struct entry *entry, loam_slice head,
+                      uint64_t hash, struct memtable_near near)
 {
     struct btree_spot spot;
     check(entry->key.len <= KEY_BYTES_MAX);
-    check(entry->value.len <= VALUE_BYTES_MAX);
+    check(head.len + entry->value.len <= VALUE_BYTES_MAX);
     debug_check(entry->seq > 0 && entry->seq <= SEQ_MAX);
     struct key_filter *filter = atomic_load_explicit(&memtable->filter, memory_order_relaxed);
     btree_locate(&memtable->tree, near.leaf, near.high, entry->key, &spot);
     debug_check(spot.newest == NULL || cell_seq(spot.newest) < entry->seq);
     if (filter != NULL && spot.newest == NULL) key_filter_add(filter, hash);
-    void *memory = arena_take(&memtable->arena, cell_bytes(entry, spot.newest));
-    btree_add(&memtable->tree, &memtable->arena, &spot, cell_put(memory, entry, spot.newest));
+    void *memory = arena_take(&memtable->arena, cell_bytes(entry, head, spot.newest));
+    btree_add(&memtable->tree, &memtable->arena, &spot, cell_put(memory, entry, head, spot.newest));
     count_added_entry(memtable, entry);
+}
+
+void memtable_add(struct memtable *memtable, const struct entry *entry, uint64_t hash,
+                  struct memtable_near near)
+{
+    add_entry(memtable, entry, loam_bytes(NULL, 0), hash, near);
+}
+
+void memtable_add_merge(struct memtable *memtable, const struct entry *entry, uint64_t since,
+                        uint64_t hash, struct memtable_near near)
+{
+    uint8_t head[OPERAND_HEAD_BYTES_MAX];
+    add_entry(memtable, entry, loam_bytes(head, operand_head_put(head, since)), hash, near);
 }
 
 /* ---- deletions of ranges ---- */

@@ -60,6 +60,10 @@ struct memtable_near memtable_approach(const struct memtable *memtable, loam_sli
 void memtable_add(struct memtable *memtable, const struct entry *entry, uint64_t hash,
                   struct memtable_near near);
 
+/* Likewise an ENTRY_MERGE, whose value is the operand alone: the join of all of the key since then (record/operands.h). */
+void memtable_add_merge(struct memtable *memtable, const struct entry *entry, uint64_t since,
+                        uint64_t hash, struct memtable_near near);
+
 /* Writer only, after a sufficient reserve, as for an entry: the range [key, value) of an ENTRY_DELETE_RANGE. */
 void memtable_add_range(struct memtable *memtable, const struct entry *entry);
 

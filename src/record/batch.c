@@ -5,9 +5,16 @@
 
 #include "base/codec.h"
 #include "base/status.h"
+#include "record/operands.h"
 #include "record/range_set.h"
 
 #include "base/poison.h"
+
+static uint32_t value_bytes_max(uint8_t kind)
+{
+    if (kind == ENTRY_DELETE_RANGE) return KEY_BYTES_MAX;
+    return kind == ENTRY_MERGE ? OPERAND_BYTES_MAX : VALUE_BYTES_MAX;
+}
 
 size_t batch_head_put(uint8_t head[static BATCH_HEAD_BYTES_MAX], uint8_t kind, uint32_t coll_id,
                       size_t key_bytes, size_t value_bytes)
@@ -26,14 +33,13 @@ loam_status batch_next(struct batch_reader *reader, uint32_t *coll_id, struct en
     uint32_t key_bytes, value_bytes = 0;
     if (at == reader->end) return LOAM_NOTFOUND;
     const uint8_t kind = *at++;
-    if (kind < ENTRY_PUT || kind > ENTRY_DELETE_RANGE)
+    if (kind < ENTRY_PUT || kind > ENTRY_MERGE)
         return failed(LOAM_CORRUPT, "an entry of unknown kind %u", kind);
     at = get_varint32(at, reader->end, coll_id);
     if (at != NULL) at = get_varint32(at, reader->end, &key_bytes);
     if (at != NULL && entry_has_value(kind)) at = get_varint32(at, reader->end, &value_bytes);
     if (at == NULL) return failed(LOAM_CORRUPT, "an entry's head is cut short");
-    const uint32_t value_most = kind == ENTRY_PUT ? VALUE_BYTES_MAX : KEY_BYTES_MAX;
-    if (key_bytes > KEY_BYTES_MAX || value_bytes > value_most)
+    if (key_bytes > KEY_BYTES_MAX || value_bytes > value_bytes_max(kind))
         return failed(LOAM_CORRUPT, "an entry of %u + %u bytes", key_bytes, value_bytes);
     const size_t left = (size_t)(reader->end - at);
     if (left < key_bytes || left - key_bytes < value_bytes)

@@ -16,10 +16,10 @@
 
 #include "record/entry.h"
 
-/* Whether an entry of this kind has a value: a put's, or where a range ends. */
+/* Whether an entry of this kind has a value: a put's, an operand, or where a range ends. */
 static inline bool entry_has_value(uint8_t kind)
 {
-    return kind == ENTRY_PUT || kind == ENTRY_DELETE_RANGE;
+    return kind != ENTRY_DELETE;
 }
 
 /* Of an entry's bytes before its key. */

@@ -19,8 +19,9 @@ enum entry_kind {
     ENTRY_PUT = 1,
     ENTRY_DELETE = 2,
     ENTRY_DELETE_RANGE =
-        3 /* from key on and before value, which empty is no bound; in the log alone */
-    /* 4 merge operand, 5 put with expiry: reserved, refused by every decoder. */
+        3,          /* from key on and before value, which empty is no bound; in the log alone */
+    ENTRY_MERGE = 4 /* an operand: as it was given in the log, else as operands.h has it */
+    /* 5 put with expiry: reserved, refused by every decoder. */
 };
 
 #define SEQ_MAX ((UINT64_C(1) << 56) - 1)
@@ -33,6 +34,18 @@ struct entry {
     uint64_t seq;
     uint8_t kind; /* enum entry_kind */
 };
+
+/* Whether a value is written, or a part of one; else it is a deletion. */
+static inline bool entry_is_put(uint8_t kind)
+{
+    return kind != ENTRY_DELETE && kind != ENTRY_DELETE_RANGE;
+}
+
+/* Whether tables hold entries of this kind. */
+static inline bool entry_is_stored(uint8_t kind)
+{
+    return kind == ENTRY_PUT || kind == ENTRY_DELETE || kind == ENTRY_MERGE;
+}
 
 /* The order of (key, seq) pairs: negative when a stands before b. */
 static inline int entry_compare(loam_slice a_key, uint64_t a_seq, loam_slice b_key, uint64_t b_seq)

@@ -5,6 +5,7 @@
 
 #include "base/codec.h"
 #include "base/mem.h"
+#include "record/operands.h"
 #include "sstable/table_stream.h"
 
 #include "base/poison.h"
@@ -26,7 +27,7 @@ static const char *decode_extent_head(struct extent *extent, uint64_t stored_byt
     if (at != NULL) at = get_varint32(at, end, &value_bytes);
     if (at != NULL) at = get_varint64(at, end, &entry->seq);
     if (at == NULL) return "an extent's head is malformed";
-    if (entry->kind != ENTRY_PUT && entry->kind != ENTRY_DELETE) return "an entry of unknown kind";
+    if (!entry_is_stored(entry->kind)) return "an entry of unknown kind";
     if (entry->kind == ENTRY_DELETE && value_bytes > 0) return "a delete with a value";
     if (entry->seq == 0 || entry->seq > SEQ_MAX) return "an impossible sequence number";
     if (key_bytes > KEY_BYTES_MAX || value_bytes > VALUE_BYTES_MAX)
@@ -49,7 +50,7 @@ static void point_entry(struct extent *extent, size_t key_at)
     entry->key.data = extent->bytes + key_at;
     const bool whole = extent->got_bytes == extent->raw_bytes;
     entry->value.data =
-        whole && entry->kind == ENTRY_PUT ? extent->bytes + key_at + entry->key.len : NULL;
+        whole && entry->kind != ENTRY_DELETE ? extent->bytes + key_at + entry->key.len : NULL;
 }
 
 /* Reads chunks until that many raw bytes are there. */
@@ -98,6 +99,7 @@ loam_status extent_read_key(const struct block_source *source, uint64_t at, uint
         if (rc < 0) goto out;
     }
     extent->next_at = reader.at;
+    extent->at = at;
     extent->end = end;
     if (extent->got_bytes == extent->raw_bytes && reader.at != end)
         rc = block_fault(source, reader.at, "more chunks than bytes");
@@ -108,7 +110,7 @@ out:
     return rc;
 }
 
-loam_status extent_read_value(const struct block_source *source, struct extent *extent)
+static loam_status read_rest(const struct block_source *source, struct extent *extent)
 {
     struct stream_reader reader;
     const size_t key_at = (size_t)((const uint8_t *)extent->entry.key.data - extent->bytes);
@@ -126,4 +128,11 @@ loam_status extent_read_value(const struct block_source *source, struct extent *
     extent->got_bytes = extent->raw_bytes;
     point_entry(extent, key_at);
     return LOAM_OK;
+}
+
+loam_status extent_read_value(const struct block_source *source, struct extent *extent)
+{
+    const loam_status rc = read_rest(source, extent);
+    if (rc < 0 || operand_is_sound(&extent->entry)) return rc;
+    return block_fault(source, extent->at, "an operand that begins nowhere");
 }

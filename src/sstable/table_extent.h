@@ -15,7 +15,7 @@ struct extent {         /* all-zero is empty */
     struct entry entry; /* the value's bytes are there only after extent_read_value() */
     uint8_t *bytes;     /* the raw entry as far as it was read; from mem_alloc */
     size_t got_bytes, raw_bytes;
-    uint64_t next_at, end; /* of the table: where the rest stands */
+    uint64_t at, next_at, end; /* of the table: where it begins, and where the rest stands */
 };
 
 /* Reads the key of the extent in [at, end) of the table; empty before and, after a failure, again. */

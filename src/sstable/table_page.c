@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/hash.h"
+#include "record/operands.h"
 
 #include "base/poison.h"
 
@@ -137,12 +138,14 @@ static const char *check_entry(const struct page *page, const uint8_t **at, cons
     if (key == NULL || (size_t)(end - key) < key_bytes) return "an entry's head is malformed";
     const uint8_t *value = get_varint64(key + key_bytes, end, &seq);
     if (value == NULL) return "an entry's sequence number is malformed";
-    if (entry->kind != ENTRY_PUT && entry->kind != ENTRY_DELETE) return "an entry of unknown kind";
+    if (!entry_is_stored(entry->kind)) return "an entry of unknown kind";
     if (entry->kind == ENTRY_DELETE && value_bytes > 0) return "a delete with a value";
     if ((size_t)(end - value) < value_bytes) return "an entry passes the page's end";
     entry->seq = page->seq_base + zigzag_from(seq);
     if (entry->seq == 0 || entry->seq > SEQ_MAX) return "an impossible sequence number";
     entry->key = loam_bytes(key, key_bytes);
+    entry->value = loam_bytes(value, value_bytes);
+    if (!operand_is_sound(entry)) return "an operand that begins nowhere";
     *at = value + value_bytes;
     return NULL;
 }

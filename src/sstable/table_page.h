@@ -115,7 +115,7 @@ static inline void page_entry_at(const struct page *page, const uint8_t *at, str
         at = page_varint(at, &seq);
     }
     entry->seq = page->seq_base + zigzag_from(seq);
-    entry->value = (loam_slice){entry->kind == ENTRY_PUT ? at : NULL, value_bytes};
+    entry->value = (loam_slice){entry->kind != ENTRY_DELETE ? at : NULL, value_bytes};
 }
 
 static inline void page_entry(const struct page *page, uint32_t index, struct entry *entry)

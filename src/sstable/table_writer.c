@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "record/operands.h"
 #include "sstable/table_block.h"
 #include "sstable/table_filter.h"
 #include "sstable/table_footer.h"
@@ -150,7 +151,9 @@ loam_status table_writer_add(struct table_writer *writer, const struct entry *en
     struct page_builder *page = &writer->page;
     check(entry->key.len <= KEY_BYTES_MAX && entry->value.len <= VALUE_BYTES_MAX);
     check(entry->seq > 0 && entry->seq <= SEQ_MAX);
-    check(entry->kind == ENTRY_PUT || (entry->kind == ENTRY_DELETE && entry->value.len == 0));
+    check(entry_is_stored(entry->kind));
+    check(entry->kind != ENTRY_DELETE || entry->value.len == 0);
+    check(operand_is_sound(entry));
     if (writer->meta.entry_count > 0)
         check(entry_compare(last_key(writer), writer->last_seq, entry->key, entry->seq) < 0);
     const bool fits = page_builder_takes(page, entry);

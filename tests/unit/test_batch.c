@@ -33,12 +33,15 @@ static void the_bytes_are_as_documented(void **state)
     append(&buf, ENTRY_PUT, UINT32_MAX, loam_bytes(NULL, 0), loam_bytes(NULL, 0));
     append(&buf, ENTRY_DELETE_RANGE, 1, loam_str("from"), loam_str("to"));
     append(&buf, ENTRY_DELETE_RANGE, 1, loam_str(""), loam_str(""));
+    append(&buf, ENTRY_MERGE, 2, loam_str("key"), loam_str("+1"));
     static const char expected[] = "\x01\x00\x03\x05keyvalue"
                                    "\x02\xac\x02\x01k"
                                    "\x01\xff\xff\xff\xff\x0f\x00\x00"
                                    "\x03\x01\x04\x02"
                                    "fromto"
-                                   "\x03\x01\x00\x00";
+                                   "\x03\x01\x00\x00"
+                                   "\x04\x02\x03\x02"
+                                   "key+1";
     assert_int_equal(buf.len, sizeof expected - 1);
     assert_memory_equal(buf.data, expected, buf.len);
     loam_buf_free(&buf);
@@ -103,7 +106,8 @@ static void what_no_writer_makes_is_corrupt(void **state)
         size_t len;
     } cases[] = {
         {"kind 0", "\x00\x00\x00\x00", 4},
-        {"a reserved kind", "\x04\x00\x00\x00", 4},
+        {"an operand over 1 GiB less 8 bytes", "\x04\x00\x00\xf9\xff\xff\xff\x03", 8},
+        {"an operand cut short", "\x04\x00\x01\x02kv", 6},
         {"a range that ends where it begins", "\x03\x00\x01\x01kk", 6},
         {"a range that ends before it begins", "\x03\x00\x02\x01kkk", 7},
         {"a range's end of 65536 bytes", "\x03\x00\x00\x80\x80\x04", 6},

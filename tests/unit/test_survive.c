@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +48,32 @@ static void end_world(struct world *world)
     free(world->db);
 }
 
+/* What goes into the output. */
+struct output {
+    struct entry entry; /* the latest; its value is not kept */
+    size_t count;
+};
+
+static loam_status note_output(void *ctx, const struct entry *entry)
+{
+    struct output *output = ctx;
+    output->entry = *entry;
+    output->count++;
+    return LOAM_OK;
+}
+
+/* Of what is no operand it is known at once. */
+static loam_status ask(struct survival *survival, const struct entry *entry, bool *keep)
+{
+    struct output output = {.count = 0};
+    survival->put = note_output;
+    survival->ctx = &output;
+    const loam_status rc = survival_take(survival, entry);
+    *keep = output.count > 0;
+    if (*keep) assert_true(output.entry.seq == entry->seq && output.entry.kind == entry->kind);
+    return rc;
+}
+
 /* Entries as text, newest first: P9 a put at 9, D7 a delete at 7, '|' another key. What is kept goes to kept. */
 static void ask_all(struct survival *survival, const char *entries, char kept[static 200])
 {
@@ -68,7 +95,7 @@ static void ask_all(struct survival *survival, const char *entries, char kept[st
         const uint8_t kind = *at == 'P' ? ENTRY_PUT : ENTRY_DELETE;
         const struct entry entry = {
             .key = loam_str(key), .seq = strtoull(at + 1, &end, 10), .kind = kind};
-        assert_int_equal(survival_ask(survival, &entry, &keep), LOAM_OK);
+        assert_int_equal(ask(survival, &entry, &keep), LOAM_OK);
         if (keep) {
             strncat(kept, at, (size_t)(end - at));
             strcat(kept, " ");
@@ -212,7 +239,7 @@ static bool tombstone_stays(const struct shelf *shelf, uint32_t level, uint64_t 
     survival.level = level;
     survival.run_number = run;
     const struct entry entry = {.key = loam_str(key), .seq = 5, .kind = ENTRY_DELETE};
-    assert_int_equal(survival_ask(&survival, &entry, &keep), LOAM_OK);
+    assert_int_equal(ask(&survival, &entry, &keep), LOAM_OK);
     survival_deinit(&survival);
     end_world(&world);
     return keep;
@@ -294,7 +321,7 @@ static void no_reader_sees_a_difference_and_no_put_is_kept_for_nobody(void **sta
             versions.seq[i] = seq;
             versions.kind[i] = rand_below(&rand, 3) == 0 ? ENTRY_DELETE : ENTRY_PUT;
             const struct entry entry = {.key = loam_str("k"), .seq = seq, .kind = versions.kind[i]};
-            assert_int_equal(survival_ask(&survival, &entry, &versions.kept[i]), LOAM_OK);
+            assert_int_equal(ask(&survival, &entry, &versions.kept[i]), LOAM_OK);
         }
         for (size_t i = 0; i < survival.bound_count; i++) {
             const uint64_t s = survival.bounds[i];
@@ -315,6 +342,158 @@ static void no_reader_sees_a_difference_and_no_put_is_kept_for_nobody(void **sta
     }
 }
 
+/* ---- operands --------------------------------------------------------------------------------------- */
+
+/* A history of one key in which each operand is a letter: what a reader at any sequence number sees is a word. Operands come as a
+   memtable or an earlier merge may have left them: some are joins, of which parts are there as well. */
+enum { WORDS_SEQ_MAX = 24, WORD_BYTES = 64 };
+
+struct line { /* one version in a store */
+    uint64_t seq, since;
+    uint8_t kind;
+    char text[WORD_BYTES];
+};
+
+struct lines {
+    struct line at[WORDS_SEQ_MAX + 1]; /* newest first */
+    size_t count;
+};
+
+/* What a reader at s finds in lines, and then in what is older; "-": nothing. */
+static void read_word(const struct lines *lines, uint64_t s, const char *older, char *word)
+{
+    char after[WORD_BYTES * 2] = "", joined[WORD_BYTES * 2];
+    bool has_operand = false;
+    for (size_t i = 0; i < lines->count; i++) {
+        const struct line *line = &lines->at[i];
+        if (line->seq > s) continue;
+        if (line->kind == ENTRY_DELETE) {
+            strcpy(word, has_operand ? after : "-");
+            return;
+        }
+        snprintf(joined, sizeof joined, "%.60s%.60s", line->text, after);
+        strcpy(after, joined);
+        has_operand = true;
+        if (line->kind == ENTRY_PUT) {
+            strcpy(word, after);
+            return;
+        }
+        s = line->since - 1;
+    }
+    if (strcmp(older, "-") == 0)
+        strcpy(word, has_operand ? after : "-");
+    else
+        sprintf(word, "%s%s", older, after);
+}
+
+static loam_status note_line(void *ctx, const struct entry *entry)
+{
+    struct lines *lines = ctx;
+    struct line *line = &lines->at[lines->count++];
+    loam_slice text = entry->value;
+    *line = (struct line){.seq = entry->seq, .kind = entry->kind};
+    if (entry->kind == ENTRY_MERGE) assert_true(operand_get(entry, &line->since, &text));
+    assert_true(text.len < WORD_BYTES);
+    if (text.len > 0) memcpy(line->text, text.data, text.len);
+    return LOAM_OK;
+}
+
+/* As a memtable joins: with the newest, as long as chance lets it. */
+static void write_line(struct lines *lines, struct rand *rand, uint64_t seq)
+{
+    static const uint8_t kinds[] = {ENTRY_PUT, ENTRY_DELETE, ENTRY_MERGE, ENTRY_MERGE, ENTRY_MERGE};
+    struct line fresh = {.seq = seq, .since = seq, .kind = kinds[rand_below(rand, 5)]};
+    const struct line *newest = lines->count > 0 ? &lines->at[0] : NULL;
+    if (fresh.kind != ENTRY_DELETE) fresh.text[0] = (char)('a' + seq);
+    if (fresh.kind == ENTRY_MERGE && newest != NULL && rand_below(rand, 2) == 0) {
+        char own = fresh.text[0];
+        strcpy(fresh.text, newest->text);
+        fresh.text[strlen(fresh.text)] = own;
+        fresh.kind = newest->kind == ENTRY_DELETE ? ENTRY_PUT : newest->kind;
+        fresh.since = newest->since;
+    }
+    memmove(lines->at + 1, lines->at, lines->count * sizeof *lines->at);
+    lines->at[0] = fresh;
+    lines->count++;
+}
+
+/* Merges lines with these readers; *out are those that stay. has_operator: it is known. */
+static void survive_lines(const struct world *world, const struct lines *in,
+                          const struct version *older, bool has_operator, struct lines *out)
+{
+    struct survival survival;
+    assert_int_equal(survival_init(&survival, world->db), LOAM_OK);
+    survival.version = older;
+    survival.run_number = UINT64_MAX;
+    survival.merger = has_operator ? operator_built_in("append") : NULL;
+    survival.put = note_line;
+    survival.ctx = out;
+    out->count = 0;
+    for (size_t i = 0; i < in->count; i++) {
+        const struct line *line = &in->at[i];
+        uint8_t bytes[WORD_BYTES + OPERAND_HEAD_BYTES_MAX];
+        const size_t head = line->kind == ENTRY_MERGE ? operand_head_put(bytes, line->since) : 0;
+        memcpy(bytes + head, line->text, strlen(line->text));
+        const struct entry entry = {.key = loam_str("k"),
+                                    .value = loam_bytes(bytes, head + strlen(line->text)),
+                                    .seq = line->seq,
+                                    .kind = line->kind};
+        assert_int_equal(survival_take(&survival, &entry), LOAM_OK);
+    }
+    assert_int_equal(survival_end(&survival), LOAM_OK);
+    assert_int_equal(survival.seen_count, in->count);
+    assert_int_equal(survival.dropped_count + out->count, survival.seen_count);
+    survival_deinit(&survival);
+}
+
+/* All of a key is merged again and again, for ever fewer readers. */
+static void operands_are_joined_and_no_reader_sees_a_difference(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    struct rand rand = {4711};
+    size_t kept = 0, alone = 0;
+    shelf_open(&shelf);
+    shelf_add(&shelf, LEVEL_LAST, 1, "a", "z");
+    for (int round = 0; round < 30000; round++) {
+        struct lines lines = {.count = 0}, out;
+        uint64_t snaps[SNAPSHOTS_MAX];
+        const bool has_older = rand_below(&rand, 2) == 0, has_operator = rand_below(&rand, 8) != 0;
+        const char *older = has_older ? "OLD" : "-";
+        const uint64_t first = 2 + rand_below(&rand, 3);
+        for (uint64_t seq = first; seq <= WORDS_SEQ_MAX - rand_below(&rand, 12); seq++)
+            write_line(&lines, &rand, seq);
+        for (uint64_t chance = 2; chance < 40; chance *= 2) { /* ever fewer readers */
+            struct world world;
+            size_t snap_count = 0;
+            for (uint64_t s = 1; s <= WORDS_SEQ_MAX && snap_count < SNAPSHOTS_MAX; s++)
+                if (rand_below(&rand, chance) == 0) snaps[snap_count++] = s;
+            make_world(&world, snaps, snap_count, WORDS_SEQ_MAX);
+            survive_lines(&world, &lines, has_older ? shelf.version : NULL, has_operator, &out);
+            for (size_t i = 0; i <= snap_count; i++) {
+                char before[200], after[200];
+                const uint64_t s = i < snap_count ? snaps[i] : WORDS_SEQ_MAX;
+                read_word(&lines, s, older, before);
+                read_word(&out, s, older, after);
+                assert_string_equal(before, after);
+            }
+            end_world(&world);
+            lines = out;
+        }
+        if (!has_operator) continue;
+        struct world world;
+        make_world(&world, NULL, 0, WORDS_SEQ_MAX);
+        survive_lines(&world, &lines, has_older ? shelf.version : NULL, true, &out);
+        assert_true(out.count <= 1); /* nobody reads between: all is joined */
+        if (!has_older && out.count == 1) assert_int_equal(out.at[0].kind, ENTRY_PUT);
+        kept += out.count;
+        alone += !has_older;
+        end_world(&world);
+    }
+    assert_true(kept > 1000 && alone > 1000);
+    shelf_close(&shelf);
+}
+
 static void running_out_of_memory_is_said(void **state)
 {
     (void)state;
@@ -328,9 +507,9 @@ static void running_out_of_memory_is_said(void **state)
     survival_deinit(&survival);
     assert_int_equal(survival_init(&survival, world.db), LOAM_OK);
     mem_fail_at(1, 0);
-    assert_int_equal(survival_ask(&survival, &entry, &keep), LOAM_NOMEM);
+    assert_int_equal(ask(&survival, &entry, &keep), LOAM_NOMEM);
     mem_fail_at(0, 0);
-    assert_int_equal(survival_ask(&survival, &entry, &keep), LOAM_OK);
+    assert_int_equal(ask(&survival, &entry, &keep), LOAM_OK);
     assert_true(keep);
     survival_deinit(&survival);
     end_world(&world);
@@ -343,6 +522,7 @@ int main(void)
         cmocka_unit_test(entries_above_a_table_that_may_hold_the_key),
         cmocka_unit_test(a_tombstone_stays_only_where_something_older_covers_its_key),
         cmocka_unit_test(no_reader_sees_a_difference_and_no_put_is_kept_for_nobody),
+        cmocka_unit_test(operands_are_joined_and_no_reader_sees_a_difference),
         cmocka_unit_test(running_out_of_memory_is_said),
     };
     return cmocka_run_group_tests_name("db/survive", tests, NULL, NULL);
