@@ -204,7 +204,8 @@ loam_status batch_make_room(loam_db *db, const struct commit *commit, const char
         loam_coll *coll = coll_by_id(db, share->coll_id);
         if (coll == NULL)
             return failed(LOAM_MISUSE, "the batch names a collection that has been dropped");
-        rc = make_room(db, coll, share->entry_count, share->room_bytes, wait);
+        rc = db_check_there(coll);
+        if (rc == LOAM_OK) rc = make_room(db, coll, share->entry_count, share->room_bytes, wait);
     }
     return rc;
 }

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/sized.h"
 #include "base/status.h"
-#include "db/db.h"
+#include "db/merges.h"
 
 #include "base/poison.h"
 
@@ -212,8 +212,18 @@ static loam_status create_locked(loam_db *db, const char *name, const loam_coll_
     return rc;
 }
 
+static loam_status check_operator(const loam_db *db, const char *name)
+{
+    if (db->takes_any_operand || operator_find(db, name) != NULL) return LOAM_OK;
+    return failed(LOAM_INVALID,
+                  "there is no merge operator \"%s\": built in are add_i64, max_i64 "
+                  "and append, others are given to loam_open()",
+                  name);
+}
+
 /* What was given, over what `options` is before. Its name is the caller's. */
-static loam_status read_coll_options(const loam_coll_options *given, loam_coll_options *options)
+static loam_status read_coll_options(const loam_db *db, const loam_coll_options *given,
+                                     loam_coll_options *options)
 {
     const loam_status rc = sized_take(options, sizeof *options, given, "loam_coll_options_default");
     if (rc < 0) return rc;
@@ -221,7 +231,7 @@ static loam_status read_coll_options(const loam_coll_options *given, loam_coll_o
         return failed(LOAM_INVALID, "compression %d is none", (int)options->compression);
     if (options->merge_operator != NULL && !operator_name_holds(loam_str(options->merge_operator)))
         return failed(LOAM_INVALID, "a merge operator's name is 1 to 63 bytes of a-z, 0-9 and _");
-    return LOAM_OK;
+    return options->merge_operator == NULL ? LOAM_OK : check_operator(db, options->merge_operator);
 }
 
 loam_status loam_create(loam_db *db, const char *name, const loam_coll_options *opts,
@@ -233,7 +243,7 @@ loam_status loam_create(loam_db *db, const char *name, const loam_coll_options *
     *out = NULL;
     loam_status rc = db_check(db);
     if (rc == LOAM_OK) rc = check_name(name);
-    if (rc == LOAM_OK) rc = read_coll_options(opts, &options);
+    if (rc == LOAM_OK) rc = read_coll_options(db, opts, &options);
     if (rc == LOAM_OK) rc = db_writable(db);
     if (rc < 0) return rc;
     mutex_lock(&db->changes);
@@ -285,7 +295,7 @@ loam_status loam_coll_options_get(loam_db *db, loam_coll *coll, loam_coll_option
 {
     loam_status rc = sized_check(out);
     if (rc == LOAM_OK) rc = db_check(db);
-    if (rc == LOAM_OK) rc = db_check_coll(db, &coll);
+    if (rc == LOAM_OK) rc = db_check_handle(db, &coll);
     if (rc < 0) return rc;
     const loam_coll_options options = present_options(db, coll);
     sized_give(out, &options, sizeof options);
@@ -319,14 +329,14 @@ loam_status loam_coll_options_set(loam_db *db, loam_coll *coll, const loam_coll_
 {
     loam_status rc = db_check(db);
     if (rc == LOAM_OK && opts == NULL) rc = failed(LOAM_INVALID, "opts is NULL");
-    if (rc == LOAM_OK) rc = db_check_coll(db, &coll);
+    if (rc == LOAM_OK) rc = db_check_handle(db, &coll);
     if (rc == LOAM_OK) rc = db_writable(db);
     if (rc < 0) return rc;
     mutex_lock(&db->changes);
     const loam_coll_options before = present_options(db, coll);
     loam_coll_options options = before;
-    rc = db_check_there(coll);
-    if (rc == LOAM_OK) rc = read_coll_options(opts, &options);
+    rc = db_check_handle(db, &coll);
+    if (rc == LOAM_OK) rc = read_coll_options(db, opts, &options);
     const bool keeps_operator = names_equal(before.merge_operator, options.merge_operator);
     if (rc == LOAM_OK && before.merge_operator != NULL && !keeps_operator)
         rc = failed(LOAM_INVALID, "its merge operator is \"%s\" and cannot be changed",

@@ -7,7 +7,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "db/db.h"
+#include "db/merges.h"
 
 #include "base/poison.h"
 
@@ -144,12 +144,22 @@ void coll_handle_free(struct loam_coll *coll)
     mem_free(coll);
 }
 
+/* Its name is there, or there is none. */
+static void show_operator(struct loam_coll *coll)
+{
+    if (coll->merge_operator == NULL) return;
+    const loam_merge_operator *merger = operator_find(coll->db, coll->merge_operator);
+    atomic_store_explicit(&coll->merger, merger, memory_order_release);
+    if (merger == NULL && !coll->db->takes_any_operand) atomic_store(&coll->is_shut, true);
+}
+
 void coll_handle_show(struct loam_coll *coll, const struct coll_state *state)
 {
     loam_db *db = coll->db;
     coll->id = state->id;
     atomic_init(&coll->compression, state->options.compression);
     atomic_init(&coll->ttl_ms, state->options.ttl_ms);
+    show_operator(coll);
     version_ref(state->version);
     atomic_load(&coll->view)->version = state->version; /* nobody sees it yet */
     mutex_lock(&db->lane);
@@ -182,6 +192,7 @@ void coll_forget(struct loam_coll *coll)
     mutex_unlock(&coll->db->names);
     take_id(&coll->db->by_id, coll);
     atomic_store(&coll->dropped, true);
+    atomic_store(&coll->is_shut, true);
 }
 
 void coll_free_all(loam_db *db)
@@ -221,6 +232,7 @@ void coll_show_options(loam_coll *coll, const struct coll_options *options, char
     atomic_store(&coll->compression, options->compression);
     atomic_store(&coll->ttl_ms, options->ttl_ms);
     if (merge_operator != NULL) coll->merge_operator = merge_operator;
+    show_operator(coll);
     mutex_unlock(&coll->db->names);
 }
 

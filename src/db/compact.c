@@ -480,7 +480,7 @@ static loam_status flush_now(loam_db *db, struct loam_coll *coll)
 
 loam_status loam_flush(loam_db *db, loam_coll *coll)
 {
-    loam_status rc = db_check_coll(db, &coll);
+    loam_status rc = db_check_handle(db, &coll);
     if (rc == LOAM_OK) rc = db_writable(db);
     return rc < 0 ? rc : flush_now(db, coll);
 }
@@ -511,7 +511,7 @@ static bool range_holds_tables(struct loam_coll *coll, const loam_range *range)
 
 loam_status loam_compact(loam_db *db, loam_coll *coll, const loam_range *range)
 {
-    loam_status rc = db_check_coll(db, &coll);
+    loam_status rc = db_check_handle(db, &coll);
     if (rc == LOAM_OK) rc = dbiter_check_range(db, range);
     if (rc == LOAM_OK) rc = db_writable(db);
     if (rc == LOAM_OK) rc = flush_now(db, coll);

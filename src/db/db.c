@@ -21,20 +21,35 @@ loam_status db_check(const loam_db *db)
     return LOAM_OK;
 }
 
-loam_status db_check_coll(loam_db *db, loam_coll **coll)
+static loam_status why_shut(const loam_coll *coll)
+{
+    if (atomic_load_explicit(&coll->dropped, memory_order_relaxed))
+        return failed(LOAM_MISUSE, "the collection has been dropped");
+    return failed(LOAM_INVALID,
+                  "the collection's merge operator \"%s\" is not among the merge_operators of "
+                  "loam_options",
+                  coll->merge_operator);
+}
+
+loam_status db_check_handle(loam_db *db, loam_coll **coll)
 {
     const loam_status rc = db_check(db);
     if (rc < 0) return rc;
     if (*coll == NULL) *coll = db->default_coll;
     if ((*coll)->db != db) return failed(LOAM_INVALID, "a collection of another database");
-    return db_check_there(*coll);
+    return atomic_load_explicit(&(*coll)->dropped, memory_order_relaxed) ? why_shut(*coll)
+                                                                         : LOAM_OK;
+}
+
+loam_status db_check_coll(loam_db *db, loam_coll **coll)
+{
+    const loam_status rc = db_check_handle(db, coll);
+    return rc < 0 ? rc : db_check_there(*coll);
 }
 
 loam_status db_check_there(const loam_coll *coll)
 {
-    if (atomic_load_explicit(&coll->dropped, memory_order_relaxed))
-        return failed(LOAM_MISUSE, "the collection has been dropped");
-    return LOAM_OK;
+    return atomic_load_explicit(&coll->is_shut, memory_order_relaxed) ? why_shut(coll) : LOAM_OK;
 }
 
 loam_status db_check_entry(const struct entry *entry)

@@ -81,6 +81,8 @@ struct loam_coll {
     _Atomic(const loam_merge_operator *)
         merger; /* set once; NULL: none, or its name is not known */
     _Atomic bool dropped;
+    _Atomic bool
+        is_shut;   /* dropped, or its merge operator is not known: neither read nor written */
     bool is_dirty; /* views lock: on db->dirty */
     _Atomic uint64_t ttl_ms;
     struct loam_coll *dirty_prev, *dirty_next;
@@ -235,8 +237,10 @@ LOAM_MUST loam_status db_repair_in(const struct db_world *world, const char *dir
 
 /* Refuses calls from a forked child, and tells the default collection and foreign handles. */
 LOAM_MUST loam_status db_check(const loam_db *db);
-LOAM_MUST loam_status db_check_coll(loam_db *db, loam_coll **coll); /* NULL becomes "default" */
-/* LOAM_MISUSE once it is dropped. Who has taken a view asks again: a drop marks the collection and then empties its
+LOAM_MUST loam_status db_check_handle(loam_db *db, loam_coll **coll); /* NULL becomes "default" */
+LOAM_MUST loam_status db_check_coll(loam_db *db,
+                                    loam_coll **coll); /* and is to be read or written */
+/* LOAM_MISUSE once it is dropped; LOAM_INVALID without its merge operator. Who has taken a view asks again: a drop marks the collection and then empties its
    view, and "nothing is there" would be a wrong answer. */
 LOAM_MUST loam_status db_check_there(const loam_coll *coll);
 void db_log(const loam_db *db, loam_log_level level, const char *format, ...)

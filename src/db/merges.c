@@ -15,15 +15,15 @@
 
 static loam_status take_operator(loam_db *db, const loam_merge_operator *given)
 {
-    const size_t len = given->name == NULL ? 0 : strlen(given->name);
-    if (len == 0 || len > COLL_NAME_BYTES_MAX || given->combine == NULL)
-        return failed(LOAM_INVALID,
-                      "a merge operator without a name of 1 to 255 bytes or without combine");
+    if (given->name == NULL || !operator_name_holds(loam_str(given->name)) ||
+        given->combine == NULL)
+        return failed(LOAM_INVALID, "a merge operator has a name, which is 1 to 63 bytes of a-z, "
+                                    "0-9 and _, and combine");
     if (operator_find(db, given->name) != NULL)
         return failed(LOAM_INVALID, "two merge operators are named \"%s\"", given->name);
     loam_merge_operator *taken = &db->operators[db->operator_count];
     *taken = *given;
-    taken->name = mem_copy(given->name, len + 1);
+    taken->name = mem_copy(given->name, strlen(given->name) + 1);
     if (taken->name == NULL) return LOAM_NOMEM;
     db->operator_count++;
     return LOAM_OK;
@@ -61,8 +61,8 @@ static loam_status has_no_operator(loam_coll *coll)
 {
     char name[COLL_NAME_ROOM];
     coll_tell_name(coll, name);
-    return failed(LOAM_INVALID, "\"%s\" has no merge operator; set one (loam_coll_options_set)",
-                  name);
+    return failed(LOAM_INVALID,
+                  "\"%s\" has no merge operator; set one with loam_coll_options_set()", name);
 }
 
 loam_status merge_check(loam_coll *coll, bool has_odd)

@@ -163,7 +163,7 @@ loam_status loam_estimate(loam_db *db, loam_coll *coll, const loam_range *range,
 
 loam_status loam_coll_stats_get(loam_db *db, loam_coll *coll, loam_coll_stats *out)
 {
-    loam_status rc = db_check_coll(db, &coll);
+    loam_status rc = db_check_handle(db, &coll);
     if (rc == LOAM_OK) rc = sized_check(out);
     if (rc < 0) return rc;
     loam_coll_stats stats = {0};

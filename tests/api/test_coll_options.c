@@ -28,21 +28,21 @@ static void expect_options(loam_db *db, const char *name, loam_compression compr
 static void make_some(struct fixture *f)
 {
     const loam_coll_options all = {
-        .struct_size = sizeof all, LOAM_ZSTD, .merge_operator = "add_2", .ttl_ms = UINT64_MAX};
+        .struct_size = sizeof all, LOAM_ZSTD, .merge_operator = "append", .ttl_ms = UINT64_MAX};
     const loam_coll_options ttl = {.struct_size = sizeof ttl, .ttl_ms = 1};
     expect_ok(loam_create(f->db, "plain", NULL, NULL));
     expect_ok(loam_create(f->db, "all", &all, NULL));
     expect_ok(loam_create(f->db, "ttl", &ttl, NULL));
     const loam_coll_options here = {
-        .struct_size = sizeof here, LOAM_UNCOMPRESSED, .merge_operator = "max"};
+        .struct_size = sizeof here, LOAM_UNCOMPRESSED, .merge_operator = "max_i64"};
     expect_ok(loam_coll_options_set(f->db, NULL, &here));
 }
 
 static void expect_some(struct fixture *f)
 {
-    expect_options(f->db, "default", LOAM_UNCOMPRESSED, 0, "max");
+    expect_options(f->db, "default", LOAM_UNCOMPRESSED, 0, "max_i64");
     expect_options(f->db, "plain", LOAM_LZ4, 0, NULL);
-    expect_options(f->db, "all", LOAM_ZSTD, UINT64_MAX, "add_2");
+    expect_options(f->db, "all", LOAM_ZSTD, UINT64_MAX, "append");
     expect_options(f->db, "ttl", LOAM_LZ4, 1, NULL);
 }
 
@@ -55,9 +55,9 @@ static void options_are_kept(void **state)
         fixture_reopen(f);
     }
     expect_ok(loam_rename(f->db, "all", "renamed"));
-    expect_options(f->db, "renamed", LOAM_ZSTD, UINT64_MAX, "add_2");
+    expect_options(f->db, "renamed", LOAM_ZSTD, UINT64_MAX, "append");
     fixture_reopen(f);
-    expect_options(f->db, "renamed", LOAM_ZSTD, UINT64_MAX, "add_2");
+    expect_options(f->db, "renamed", LOAM_ZSTD, UINT64_MAX, "append");
 }
 
 static void a_repaired_store_has_them(void **state)
@@ -79,7 +79,7 @@ static void what_is_not_given_stays(void **state)
     const loam_coll_options old = {.struct_size = offsetof(loam_coll_options, merge_operator),
                                    .compression = LOAM_UNCOMPRESSED};
     expect_ok(loam_coll_options_set(f->db, coll, &old));
-    expect_options(f->db, "all", LOAM_UNCOMPRESSED, UINT64_MAX, "add_2");
+    expect_options(f->db, "all", LOAM_UNCOMPRESSED, UINT64_MAX, "append");
     loam_coll_options got = {.struct_size = offsetof(loam_coll_options, merge_operator),
                              .merge_operator = "untouched"};
     expect_ok(loam_coll_options_get(f->db, coll, &got));
@@ -94,17 +94,17 @@ static void a_merge_operator_is_set_once(void **state)
     expect_ok(loam_create(f->db, "c", NULL, &coll));
     loam_coll_options options = options_of(f->db, coll);
     options.ttl_ms = 7;
-    options.merge_operator = "add";
+    options.merge_operator = "add_i64";
     expect_ok(loam_coll_options_set(f->db, coll, &options));
     const char *name = options_of(f->db, coll).merge_operator;
-    options.merge_operator = "max";
-    expect_failure(LOAM_INVALID, "\"add\"", loam_coll_options_set(f->db, coll, &options));
+    options.merge_operator = "max_i64";
+    expect_failure(LOAM_INVALID, "\"add_i64\"", loam_coll_options_set(f->db, coll, &options));
     options.merge_operator = NULL;
-    expect_failure(LOAM_INVALID, "\"add\"", loam_coll_options_set(f->db, coll, &options));
-    options.merge_operator = "add";
+    expect_failure(LOAM_INVALID, "\"add_i64\"", loam_coll_options_set(f->db, coll, &options));
+    options.merge_operator = "add_i64";
     options.ttl_ms = 8;
     expect_ok(loam_coll_options_set(f->db, coll, &options));
-    expect_options(f->db, "c", LOAM_LZ4, 8, "add");
+    expect_options(f->db, "c", LOAM_LZ4, 8, "add_i64");
     assert_ptr_equal(name, options_of(f->db, coll).merge_operator);
 }
 
@@ -124,7 +124,8 @@ static void a_name_of_an_operator_is_64_bytes_less_one(void **state)
     expect_status(LOAM_NOTFOUND, loam_drop(f->db, "bad"));
     expect_options(f->db, "default", LOAM_LZ4, 0, NULL);
     options.merge_operator = "a23456789_b23456789_c23456789_d23456789_e23456789_f23456789_123";
-    expect_ok(loam_coll_options_set(f->db, NULL, &options));
+    expect_failure(LOAM_INVALID, "there is no merge operator \"a23",
+                   loam_coll_options_set(f->db, NULL, &options));
 }
 
 static void bad_calls_are_refused(void **state)
