@@ -123,6 +123,8 @@ static void choose_options(struct history *h)
     h->options.memtable_bytes = rand_below(&h->rand, 2) == 0 ? 16 << 10 : 128 << 10;
     h->options.runs_per_level = runs[rand_below(&h->rand, 3)];
     h->options.durability = (loam_durability)(1 + rand_below(&h->rand, 3));
+    h->options.merge_operators = &model_tail;
+    h->options.merge_operator_count = 1;
     h->world = (struct db_world){.sys = watched_calls(h),
                                  .mapped_log = rand_below(&h->rand, 2) == 0,
                                  .page_bytes = 256,
@@ -201,6 +203,18 @@ static struct step *add_step(struct history *h, char what)
     return step;
 }
 
+/* A put may become a merge, where there is an operator for it. */
+static void perhaps_merge(struct history *h, struct step *step, loam_coll *coll)
+{
+    loam_coll_options options = {.struct_size = sizeof options};
+    if (step->what != 'p' || coll == NULL || rand_below(&h->rand, 2) == 0) return;
+    assert_int_equal(loam_coll_options_get(h->db, coll, &options), LOAM_OK);
+    if (options.merge_operator == NULL) return;
+    step->what = 'm';
+    step->value_bytes %= 40;
+    if (strcmp(options.merge_operator, "add_i64") == 0) step->value_bytes = 8;
+}
+
 /* What an entry does. */
 static char random_write(struct history *h)
 {
@@ -212,15 +226,17 @@ loam_status history_write(struct history *h)
 {
     char text[16], to[16];
     const size_t from = h->step_count;
-    const struct step *step = add_step(h, random_write(h));
+    struct step *step = add_step(h, random_write(h));
     const loam_range range = range_of(step, text, to);
     loam_coll *coll = handle(h, step->coll);
+    perhaps_merge(h, step, coll);
     if (coll == NULL) return committed(h, from, LOAM_READONLY, LOAM_DURABLE_PROCESS);
     const loam_slice key = key_of(step->key, text);
-    const loam_status rc = step->what == 'x' ? loam_delete_range(h->db, coll, &range)
-                           : step->what == 'p'
-                               ? loam_put(h->db, coll, key, value_of(step, value_room))
-                               : loam_delete(h->db, coll, key);
+    const loam_status rc =
+        step->what == 'x'   ? loam_delete_range(h->db, coll, &range)
+        : step->what == 'p' ? loam_put(h->db, coll, key, value_of(step, value_room))
+        : step->what == 'm' ? loam_merge(h->db, coll, key, value_of(step, value_room))
+                            : loam_delete(h->db, coll, key);
     return committed(h, from, rc, h->options.durability);
 }
 
@@ -234,14 +250,16 @@ static loam_status write_batch(struct history *h)
     const uint64_t count = 1 + rand_below(&h->rand, BATCH_MAX);
     const loam_durability how = (loam_durability)(1 + rand_below(&h->rand, 3));
     for (uint64_t i = 0; i < count; i++) {
-        const struct step *step = add_step(h, random_write(h));
+        struct step *step = add_step(h, random_write(h));
         const loam_range range = range_of(step, text, to);
         loam_coll *coll = handle(h, step->coll);
+        perhaps_merge(h, step, coll);
         const loam_slice key = key_of(step->key, text);
-        const loam_status rc = step->what == 'x' ? loam_batch_delete_range(batch, coll, &range)
-                               : step->what == 'p'
-                                   ? loam_batch_put(batch, coll, key, value_of(step, value_room))
-                                   : loam_batch_delete(batch, coll, key);
+        const loam_status rc =
+            step->what == 'x'   ? loam_batch_delete_range(batch, coll, &range)
+            : step->what == 'p' ? loam_batch_put(batch, coll, key, value_of(step, value_room))
+            : step->what == 'm' ? loam_batch_merge(batch, coll, key, value_of(step, value_room))
+                                : loam_batch_delete(batch, coll, key);
         if (rc != LOAM_OK && added == LOAM_OK) added = rc;
     }
     const loam_status rc = loam_write(h->db, batch, how);
@@ -272,13 +290,15 @@ static loam_status write_txn(struct history *h)
     }
     for (uint64_t i = 0; i < count; i++) {
         char own_text[16], to[16];
-        const struct step *step = add_step(h, random_write(h));
+        struct step *step = add_step(h, random_write(h));
         const loam_range deleted = range_of(step, own_text, to);
         loam_coll *coll = handle(h, step->coll);
+        perhaps_merge(h, step, coll);
         const loam_slice own = key_of(step->key, own_text);
         if (rc < 0) continue;
         rc = step->what == 'x'   ? loam_txn_delete_range(txn, coll, &deleted)
              : step->what == 'p' ? loam_txn_put(txn, coll, own, value_of(step, value_room))
+             : step->what == 'm' ? loam_txn_merge(txn, coll, own, value_of(step, value_room))
                                  : loam_txn_delete(txn, coll, own);
     }
     const bool is_asked_for = rc >= 0;
@@ -305,7 +325,9 @@ static loam_status alter(struct history *h)
     struct step *step = add_step(h, 'o');
     step->value_bytes = 1;
     loam_coll *coll = handle(h, step->coll);
-    const loam_coll_options options = model_options(step->value_byte);
+    loam_coll_options options = model_options(step->value_byte), before = options;
+    if (coll != NULL) assert_int_equal(loam_coll_options_get(h->db, coll, &before), LOAM_OK);
+    options.merge_operator = before.merge_operator;
     const loam_status rc =
         coll == NULL ? LOAM_READONLY : loam_coll_options_set(h->db, coll, &options);
     return committed(h, from, rc, LOAM_DURABLE_COMMIT);
@@ -326,7 +348,9 @@ static loam_status change(struct history *h)
         rc = loam_clone(h->db, NAMES[step->coll], NAMES[coll], NULL);
     } else if (!h->has[coll]) {
         step->what = '+';
-        rc = loam_create(h->db, NAMES[coll], NULL, NULL);
+        loam_coll_options options = loam_coll_options_default();
+        options.merge_operator = model_merger_for(NAMES[coll])->name;
+        rc = loam_create(h->db, NAMES[coll], &options, NULL);
     } else if (rename && !h->has[to]) {
         step->what = 'r';
         rc = loam_rename(h->db, NAMES[coll], NAMES[to]);

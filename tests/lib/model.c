@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "record/operands.h"
 
 struct pair {
     loam_slice key, value;
@@ -19,6 +20,7 @@ struct table_of {
     size_t count, cap;
     uint8_t options;  /* see model_options() */
     bool has_options; /* else nothing is known of them */
+    const loam_merge_operator *merger;
 };
 
 struct model {
@@ -78,6 +80,7 @@ static void copy_table(struct model *into, const char *name, const struct table_
     struct table_of *table = find(into, name);
     table->options = from->options;
     table->has_options = from->has_options;
+    table->merger = from->merger;
     for (size_t p = 0; p < from->count; p++)
         model_put(into, name, from->pairs[p].key, from->pairs[p].value);
 }
@@ -184,6 +187,21 @@ void model_put(struct model *model, const char *coll, loam_slice key, loam_slice
     table->count++;
 }
 
+void model_merge(struct model *model, const char *coll, loam_slice key, loam_slice operand)
+{
+    const loam_merge_operator *merger = find(model, coll)->merger;
+    loam_slice older;
+    if (!model_get(model, coll, key, &older)) {
+        model_put(model, coll, key, operand);
+        return;
+    }
+    void *result = malloc(older.len + operand.len + 1);
+    if (result == NULL) abort();
+    const size_t len = merger->combine(merger->ctx, older, operand, result);
+    model_put(model, coll, key, loam_bytes(result, len));
+    free(result);
+}
+
 void model_delete(struct model *model, const char *coll, loam_slice key)
 {
     struct table_of *table = find(model, coll);
@@ -215,6 +233,9 @@ void model_step(struct model *model, char what, const char *coll, const char *to
     case 'p':
         model_put(model, coll, key, value);
         break;
+    case 'm':
+        model_merge(model, coll, key, value);
+        break;
     case 'd':
         model_delete(model, coll, key);
         break;
@@ -224,6 +245,7 @@ void model_step(struct model *model, char what, const char *coll, const char *to
     case '+':
         model_create(model, coll);
         find(model, coll)->has_options = true;
+        find(model, coll)->merger = model_merger_for(coll);
         break;
     case '-':
         model_drop(model, coll);
@@ -246,6 +268,41 @@ loam_coll_options model_options(uint8_t byte)
     options.compression = (loam_compression)(byte % 3);
     options.ttl_ms = (uint64_t)(byte / 3) << 42;
     return options;
+}
+
+/* ---- merge operators ---- */
+
+static size_t keep_tail(void *ctx, loam_slice older, loam_slice newer, void *result)
+{
+    const size_t room = *(const size_t *)ctx;
+    const size_t new_len = newer.len < room ? newer.len : room;
+    const size_t old_len = older.len < room - new_len ? older.len : room - new_len;
+    if (old_len > 0) memcpy(result, (const uint8_t *)older.data + older.len - old_len, old_len);
+    if (new_len > 0)
+        memcpy((uint8_t *)result + old_len, (const uint8_t *)newer.data + newer.len - new_len,
+               new_len);
+    return old_len + new_len;
+}
+
+static size_t tail_bytes = MODEL_TAIL_BYTES;
+const loam_merge_operator model_tail = {"tail", keep_tail, &tail_bytes};
+
+const loam_merge_operator *model_merger_for(const char *coll)
+{
+    if (strcmp(coll, "default") == 0) return NULL;
+    switch ((strlen(coll) + (uint8_t)coll[0]) % 3) {
+    case 0:
+        return operator_built_in("append");
+    case 1:
+        return operator_built_in("add_i64");
+    default:
+        return &model_tail;
+    }
+}
+
+const loam_merge_operator *model_merger(const struct model *model, const char *coll)
+{
+    return find(model, coll)->merger;
 }
 
 bool model_get(const struct model *model, const char *coll, loam_slice key, loam_slice *value)
@@ -335,7 +392,9 @@ static bool options_differ(const struct table_of *table, loam_db *db, loam_coll 
     const loam_coll_options want = model_options(table->options);
     loam_coll_options got = {.struct_size = sizeof got};
     if (!table->has_options) return false;
-    return loam_coll_options_get(db, coll, &got) != LOAM_OK || got.merge_operator != NULL ||
+    return loam_coll_options_get(db, coll, &got) != LOAM_OK ||
+           (got.merge_operator == NULL) != (table->merger == NULL) ||
+           (table->merger != NULL && strcmp(got.merge_operator, table->merger->name) != 0) ||
            got.compression != want.compression || got.ttl_ms != want.ttl_ms;
 }
 

@@ -27,12 +27,19 @@ void model_put(struct model *model, const char *coll, loam_slice key, loam_slice
 void model_delete(struct model *model, const char *coll, loam_slice key);
 void model_delete_range(struct model *model, const char *coll, loam_slice from,
                         loam_slice to); /* to empty: no bound */
-/* One step of a history: p put, d delete, x delete the range [key, value), + create, - drop, r rename to `to`, c clone as `to`, o options that the first
+void model_merge(struct model *model, const char *coll, loam_slice key, loam_slice operand);
+/* One step of a history: p put, m merge, d delete, x delete the range [key, value), + create, - drop, r rename to `to`, c clone as `to`, o options that the first
    byte of value stands for. */
 void model_step(struct model *model, char what, const char *coll, const char *to, loam_slice key,
                 loam_slice value);
 /* The options that a byte stands for: a compression, and a time to live longer than any history. */
 loam_coll_options model_options(uint8_t byte);
+/* What histories open with: an operator of their own, which keeps the last MODEL_TAIL_BYTES of what was appended. */
+enum { MODEL_TAIL_BYTES = 30 };
+extern const loam_merge_operator model_tail;
+/* The merge operator that a collection is created with, by its first name; NULL: none, as "default" has. It keeps it. */
+const loam_merge_operator *model_merger_for(const char *coll);
+const loam_merge_operator *model_merger(const struct model *model, const char *coll);
 /* NULL data when it is not there. */
 bool model_get(const struct model *model, const char *coll, loam_slice key, loam_slice *value);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "record/operands.h"
 
 const char *const step_names[STEP_COLLS] = {"default", "a",  "b",
                                             "users",   "zz", "\xc3\xa9t\xc3\xa9"};
@@ -61,6 +62,16 @@ loam_slice random_value(struct rand *rand)
                        : kind < 30 ? (size_t)rand_below(rand, 9000)
                                    : (size_t)rand_below(rand, 120);
     return loam_bytes(random_bytes(rand, len), len);
+}
+
+void perhaps_merge(struct rand *rand, const struct model *model, struct step *step)
+{
+    const loam_merge_operator *merger = model_merger(model, step_names[step->coll]);
+    if (step->what != 'p' || merger == NULL || rand_below(rand, 2) == 0) return;
+    free((void *)(uintptr_t)step->value.data);
+    step->what = 'm';
+    step->value.len = operator_wants_i64(merger) ? 8 : (size_t)rand_below(rand, 40);
+    step->value.data = random_bytes(rand, step->value.len);
 }
 
 /* ---- steps ---- */

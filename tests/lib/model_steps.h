@@ -23,6 +23,8 @@ struct step {
 /* A fresh one. Of keys there are about as many as key_space says, of several kinds. */
 loam_slice random_key(struct rand *rand, size_t key_space);
 loam_slice random_value(struct rand *rand);
+/* Of a put, perhaps, makes a merge that the model's collection takes. */
+void perhaps_merge(struct rand *rand, const struct model *model, struct step *step);
 /* A deletion of a range: mostly of a few keys that are there, seldom of all. */
 struct step random_range(struct rand *rand, const struct model *model, uint8_t coll,
                          size_t key_space);

@@ -105,6 +105,8 @@ static void choose_options(struct history *h)
     h->options.runs_per_level = runs[rand_below(&h->rand, 4)];
     h->options.filter_bits_per_key = rand_below(&h->rand, 3) == 0 ? LOAM_NO_FILTER : 10;
     h->options.durability = (loam_durability)(1 + rand_below(&h->rand, 3));
+    h->options.merge_operators = &model_tail;
+    h->options.merge_operator_count = 1;
     h->world = (struct db_world){.sys = simdisk_table(h->disk),
                                  .threaded = false,
                                  .mapped_log = rand_below(&h->rand, 2) == 0,
@@ -260,8 +262,11 @@ static void write_one(struct history *h)
         return;
     }
     step.key = random_key(&h->rand, h->key_space);
-    if (step.what == 'p') {
-        step.value = random_value(&h->rand);
+    if (step.what == 'p') step.value = random_value(&h->rand);
+    perhaps_merge(&h->rand, h->model, &step);
+    if (step.what == 'm') {
+        expect(h, loam_merge(h->db, handle(h, step.coll), step.key, step.value) == LOAM_OK);
+    } else if (step.what == 'p') {
         expect(h, loam_put(h->db, handle(h, step.coll), step.key, step.value) == LOAM_OK);
     } else {
         expect(h, loam_delete(h->db, handle(h, step.coll), step.key) == LOAM_OK);
@@ -281,6 +286,7 @@ static void write_batch(struct history *h)
                                  .coll = random_coll(h),
                                  .key = random_key(&h->rand, h->key_space)};
         if (steps[i].what == 'p') steps[i].value = random_value(&h->rand);
+        perhaps_merge(&h->rand, h->model, &steps[i]);
         if (rand_below(&h->rand, 40) == 0) {
             free((void *)(uintptr_t)steps[i].key.data);
             free((void *)(uintptr_t)steps[i].value.data);
@@ -291,6 +297,8 @@ static void write_batch(struct history *h)
             steps[i].what == 'x' ? loam_batch_delete_range(batch, handle(h, steps[i].coll), &range)
             : steps[i].what == 'p'
                 ? loam_batch_put(batch, handle(h, steps[i].coll), steps[i].key, steps[i].value)
+            : steps[i].what == 'm'
+                ? loam_batch_merge(batch, handle(h, steps[i].coll), steps[i].key, steps[i].value)
                 : loam_batch_delete(batch, handle(h, steps[i].coll), steps[i].key);
         expect(h, rc == LOAM_OK);
     }
@@ -519,6 +527,7 @@ static void write_in_txn(struct history *h, struct work *work)
     step->key = random_key(&h->rand, h->key_space);
     if (step->what == 'p') step->value = random_value(&h->rand);
     if (step->value.len > 4000) step->value.len = 4000; /* all must fit into a transaction */
+    perhaps_merge(&h->rand, h->model, step);
     if (rand_below(&h->rand, 8) == 0) {
         free((void *)(uintptr_t)step->key.data);
         free((void *)(uintptr_t)step->value.data);
@@ -529,8 +538,9 @@ static void write_in_txn(struct history *h, struct work *work)
     if (step->what == 'x')
         expect(h, loam_txn_delete_range(work->txn, coll, &range) == LOAM_OK);
     else
-        expect(h, (step->what == 'p' ? loam_txn_put(work->txn, coll, step->key, step->value)
-                                     : loam_txn_delete(work->txn, coll, step->key)) == LOAM_OK);
+        expect(h, (step->what == 'p'   ? loam_txn_put(work->txn, coll, step->key, step->value)
+                   : step->what == 'm' ? loam_txn_merge(work->txn, coll, step->key, step->value)
+                                       : loam_txn_delete(work->txn, coll, step->key)) == LOAM_OK);
     step_apply(work->seen, step);
     if (step_is_empty_range(step)) free_work_steps(work, work->count - 1);
 }
@@ -668,7 +678,9 @@ static void change_collections(struct history *h)
     if (!model_has(h->model, name)) {
         expect(h, loam_drop(h->db, name) == LOAM_NOTFOUND);
         expect(h, loam_rename(h->db, name, "new") == LOAM_NOTFOUND);
-        expect(h, loam_create(h->db, name, NULL, NULL) == LOAM_OK);
+        loam_coll_options options = loam_coll_options_default();
+        options.merge_operator = model_merger_for(name)->name;
+        expect(h, loam_create(h->db, name, &options, NULL) == LOAM_OK);
         step.what = '+';
     } else if (rand_below(&h->rand, 2) == 0 && step.to != step.coll) {
         const bool taken = model_has(h->model, to);
