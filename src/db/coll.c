@@ -214,7 +214,7 @@ static loam_status create_locked(loam_db *db, const char *name, const loam_coll_
 
 static loam_status check_operator(const loam_db *db, const char *name)
 {
-    if (db->takes_any_operand || operator_find(db, name) != NULL) return LOAM_OK;
+    if (name == NULL || db->takes_any_operand || operator_find(db, name) != NULL) return LOAM_OK;
     return failed(LOAM_INVALID,
                   "there is no merge operator \"%s\": built in are add_i64, max_i64 "
                   "and append, others are given to loam_open()",
@@ -222,8 +222,7 @@ static loam_status check_operator(const loam_db *db, const char *name)
 }
 
 /* What was given, over what `options` is before. Its name is the caller's. */
-static loam_status read_coll_options(const loam_db *db, const loam_coll_options *given,
-                                     loam_coll_options *options)
+static loam_status read_coll_options(const loam_coll_options *given, loam_coll_options *options)
 {
     const loam_status rc = sized_take(options, sizeof *options, given, "loam_coll_options_default");
     if (rc < 0) return rc;
@@ -231,7 +230,7 @@ static loam_status read_coll_options(const loam_db *db, const loam_coll_options 
         return failed(LOAM_INVALID, "compression %d is none", (int)options->compression);
     if (options->merge_operator != NULL && !operator_name_holds(loam_str(options->merge_operator)))
         return failed(LOAM_INVALID, "a merge operator's name is 1 to 63 bytes of a-z, 0-9 and _");
-    return options->merge_operator == NULL ? LOAM_OK : check_operator(db, options->merge_operator);
+    return LOAM_OK;
 }
 
 loam_status loam_create(loam_db *db, const char *name, const loam_coll_options *opts,
@@ -243,7 +242,8 @@ loam_status loam_create(loam_db *db, const char *name, const loam_coll_options *
     *out = NULL;
     loam_status rc = db_check(db);
     if (rc == LOAM_OK) rc = check_name(name);
-    if (rc == LOAM_OK) rc = read_coll_options(db, opts, &options);
+    if (rc == LOAM_OK) rc = read_coll_options(opts, &options);
+    if (rc == LOAM_OK) rc = check_operator(db, options.merge_operator);
     if (rc == LOAM_OK) rc = db_writable(db);
     if (rc < 0) return rc;
     mutex_lock(&db->changes);
@@ -336,11 +336,12 @@ loam_status loam_coll_options_set(loam_db *db, loam_coll *coll, const loam_coll_
     const loam_coll_options before = present_options(db, coll);
     loam_coll_options options = before;
     rc = db_check_handle(db, &coll);
-    if (rc == LOAM_OK) rc = read_coll_options(db, opts, &options);
+    if (rc == LOAM_OK) rc = read_coll_options(opts, &options);
     const bool keeps_operator = names_equal(before.merge_operator, options.merge_operator);
     if (rc == LOAM_OK && before.merge_operator != NULL && !keeps_operator)
         rc = failed(LOAM_INVALID, "its merge operator is \"%s\" and cannot be changed",
                     before.merge_operator);
+    if (rc == LOAM_OK && !keeps_operator) rc = check_operator(db, options.merge_operator);
     const bool is_same = keeps_operator && before.compression == options.compression &&
                          before.ttl_ms == options.ttl_ms;
     if (rc == LOAM_OK && !is_same) rc = alter_locked(db, coll, &options);

@@ -3,7 +3,7 @@
  *
  * Role: the contract between the table in command.c and its implementations. A
  *   handler writes to session->out, complains itself and returns an exit status.
- * In the picture: shell layer; implemented in cmd_data, cmd_txn, cmd_collection,
+ * In the picture: shell layer; implemented in cmd_data, cmd_merge, cmd_txn, cmd_collection,
  *   cmd_care, cmd_repair, cmd_help, import and export.
  */
 #ifndef LOAM_SHELL_HANDLERS_H
@@ -23,6 +23,9 @@ int delete_keys(struct session *session, const loam_range *range);
 int cmd_delete_range(struct session *session, const struct args *args);
 int cmd_truncate(struct session *session, const struct args *args);
 int cmd_estimate(struct session *session, const struct args *args);
+
+int cmd_merge(struct session *session, const struct args *args);
+int cmd_incr(struct session *session, const struct args *args);
 
 int cmd_cas(struct session *session, const struct args *args);
 int cmd_begin(struct session *session, const struct args *args);
