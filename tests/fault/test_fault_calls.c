@@ -72,7 +72,9 @@ static int make_store(void **state)
     store_model = model_new();
     const struct db_world world = world_on(store_disk, true);
     bench_ok(db_open_in(&world, "db", &options, &db));
-    bench_ok(loam_create(db, "other", NULL, NULL));
+    loam_coll_options with_operator = loam_coll_options_default();
+    with_operator.merge_operator = "append";
+    bench_ok(loam_create(db, "other", &with_operator, NULL));
     model_create(store_model, "other");
     for (int version = 0; version < 3; version++) {
         fill_coll(db, "default", 1 + version, version);

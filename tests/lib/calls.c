@@ -2,6 +2,7 @@
  * calls.c - each call of loam.h once; see calls.h.
  */
 #include "lib/calls.h"
+#include "lib/calls_merge.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,8 +13,6 @@
 
 #include <cmocka.h>
 
-enum { VALUE_BYTES = 300 };
-
 loam_slice bench_key(int i, char text[static 16])
 {
     return loam_bytes(text, (size_t)snprintf(text, 16, "k%03d", i));
@@ -21,7 +20,7 @@ loam_slice bench_key(int i, char text[static 16])
 
 loam_slice bench_value(int version)
 {
-    static char bytes[VALUE_BYTES];
+    static char bytes[BENCH_VALUE_BYTES];
     memset(bytes, 'a' + version, sizeof bytes);
     return loam_bytes(bytes, sizeof bytes);
 }
@@ -206,10 +205,7 @@ static void delete_some(struct bench *b)
 
 static void check_value(const struct bench *b, const char *key)
 {
-    loam_slice value;
-    assert_true(model_get(b->before, "default", loam_str(key), &value));
-    assert_int_equal(b->buf.len, value.len);
-    assert_memory_equal(b->buf.data, value.data, value.len);
+    bench_check_value(b, "default", key);
 }
 
 static loam_status make_get(struct bench *b)
@@ -268,7 +264,7 @@ static loam_status make_batch_clear(struct bench *b)
 }
 
 /* An add that failed is remembered; a batch that is cleared is as new. */
-static loam_status settle_batch(struct bench *b, loam_status rc)
+loam_status bench_settle_batch(struct bench *b, loam_status rc)
 {
     if (rc < 0) {
         assert_int_equal(loam_write(b->db, b->batch, LOAM_DURABLE_DEFAULT), rc);
@@ -279,18 +275,18 @@ static loam_status settle_batch(struct bench *b, loam_status rc)
 
 static loam_status make_batch_put(struct bench *b)
 {
-    return settle_batch(b, loam_batch_put(b->batch, b->coll, loam_str("k"), bench_value(9)));
+    return bench_settle_batch(b, loam_batch_put(b->batch, b->coll, loam_str("k"), bench_value(9)));
 }
 
 static loam_status make_batch_delete(struct bench *b)
 {
-    return settle_batch(b, loam_batch_delete(b->batch, b->coll, loam_str("k")));
+    return bench_settle_batch(b, loam_batch_delete(b->batch, b->coll, loam_str("k")));
 }
 
 static loam_status make_batch_delete_range(struct bench *b)
 {
     const loam_range range = {.prefix = loam_str("k")};
-    return settle_batch(b, loam_batch_delete_range(b->batch, b->coll, &range));
+    return bench_settle_batch(b, loam_batch_delete_range(b->batch, b->coll, &range));
 }
 
 static void fill_batch(struct bench *b)
@@ -468,7 +464,7 @@ static loam_status make_txn_begin(struct bench *b)
     return loam_txn_begin(b->db, &b->txn);
 }
 
-static void begin_txn(struct bench *b)
+void bench_begin_txn(struct bench *b)
 {
     bench_ok(loam_txn_begin(b->db, &b->txn));
 }
@@ -520,7 +516,7 @@ static loam_status write_in_txn(struct bench *b)
 
 static void begin_and_write_txn(struct bench *b)
 {
-    begin_txn(b);
+    bench_begin_txn(b);
     bench_ok(write_in_txn(b));
 }
 
@@ -653,6 +649,15 @@ const struct call calls[] = {
     {"loam_put", NULL, WRITES, make_put, NULL, change_put, false, false},
     {"loam_delete", NULL, WRITES, make_delete, NULL, change_delete, false, false},
     {"loam_delete_range", NULL, WRITES, make_delete_range, NULL, change_delete_range, false, false},
+    {"loam_merge", NULL, WRITES, make_merge, NULL, change_merge, false, false},
+    {"loam_merge", "on operands", WRITES, make_merge, merge_some, change_merge, false, false},
+    {"loam_get", "of operands", READS, make_get_merged, merge_some, NULL, false, false},
+    {"loam_put_if", "of operands", READS_AND_WRITES, make_put_if_merged, merge_some,
+     change_put_merged, false, false},
+    {"loam_iter_next", "of operands", READS, make_next_merged, merge_some, NULL, false, false},
+    {"loam_iter_prev", "of operands", READS, make_prev_merged, merge_some, NULL, false, false},
+    {"loam_flush", "of operands", WRITES, make_flush_merged, merge_some, NULL, false, false},
+    {"loam_compact", "of operands", WRITES, make_compact_merged, merge_some, NULL, false, false},
     {"loam_get", NULL, READS, make_get, NULL, NULL, false, false},
     {"loam_get_at", NULL, READS, make_get_at, NULL, NULL, false, false},
     {"loam_exists", NULL, READS, make_exists, NULL, NULL, false, false},
@@ -662,6 +667,7 @@ const struct call calls[] = {
     {"loam_batch_clear", NULL, NOTHING, make_batch_clear, fill_batch, NULL, false, false},
     {"loam_batch_put", NULL, BATCH, make_batch_put, NULL, NULL, false, false},
     {"loam_batch_delete", NULL, BATCH, make_batch_delete, NULL, NULL, false, false},
+    {"loam_batch_merge", NULL, BATCH, make_batch_merge, NULL, NULL, false, false},
     {"loam_batch_delete_range", NULL, BATCH, make_batch_delete_range, NULL, NULL, false, false},
     {"loam_write", NULL, WRITES, make_write, fill_batch, change_write, false, false},
     {"loam_sync", NULL, WRITES, make_sync, write_weakly, NULL, false, false},
@@ -680,13 +686,16 @@ const struct call calls[] = {
     {"loam_put_if", NULL, READS_AND_WRITES, make_put_if, NULL, change_put, false, false},
     {"loam_delete_if", NULL, READS_AND_WRITES, make_delete_if, NULL, change_delete, false, false},
     {"loam_txn_begin", NULL, READS, make_txn_begin, NULL, NULL, false, false},
-    {"loam_txn_get", NULL, READS, make_txn_get, begin_txn, NULL, false, false},
-    {"loam_txn_put", NULL, BATCH, make_txn_put, begin_txn, NULL, false, false},
-    {"loam_txn_delete", NULL, BATCH, make_txn_delete, begin_txn, NULL, false, false},
-    {"loam_txn_delete_range", NULL, BATCH, make_txn_delete_range, begin_txn, NULL, false, false},
+    {"loam_txn_get", NULL, READS, make_txn_get, bench_begin_txn, NULL, false, false},
+    {"loam_txn_put", NULL, BATCH, make_txn_put, bench_begin_txn, NULL, false, false},
+    {"loam_txn_delete", NULL, BATCH, make_txn_delete, bench_begin_txn, NULL, false, false},
+    {"loam_txn_merge", NULL, BATCH, make_txn_merge, bench_begin_txn, NULL, false, false},
+    {"loam_txn_get", "of operands", READS, make_txn_get_merged, merge_in_txn, NULL, false, false},
+    {"loam_txn_delete_range", NULL, BATCH, make_txn_delete_range, bench_begin_txn, NULL, false,
+     false},
     {"loam_txn_iter_open", NULL, READS, make_txn_iter_open, begin_and_write_txn, NULL, false,
      false},
-    {"loam_txn_savepoint", NULL, BATCH, make_txn_savepoint, begin_txn, NULL, false, false},
+    {"loam_txn_savepoint", NULL, BATCH, make_txn_savepoint, bench_begin_txn, NULL, false, false},
     {"loam_txn_rollback", NULL, BATCH, make_txn_rollback, begin_and_write_txn, NULL, false, false},
     {"loam_txn_commit", NULL, READS_AND_WRITES, make_txn_commit, work_in_txn, change_write, false,
      false},

@@ -13,7 +13,7 @@
 
 #include "db/db.h"
 
-enum { BENCH_KEYS = 40 };
+enum { BENCH_KEYS = 40, BENCH_VALUE_BYTES = 300 };
 
 struct bench {
     struct simdisk *disk;
@@ -51,6 +51,11 @@ loam_slice bench_key(int i, char text[static 16]);
 loam_slice bench_value(int version);
 /* Fails the test with the library's words. */
 void bench_ok(loam_status rc);
+/* What the bench's buf holds is the value that the model has before the call. */
+void bench_check_value(const struct bench *b, const char *coll, const char *key);
+/* After an add to the batch: one that failed is remembered; a batch that is cleared is as new. */
+loam_status bench_settle_batch(struct bench *b, loam_status rc);
+void bench_begin_txn(struct bench *b);
 /* loam_open() of "db" in the bench's world. */
 loam_status bench_open(struct bench *b);
 
