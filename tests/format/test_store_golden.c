@@ -2,8 +2,8 @@
  * test_store_golden.c - stores written by format 1 open and hold what they held, for ever.
  *
  * store-1 was closed; store-1-killed was not, and its files stand here without the zeros at their ends; likewise ranges-1 and
- * ranges-1-killed, in whose logs and manifests deletions of ranges stand, and clones-1 and clones-1-killed, which hold clones and
- * options of collections. The files are never made anew: a difference is a change
+ * ranges-1-killed, in whose logs and manifests deletions of ranges stand, clones-1 and clones-1-killed, which hold clones and
+ * options of collections, and merges-1 and merges-1-killed with operands. The files are never made anew: a difference is a change
  * of the format. What made them are the plays below; with GOLDEN_DIR=dir they are written there, which a new format number
  * will want.
  */
@@ -58,12 +58,17 @@ static void erase(const struct maker *maker, const char *coll, loam_slice key)
     if (maker->db != NULL) assert_ok(loam_delete(maker->db, coll_of(maker, coll), key));
 }
 
+static void create_as(const struct maker *maker, const char *name, const loam_coll_options *options)
+{
+    model_create(maker->model, name);
+    if (maker->db != NULL) assert_ok(loam_create(maker->db, name, options, NULL));
+}
+
 static void create(const struct maker *maker, const char *name, loam_compression compression)
 {
     loam_coll_options options = loam_coll_options_default();
     options.compression = compression;
-    model_create(maker->model, name);
-    if (maker->db != NULL) assert_ok(loam_create(maker->db, name, &options, NULL));
+    create_as(maker, name, &options);
 }
 
 static void drop(const struct maker *maker, const char *name)
@@ -250,6 +255,65 @@ static void clone_second(struct maker *maker)
     drop(maker, "late");
 }
 
+/* ---- operands ---- */
+
+static void merge(const struct maker *maker, const char *coll, const char *key, loam_slice operand)
+{
+    model_merge(maker->model, coll, loam_str(key), operand);
+    if (maker->db != NULL)
+        assert_ok(loam_merge(maker->db, coll_of(maker, coll), loam_str(key), operand));
+}
+
+/* Short ones, which memtables join; longer ones, which they leave; one in a page of its own, one in an extent. */
+static void merge_all(const struct maker *maker, unsigned round)
+{
+    static char bytes[70001];
+    static const size_t lengths[] = {1, 90, 700, 5000, 70001};
+    char key[32];
+    for (unsigned i = 0; i < 60; i++) {
+        const uint8_t one[8] = {(uint8_t)(round + i)};
+        snprintf(key, sizeof key, "counter %u", i % 7);
+        merge(maker, "counters", key, loam_bytes(one, sizeof one));
+        memset(bytes, (int)('a' + (i + round) % 26), sizeof bytes);
+        snprintf(key, sizeof key, "list %u", i % 5);
+        if (i < 50 || round == 1)
+            merge(maker, "lists", key, loam_bytes(bytes, i < 55 ? 1 + i * 2 : lengths[i % 5]));
+    }
+    merge(maker, "lists", "no list", loam_bytes(bytes, 0));
+}
+
+static void merge_first(struct maker *maker)
+{
+    loam_coll_options options = loam_coll_options_default();
+    options.merge_operator = "add_i64";
+    create_as(maker, "counters", &options);
+    options.merge_operator = "append";
+    options.compression = LOAM_UNCOMPRESSED;
+    create_as(maker, "lists", &options);
+    model_set_merger(maker->model, "counters", "add_i64");
+    model_set_merger(maker->model, "lists", "append");
+    put(maker, "lists", loam_str("list 1"), loam_str("in the beginning "));
+    put(maker, "counters", loam_str("counter 2"), loam_str("no number"));
+    merge_all(maker, 1);
+    flush(maker, "lists");
+    erase(maker, "lists", loam_str("list 2"));
+    merge_all(maker, 2);
+    if (maker->db != NULL) assert_ok(loam_snapshot_open(maker->db, &maker->snap));
+    merge_all(maker, 3);
+    flush(maker, "lists");
+    flush(maker, "counters");
+    merge_all(maker, 4);
+    loam_snapshot_close(maker->snap);
+}
+
+static void merge_second(struct maker *maker)
+{
+    merge_all(maker, 5);
+    flush(maker, "counters");
+    flush(maker, "lists");
+    merge_all(maker, 6);
+}
+
 /* What a store's life was. The sum is of all names, keys and values, in order: it holds the play and the model to what was true
    when the files were made. */
 struct play {
@@ -261,6 +325,7 @@ struct play {
 static const struct play plays[] = {
     {"store-1", play_first, play_second, UINT64_C(0x74ac4fb90b342cf9)},
     {"clones-1", clone_first, clone_second, UINT64_C(0xdc2ffcc2605efb8e)},
+    {"merges-1", merge_first, merge_second, UINT64_C(0x6a04a8d2ea38629c)},
     {"ranges-1", delete_first, delete_second, UINT64_C(0x7bf8637844cf7a87)},
 };
 enum { PLAYS = sizeof plays / sizeof plays[0] };

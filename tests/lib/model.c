@@ -300,6 +300,11 @@ const loam_merge_operator *model_merger_for(const char *coll)
     }
 }
 
+void model_set_merger(struct model *model, const char *coll, const char *built_in)
+{
+    find(model, coll)->merger = operator_built_in(built_in);
+}
+
 const loam_merge_operator *model_merger(const struct model *model, const char *coll)
 {
     return find(model, coll)->merger;

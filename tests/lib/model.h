@@ -40,6 +40,7 @@ extern const loam_merge_operator model_tail;
 /* The merge operator that a collection is created with, by its first name; NULL: none, as "default" has. It keeps it. */
 const loam_merge_operator *model_merger_for(const char *coll);
 const loam_merge_operator *model_merger(const struct model *model, const char *coll);
+void model_set_merger(struct model *model, const char *coll, const char *built_in);
 /* NULL data when it is not there. */
 bool model_get(const struct model *model, const char *coll, loam_slice key, loam_slice *value);
 

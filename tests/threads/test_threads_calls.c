@@ -57,6 +57,36 @@ static void write_own(struct hand *hand, struct own *own)
     own->model[coll][key] = put ? len + 1 : 0;
 }
 
+/* Appends to what is there, if it stays short, alone, in a batch or in a transaction. */
+static void merge_own(struct hand *hand, struct own *own)
+{
+    const struct site *site = hand->ctx;
+    const uint32_t coll = (uint32_t)rand_below(&hand->rand, COLLS);
+    const uint32_t key = (uint32_t)rand_below(&hand->rand, KEYS);
+    const uint32_t has = own->model[coll][key], len = (uint32_t)rand_below(&hand->rand, 50);
+    char text[24];
+    const loam_slice slice = key_text(text, hand->number, key), operand = loam_bytes(bytes, len);
+    loam_db *db = hand->crew->db;
+    loam_txn *txn;
+    if (has > 3000) return;
+    switch (rand_below(&hand->rand, 3)) {
+    case 0:
+        crew_expect(hand, loam_merge(db, site->colls[coll], slice, operand) == LOAM_OK);
+        break;
+    case 1:
+        loam_batch_clear(own->batch);
+        crew_expect(hand, loam_batch_merge(own->batch, site->colls[coll], slice, operand) == 0);
+        crew_expect(hand, loam_write(db, own->batch, LOAM_DURABLE_DEFAULT) == LOAM_OK);
+        break;
+    default:
+        if (!crew_expect(hand, loam_txn_begin(db, &txn) == LOAM_OK)) return;
+        crew_expect(hand, loam_txn_merge(txn, site->colls[coll], slice, operand) == LOAM_OK);
+        crew_expect(hand, loam_txn_commit(txn, LOAM_DURABLE_DEFAULT) == LOAM_OK);
+        loam_txn_close(txn);
+    }
+    own->model[coll][key] = (has > 0 ? has : 1) + len;
+}
+
 static void write_own_batch(struct hand *hand, struct own *own)
 {
     const struct site *site = hand->ctx;
@@ -339,8 +369,10 @@ static void do_anything(struct hand *hand)
     struct own *own = &((struct site *)hand->ctx)->owns[hand->number];
     while (crew_goes_on(hand)) {
         const uint64_t choice = rand_below(&hand->rand, 1000);
-        if (choice < 300)
+        if (choice < 220)
             write_own(hand, own);
+        else if (choice < 300)
+            merge_own(hand, own);
         else if (choice < 350)
             write_own_if(hand, own);
         else if (choice < 390)
@@ -374,6 +406,9 @@ static void open_site(struct site *site, uint64_t seed)
         const loam_status rc =
             loam_create(site->f->db, i == 0 ? "default" : "shared", NULL, &site->colls[i]);
         assert_true(rc == LOAM_OK || rc == LOAM_EXISTS);
+        loam_coll_options options = loam_coll_options_default();
+        options.merge_operator = "append";
+        expect_ok(loam_coll_options_set(site->f->db, site->colls[i], &options));
     }
 }
 
