@@ -34,7 +34,7 @@ struct table_taking {
     uint64_t since; /* the next version that counts is older; 0: none does */
 };
 
-static bool is_within(const struct repair_source *source, loam_slice key)
+static bool is_in_source(const struct repair_source *source, loam_slice key)
 {
     if (source->from.len > 0 && bytes_compare(key, source->from) < 0) return false;
     return source->to.len == 0 || bytes_compare(key, source->to) < 0;
@@ -100,7 +100,7 @@ static loam_status take_table_entry(void *ctx, const struct entry *entry)
         if (rc == LOAM_OK) rc = buf_set(&source->largest, entry->key.data, entry->key.len);
     }
     taking->has_last = true;
-    if (rc < 0 || !is_within(source, entry->key)) return rc;
+    if (rc < 0 || !is_in_source(source, entry->key)) return rc;
     return entry->kind == ENTRY_MERGE ? add_link(taking, entry) : give_entry(taking, entry);
 }
 

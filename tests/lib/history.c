@@ -328,6 +328,11 @@ static loam_status alter(struct history *h)
     loam_coll_options options = model_options(step->value_byte), before = options;
     if (coll != NULL) assert_int_equal(loam_coll_options_get(h->db, coll, &before), LOAM_OK);
     options.merge_operator = before.merge_operator;
+    if (coll != NULL && options.compression == before.compression &&
+        options.ttl_ms == before.ttl_ms) {
+        h->step_count = from; /* nothing changes, and nothing is synced */
+        return LOAM_OK;
+    }
     const loam_status rc =
         coll == NULL ? LOAM_READONLY : loam_coll_options_set(h->db, coll, &options);
     return committed(h, from, rc, LOAM_DURABLE_COMMIT);
