@@ -308,17 +308,21 @@ static uint64_t shown_below(const loam_iter *it, uint64_t seq)
     return seq >= OWN_SEQ ? it->own.seq : it->seq;
 }
 
-/* Shows it->key, of which this is the newest version. An operand is joined with what is below it by a look into the view, so inner stays
-   where it is; value may be that of a copy. */
-static loam_status show_entry(loam_iter *it, const struct entry *newest)
+/* An operand is joined with what is below it by a look into the view, so inner stays where it is. */
+static loam_status join_shown(loam_iter *it, const struct entry *newest)
 {
     const struct merge_source source = {it->coll, it->view, it->seq, it->own.memtable};
+    const loam_status rc = merge_read(&source, newest, &it->value_copy);
+    if (rc < 0) return stick(it, rc);
+    it->value = slice_of(&it->value_copy);
+    return stand_at(it, PLACE_ON_ENTRY);
+}
+
+/* Shows it->key, of which this is the newest version. Its value may be that of a copy. */
+static inline loam_status show_entry(loam_iter *it, const struct entry *newest)
+{
     it->value = newest->value;
-    if (newest->kind == ENTRY_MERGE && !it->keys_only) {
-        const loam_status rc = merge_read(&source, newest, &it->value_copy);
-        if (rc < 0) return stick(it, rc);
-        it->value = slice_of(&it->value_copy);
-    }
+    if (newest->kind == ENTRY_MERGE && !it->keys_only) return join_shown(it, newest);
     return stand_at(it, PLACE_ON_ENTRY);
 }
 

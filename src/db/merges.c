@@ -102,7 +102,7 @@ static void add_operand(const loam_merge_operator *merger, struct memtable *memt
     uint8_t joined[JOINED_BYTES_MAX];
     uint64_t since = entry.seq;
     struct entry newest;
-    if (merger != NULL && memtable_get(memtable, entry.key, hash, SEQ_MAX, &newest))
+    if (merger != NULL && memtable_newest(memtable, entry.key, near, &newest))
         join_with_newest(merger, &newest, &entry, &since, joined);
     if (entry.kind == ENTRY_MERGE)
         memtable_add_merge(memtable, &entry, since, hash, near);

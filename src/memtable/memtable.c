@@ -351,6 +351,16 @@ static bool get_cover(const struct memtable *memtable, loam_slice key, uint64_t 
     return true;
 }
 
+bool memtable_newest(const struct memtable *memtable, loam_slice key, struct memtable_near near,
+                     struct entry *out)
+{
+    struct btree_spot spot;
+    btree_locate(&memtable->tree, near.leaf, near.high, key, &spot);
+    const bool found = spot.newest != NULL;
+    if (found) cell_get(spot.newest, out);
+    return newest_range(memtable) != NULL ? get_cover(memtable, key, SEQ_MAX, found, out) : found;
+}
+
 bool memtable_get(const struct memtable *memtable, loam_slice key, uint64_t hash, uint64_t seq,
                   struct entry *out)
 {

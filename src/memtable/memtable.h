@@ -76,6 +76,10 @@ bool memtable_is_ripe(const struct memtable *memtable);
 bool memtable_get(const struct memtable *memtable, loam_slice key, uint64_t hash, uint64_t seq,
                   struct entry *out);
 
+/* Writer only: memtable_get() of all, by way of what memtable_approach() answered, or zeroed. */
+bool memtable_newest(const struct memtable *memtable, loam_slice key, struct memtable_near near,
+                     struct entry *out);
+
 /* Its deletions of ranges: the newest; those with seq <= the given one; and those newer than `since` of a key from `from` on, up to and with `to` (NULL: no bound). */
 uint64_t memtable_newest_range(const struct memtable *memtable); /* its seq; 0: there is none */
 uint64_t memtable_range_bytes(const struct memtable *memtable);  /* of keys; any thread */
