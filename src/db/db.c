@@ -31,19 +31,26 @@ static loam_status why_shut(const loam_coll *coll)
                   coll->merge_operator);
 }
 
-loam_status db_check_handle(loam_db *db, loam_coll **coll)
+static inline loam_status take_coll(loam_db *db, loam_coll **coll)
 {
     const loam_status rc = db_check(db);
     if (rc < 0) return rc;
     if (*coll == NULL) *coll = db->default_coll;
     if ((*coll)->db != db) return failed(LOAM_INVALID, "a collection of another database");
+    return LOAM_OK;
+}
+
+loam_status db_check_handle(loam_db *db, loam_coll **coll)
+{
+    const loam_status rc = take_coll(db, coll);
+    if (rc < 0) return rc;
     return atomic_load_explicit(&(*coll)->dropped, memory_order_relaxed) ? why_shut(*coll)
                                                                          : LOAM_OK;
 }
 
 loam_status db_check_coll(loam_db *db, loam_coll **coll)
 {
-    const loam_status rc = db_check_handle(db, coll);
+    const loam_status rc = take_coll(db, coll);
     return rc < 0 ? rc : db_check_there(*coll);
 }
 

@@ -110,15 +110,13 @@ static void add_operand(const loam_merge_operator *merger, struct memtable *memt
         memtable_add(memtable, &entry, hash, near);
 }
 
-void merge_add(const loam_merge_operator *merger, struct memtable *memtable,
-               const struct entry *entry, uint64_t hash, struct memtable_near near)
+void merge_add_other(const loam_coll *coll, struct memtable *memtable, const struct entry *entry,
+                     uint64_t hash, struct memtable_near near)
 {
     if (entry->kind == ENTRY_DELETE_RANGE)
         memtable_add_range(memtable, entry);
-    else if (entry->kind == ENTRY_MERGE)
-        add_operand(merger, memtable, *entry, hash, near);
     else
-        memtable_add(memtable, entry, hash, near);
+        add_operand(coll_operator(coll), memtable, *entry, hash, near);
 }
 
 /* ---- reading -------------------------------------------------------------------------------------- */

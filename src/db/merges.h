@@ -36,8 +36,16 @@ static inline uint64_t entry_room_bytes(const struct entry *entry)
 
 /* Adds any entry as the log has it to a memtable with room. An operand is joined with the key's newest version there, if the result is
    short: a hot counter costs its readers one step. */
-void merge_add(const loam_merge_operator *merger, struct memtable *memtable,
-               const struct entry *entry, uint64_t hash, struct memtable_near near);
+void merge_add_other(const loam_coll *coll, struct memtable *memtable, const struct entry *entry,
+                     uint64_t hash, struct memtable_near near);
+static inline void merge_add(const loam_coll *coll, struct memtable *memtable,
+                             const struct entry *entry, uint64_t hash, struct memtable_near near)
+{
+    if (entry->kind == ENTRY_PUT || entry->kind == ENTRY_DELETE)
+        memtable_add(memtable, entry, hash, near);
+    else
+        merge_add_other(coll, memtable, entry, hash, near);
+}
 
 /* Where older versions of a key are. */
 struct merge_source {

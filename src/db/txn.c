@@ -148,7 +148,7 @@ static loam_status write_own(loam_txn *txn, loam_coll *coll, const struct entry 
     if (rc < 0) return rc;
     struct entry own_entry = *entry;
     own_entry.seq = OWN_SEQ + ++txn->entry_count;
-    merge_add(coll_operator(coll), own->memtable, &own_entry, hash, (struct memtable_near){0});
+    merge_add(coll, own->memtable, &own_entry, hash, (struct memtable_near){0});
     txn->written_bytes += 2 * bytes + BATCH_HEAD_BYTES_MAX;
     return LOAM_OK;
 }

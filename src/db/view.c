@@ -40,7 +40,7 @@ void memrun_add(struct loam_coll *coll, const struct entry *entry, uint64_t hash
     if (memrun->first_position == UINT64_MAX) memrun->first_position = from;
     memrun->end_position = to;
     if (entry->seq > memrun->last_seq) memrun->last_seq = entry->seq;
-    merge_add(coll_operator(coll), memrun->memtable, entry, hash, near);
+    merge_add(coll, memrun->memtable, entry, hash, near);
 }
 
 /* Differences may be negative: they wrap, and so does their sum. */
