@@ -166,7 +166,7 @@ loam_status merge_read(const struct merge_source *source, const struct entry *ne
                        loam_buf *value)
 {
     struct joining joining = {.merger = coll_operator(source->coll)};
-    loam_slice joined;
+    loam_slice joined = loam_bytes(NULL, 0);
     if (newest->kind == ENTRY_PUT) return buf_set(value, newest->value.data, newest->value.len);
     if (joining.merger == NULL) return has_no_operator(source->coll);
     loam_status rc = gather_operands(source, newest, &joining);

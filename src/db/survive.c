@@ -112,7 +112,7 @@ static loam_status put_pending(struct survival *survival, enum entry_kind kind)
     struct pending_merge *pending = &survival->pending;
     uint8_t head[OPERAND_HEAD_BYTES_MAX];
     const size_t head_bytes = kind == ENTRY_MERGE ? operand_head_put(head, pending->since) : 0;
-    loam_slice joined;
+    loam_slice joined = loam_bytes(NULL, 0);
     loam_status rc = joining_join(&pending->joining, &joined);
     if (rc == LOAM_OK) rc = buf_set(&pending->value, head, head_bytes);
     if (rc == LOAM_OK) rc = buf_append(&pending->value, joined.data, joined.len);
