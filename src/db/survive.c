@@ -107,7 +107,7 @@ enum {
     PENDING_BYTES_MAX = 1 << 20
 }; /* longer values are left in pieces: each merge would write all of it again */
 
-static loam_status put_pending(struct survival *survival, enum entry_kind kind)
+static loam_status put_pending(struct survival *survival, uint8_t kind)
 {
     struct pending_merge *pending = &survival->pending;
     uint8_t head[OPERAND_HEAD_BYTES_MAX];

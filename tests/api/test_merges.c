@@ -464,7 +464,7 @@ static void repair_copies_operands(void **state)
     expect_ok(loam_flush(f->db, lists));
     for (int i = 1; i < 8; i++) {
         append(f, lists, "l", (const char[2]){(char)('0' + i), '\0'});
-        append(f, coll, "k", "longest" + i);
+        append(f, coll, "k", &"longest"[i]);
         if (i == 3) expect_ok(loam_snapshot_open(f->db, &snap));
         if (i == 5) expect_ok(loam_flush(f->db, lists));
     }
