@@ -665,7 +665,9 @@ static void clone_one(struct history *h)
 static void alter_one(struct history *h)
 {
     const struct step step = {.what = 'o', .coll = random_coll(h), .value = random_value(&h->rand)};
-    const loam_coll_options options = model_options(*(const uint8_t *)step.value.data);
+    loam_coll_options options = model_options(*(const uint8_t *)step.value.data);
+    const loam_merge_operator *merger = model_merger(h->model, NAMES[step.coll]);
+    options.merge_operator = merger != NULL ? merger->name : NULL;
     expect(h, loam_coll_options_set(h->db, handle(h, step.coll), &options) == LOAM_OK);
     committed(h, &step, 1, true);
 }
