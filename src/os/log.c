@@ -19,8 +19,8 @@
 
 enum {
     LOG_STAGE_BYTES_MAX = 1 << 20,
-    LOG_FOLIO_BYTES = 32 << 10,     /* see enum log_use */
-    LOG_HUGE_FOLIO_BYTES = 2 << 20, /* no more than both staging buffers */
+    LOG_FOLIO_BYTES = 32 << 10, /* see enum log_use */
+    LOG_HUGE_FOLIO_BYTES = 2 << 20,
     LOG_STEP_BYTES = 1 << 20,
     LOG_INTERRUPTS_MAX = 100,
     LOG_FAST_BYTES_PER_MS =
@@ -393,15 +393,18 @@ static struct log *new_log(struct store *store, uint64_t bytes)
     return NULL;
 }
 
-/* From the staging buffers, which are new and so hold zeros. One call: it is what makes one folio. */
+/* One call: it is what makes one folio. Few bytes, many times: they stay in the processor's cache. */
 static int64_t write_some_zeros(struct log *log, uint64_t at)
 {
+    static const uint8_t zeros[LOG_FOLIO_BYTES];
+    struct sys_piece pieces[LOG_HUGE_FOLIO_BYTES / LOG_FOLIO_BYTES];
     const struct sys_table sys = log->store->sys;
     const uint64_t left = log->capacity - at;
-    const size_t len = left < log->folio_bytes ? (size_t)left : (size_t)log->folio_bytes;
-    const size_t first = len < log->stage_bytes ? len : log->stage_bytes;
-    const struct sys_piece zeros[2] = {{log->fill.bytes, first}, {log->flight.bytes, len - first}};
-    return sys.calls->write(sys.ctx, log->fd, at, zeros, first < len ? 2 : 1, false);
+    uint64_t len = left < log->folio_bytes ? left : log->folio_bytes;
+    unsigned count = 0;
+    for (; len > 0; len -= pieces[count++].len)
+        pieces[count] = (struct sys_piece){zeros, len < sizeof zeros ? (size_t)len : sizeof zeros};
+    return sys.calls->write(sys.ctx, log->fd, at, pieces, count, false);
 }
 
 /* Blocks that are written already, so that a durable write meets none that is not. In huge folios, where few commits are synced,
