@@ -288,13 +288,22 @@ bool btree_back(const struct btree *tree, struct btree_place *place)
     return true;
 }
 
+/* Whoever walks wants the value, too. */
+static void prefetch_cell(const struct cell *cell)
+{
+    const uint8_t *line = (const uint8_t *)cell;
+    __builtin_prefetch(line);
+    __builtin_prefetch(line + 64);
+    __builtin_prefetch(line + 128);
+}
+
 /* The neighbour's slots are asked for when a leaf is entered, so that its cells can be when it
    ends. */
 static void prefetch_forward(const struct btree_node *leaf, uint32_t index, uint32_t count)
 {
     const uint32_t ahead = index + CELLS_AHEAD;
     if (ahead < count) {
-        __builtin_prefetch(node_key(leaf, ahead));
+        prefetch_cell(node_key(leaf, ahead));
         if (index > 0) return;
     }
     const struct btree_node *next = node_next(leaf);
@@ -302,13 +311,13 @@ static void prefetch_forward(const struct btree_node *leaf, uint32_t index, uint
     if (index == 0)
         prefetch_node(next, offsetof(struct btree_node, keys));
     else if (ahead - count < node_count(next))
-        __builtin_prefetch(node_key(next, ahead - count));
+        prefetch_cell(node_key(next, ahead - count));
 }
 
 static void prefetch_backward(const struct btree_node *leaf, uint32_t index, bool is_entered)
 {
     if (index >= CELLS_AHEAD) {
-        __builtin_prefetch(node_key(leaf, index - CELLS_AHEAD));
+        prefetch_cell(node_key(leaf, index - CELLS_AHEAD));
         if (!is_entered) return;
     }
     const struct btree_node *prev = node_prev(leaf);
@@ -318,7 +327,7 @@ static void prefetch_backward(const struct btree_node *leaf, uint32_t index, boo
         return;
     }
     const uint32_t count = node_count(prev), behind = CELLS_AHEAD - index;
-    if (behind <= count) __builtin_prefetch(node_key(prev, count - behind));
+    if (behind <= count) prefetch_cell(node_key(prev, count - behind));
 }
 
 enum btree_step btree_settle(struct btree_place *place, const struct cell **chain)
