@@ -148,6 +148,27 @@ void object_close(struct object *object)
     mem_free(object);
 }
 
+loam_status object_link(struct store *store, const char *name, struct store *to)
+{
+    check(!to->read_only);
+    loam_status rc = store_usable(store);
+    if (rc == LOAM_OK) rc = store_usable(to);
+    if (rc < 0) return rc;
+    const int linked = store->sys.calls->link(store->sys.ctx, store->dir, name, to->dir);
+    switch (-linked) {
+    case 0:
+        return LOAM_OK;
+    case ENOENT:
+    case EXDEV:  /* another file system */
+    case EPERM:  /* one that has no links, or a system that allows none to others' files */
+    case EMLINK: /* as many as there may be */
+    case EOPNOTSUPP:
+        return LOAM_NOTFOUND;
+    default:
+        return failed_errno(-linked, "%s%s: linking it", to->prefix, name);
+    }
+}
+
 /* ---- rewriting ---- */
 
 struct byte_range {

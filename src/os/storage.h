@@ -85,6 +85,9 @@ LOAM_MUST loam_status object_read_salvage(struct object *object, uint64_t offset
 /* Is the latest LOAM_IOERR a refusal of permission? For salvage, to which only what a device fails to give is damage. */
 bool object_was_refused(void);
 void object_will_need(struct object *object, uint64_t offset, uint64_t len);
+/* Gives an object a second name, the same one, in another store; durable with the next object that is finished there.
+   LOAM_NOTFOUND: the two cannot share a file, or there is none. */
+LOAM_MUST loam_status object_link(struct store *store, const char *name, struct store *to);
 uint64_t object_bytes(const struct object *object); /* its size when it was opened */
 const char *object_name(const struct object *object);
 void object_close(struct object *object);

@@ -52,6 +52,7 @@ struct sys {
     int (*open)(void *ctx, int dir, const char *name, enum sys_open how);
     int (*rename)(void *ctx, int dir, const char *from, const char *to);
     int (*unlink)(void *ctx, int dir, const char *name);
+    int (*link)(void *ctx, int dir, const char *name, int other_dir); /* the same name there, too */
 
     /* Files. write with durable is pwritev2(RWF_DSYNC). sync is fdatasync. write_out has the
        device begin on a range; with wait it returns when the device has taken it, or says why not, which the next

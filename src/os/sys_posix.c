@@ -196,6 +196,12 @@ static int posix_unlink(void *ctx, int dir, const char *name)
     return answer(unlinkat(dir, name, 0));
 }
 
+static int posix_link(void *ctx, int dir, const char *name, int other_dir)
+{
+    (void)ctx;
+    return answer(linkat(dir, name, other_dir, name, 0));
+}
+
 /* ---- files ---- */
 
 static int posix_close(void *ctx, int fd)
@@ -366,6 +372,7 @@ struct sys_table sys_posix(void)
         .open = posix_open,
         .rename = posix_rename,
         .unlink = posix_unlink,
+        .link = posix_link,
         .close = posix_close,
         .size = posix_size,
         .read = posix_read,

@@ -1,26 +1,15 @@
 /* cmd_repair.c - salvages a damaged store into a new one; see handlers.h. */
-#include <inttypes.h>
-#include <stdio.h>
-#include <unistd.h>
-
 #include "base/text.h"
 #include "shell/exit_code.h"
-#include "shell/file_format.h"
+#include "shell/grow.h"
 #include "shell/handlers.h"
 #include "shell/message.h"
-#include "shell/signals.h"
+#include "shell/progress.h"
 
 struct repair {
     struct session *session;
-    double spoke; /* when progress was last shown */
-    bool on_terminal, line_open;
+    struct progress progress;
 };
-
-static void end_progress(struct repair *repair)
-{
-    if (repair->line_open) (void)fputc('\n', stderr);
-    repair->line_open = false;
-}
 
 /* A sentence is the library's; only names in it can be odd. */
 static void print_line(void *ctx, const char *text)
@@ -28,7 +17,7 @@ static void print_line(void *ctx, const char *text)
     struct repair *repair = ctx;
     char escaped[2048];
     const bool plain = text_plain_prefix(loam_str(text), false) == strlen(text);
-    end_progress(repair);
+    progress_end(&repair->progress);
     sink_text(&repair->session->out,
               plain ? text : text_escape(escaped, sizeof escaped, loam_str(text)));
     sink_byte(&repair->session->out, '\n');
@@ -37,15 +26,7 @@ static void print_line(void *ctx, const char *text)
 static bool show_progress(void *ctx, const loam_repair_stats *so_far)
 {
     struct repair *repair = ctx;
-    if (session_stop(repair->session) != 0) return false;
-    if (repair->session->quiet || seconds_now() - repair->spoke < 1) return true;
-    char done[TEXT_SIZE_BYTES_MAX], total[TEXT_SIZE_BYTES_MAX];
-    repair->spoke = seconds_now();
-    (void)fprintf(stderr, "%s%s of %s%s", repair->on_terminal ? "\r" : "",
-                  text_format_size(done, so_far->done_bytes),
-                  text_format_size(total, so_far->total_bytes), repair->on_terminal ? "  " : "\n");
-    repair->line_open = repair->on_terminal;
-    return true;
+    return progress_show(&repair->progress, so_far->done_bytes, so_far->total_bytes);
 }
 
 /* DIR.repaired. False: DIR has no name of its own that could be added to. */
@@ -67,7 +48,7 @@ static bool default_target(const char *dir, struct grow *target)
 static int say_outcome(struct repair *repair, loam_status rc, const char *target)
 {
     const struct session *session = repair->session;
-    end_progress(repair);
+    progress_end(&repair->progress);
     if (rc == LOAM_OK) return CODE_DONE;
     const struct shown dir = shown_text(session->dir);
     if (rc == LOAM_CONFLICT) {
@@ -94,8 +75,7 @@ static int say_outcome(struct repair *repair, loam_status rc, const char *target
 
 int cmd_repair(struct session *session, const struct args *args)
 {
-    struct repair repair = {
-        .session = session, .spoke = seconds_now(), .on_terminal = isatty(STDERR_FILENO) != 0};
+    struct repair repair = {session, progress_begin(session)};
     struct grow target = {0};
     const bool dry = args_have(args, OPTION_DRY_RUN);
     if (session->db != NULL) {

@@ -444,6 +444,46 @@ const struct command commands[] = {
      "what is intact and what is lost; when something is, the exit status is 3. Entries of "
      "collections whose names are lost go to recovered-1, recovered-2 and so on: where several "
      "hold a key, the lower number is the newer."},
+    {"checkpoint",
+     NULL,
+     "TARGET",
+     {ARG_FILE},
+     1,
+     0,
+     ACCESS_READ,
+     false,
+     cmd_checkpoint,
+     "makes a second store of this moment, at once",
+     "TARGET, which must be missing or empty, is a store that holds what is there now. Tables are "
+     "shared with it as hard links where the file system can, so it takes hardly any time or room; "
+     "from then on each goes its own way."},
+    {"backup",
+     NULL,
+     "BACKUPS",
+     {ARG_FILE},
+     1,
+     0,
+     ACCESS_READ,
+     false,
+     cmd_backup,
+     "adds a copy of the store to a directory of backups",
+     "Makes the next of BACKUPS/000001, 000002, and so on, reads it back, and prints its name. "
+     "Each is "
+     "a whole store that can be opened, verified, restored or deleted by itself; tables that the "
+     "one "
+     "before it has already are shared with that and not copied again."},
+    {"restore",
+     NULL,
+     "BACKUP",
+     {ARG_FILE},
+     1,
+     0,
+     ACCESS_DIR,
+     false,
+     cmd_restore,
+     "makes a store of a backup",
+     "DIR, which must be missing or empty, becomes a copy of BACKUP, which is read back; of a "
+     "directory of backups it is the latest one. BACKUP may be any closed store."},
     {"bench",
      NULL,
      "[DIR]",

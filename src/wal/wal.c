@@ -51,7 +51,8 @@ struct wal {
     uint64_t look_at;      /* lane: the position from which on it looks again */
     _Atomic uint64_t end, data_end, synced, attested, live_start, floor, written_bytes;
     _Atomic bool wants_spare, wants_tending; /* the writer stores them */
-    _Atomic int failed_code;                 /* loam_status; set once */
+    _Atomic uint32_t pins;   /* while there are any, dead segments are not used again */
+    _Atomic int failed_code; /* loam_status; set once */
     char failed_text[STATUS_TEXT_MAX];
 };
 
@@ -548,8 +549,8 @@ static loam_status recycle_or_delete(struct wal *wal, struct log *log) REQUIRES(
     struct wal_file *file = NULL;
     /* Not while the log grows, or is at rest: it would come to hold what it does not need. */
     const uint64_t most = wal->config.segment_bytes_max;
-    const bool wanted =
-        wal->spare_count < RECYCLED_COUNT && wal->next_bytes == most && log_capacity(log) == most;
+    const bool wanted = wal->spare_count < RECYCLED_COUNT && wal->next_bytes == most &&
+                        log_capacity(log) == most && atomic_load(&wal->pins) == 0;
     if (wanted) file = new_file(wal, name);
     if (file == NULL) return log_delete(log);
     const loam_status rc = log_recycle(log, name, &file->log);
@@ -558,6 +559,16 @@ static loam_status recycle_or_delete(struct wal *wal, struct log *log) REQUIRES(
     else
         mem_free(file);
     return rc;
+}
+
+void wal_pin(struct wal *wal)
+{
+    atomic_fetch_add(&wal->pins, 1);
+}
+
+void wal_unpin(struct wal *wal)
+{
+    atomic_fetch_sub(&wal->pins, 1);
 }
 
 loam_status wal_release(struct wal *wal, uint64_t floor)

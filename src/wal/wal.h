@@ -59,6 +59,9 @@ bool wal_wants_tending(const struct wal *wal);
 /* Background. Nothing below floor is needed any more; segments that end at or below it are recycled or
    deleted. The caller has made the floor, in whole segments, durable in the manifest. */
 LOAM_MUST loam_status wal_release(struct wal *wal, uint64_t floor);
+/* Between the two, dead segments are deleted and not used again: who has one open can read it to its end. */
+void wal_pin(struct wal *wal);
+void wal_unpin(struct wal *wal);
 
 /* Background, of a log that nobody writes to. wal_shrink() prepares a small segment; wal_switch(), in the lane, goes on in it, unless a
    commit did; the next wal_release() then leaves a small log. A log that was not begun needs neither. LOAM_FULL changes

@@ -626,6 +626,27 @@ static loam_status make_repair(struct bench *b)
     return rc;
 }
 
+static loam_status take_checkpoint(struct bench *b, bool copy)
+{
+    char target[16];
+    loam_checkpoint_options options = loam_checkpoint_options_default();
+    options.copy = copy;
+    snprintf(target, sizeof target, "copy%u", b->repairs++);
+    const loam_status rc = loam_checkpoint(b->db, target, &options);
+    if (rc == LOAM_OK) memcpy(b->repaired, target, sizeof target);
+    return rc;
+}
+
+static loam_status make_checkpoint(struct bench *b)
+{
+    return take_checkpoint(b, false);
+}
+
+static loam_status make_copy(struct bench *b)
+{
+    return take_checkpoint(b, true);
+}
+
 const struct call calls[] = {
     {"loam_status_name", NULL, NOTHING, make_words, NULL, NULL, false, false},
     {"loam_errmsg", NULL, NOTHING, make_words, NULL, NULL, false, false},
@@ -713,6 +734,8 @@ const struct call calls[] = {
     {"loam_iter_next", "over ranges", READS, make_next_anew, delete_some, NULL, false, false},
     {"loam_verify", NULL, OPENS, make_verify, NULL, NULL, true, false},
     {"loam_verify_open", NULL, READS, make_verify_open, NULL, NULL, false, false},
+    {"loam_checkpoint", "of links", READS_AND_WRITES, make_checkpoint, NULL, NULL, false, false},
+    {"loam_checkpoint", "of copies", READS_AND_WRITES, make_copy, NULL, NULL, false, false},
     {"loam_repair", "to look", REPAIRS, make_look, NULL, NULL, true, false},
     {"loam_repair", "into a new store", REPAIRS, make_repair, NULL, NULL, true, false},
 };

@@ -26,7 +26,7 @@ struct bench {
     loam_batch *batch;
     loam_txn *txn;
     loam_buf buf;
-    char repaired[16]; /* the new store of a repair that went well */
+    char repaired[16]; /* the new store of a repair or checkpoint that went well */
     unsigned repairs;
     struct model *before, *after; /* what the store holds without the call, and with it */
 };

@@ -224,6 +224,20 @@ static int sim_unlink(void *ctx, int fd, const char *name)
     return leave_int(disk, result);
 }
 
+static int sim_link(void *ctx, int fd, const char *name, int other_fd)
+{
+    struct simdisk *disk = ctx;
+    int result;
+    struct simdir *dir = enter_dir(disk, fd, &result);
+    struct simfile *file = result == 0 ? simnames_get(&dir->now, name) : NULL;
+    struct simdir *other = descriptor_of(disk, other_fd)->dir;
+    if (result == 0 && other == NULL) result = -EBADF;
+    if (result == 0 && file == NULL) result = -ENOENT;
+    if (result == 0 && simnames_get(&other->now, name) != NULL) result = -EEXIST;
+    if (result == 0) simnames_operate(disk, other, name, "", file);
+    return leave_int(disk, result);
+}
+
 /* ---- the table: files ---- */
 
 static int sim_close(void *ctx, int fd)
@@ -502,6 +516,7 @@ struct sys_table simdisk_table(struct simdisk *disk)
         .open = sim_open,
         .rename = sim_rename,
         .unlink = sim_unlink,
+        .link = sim_link,
         .close = sim_close,
         .size = sim_size,
         .read = sim_read,

@@ -28,7 +28,9 @@ enum {
     HISTORY_OPS = 3000,
     PENDING_MAX = 4000,
     OPTION_SETS_MAX = 2000,
-    HISTORY_SECONDS_MAX = 40
+    HISTORY_SECONDS_MAX = 40,
+    CHECKPOINTS_MAX = 40, /* a simulated disk has few directories */
+    DIR_BYTES = 20
 };
 
 #define OPS UINT64_C(5000000)
@@ -50,6 +52,9 @@ struct history {
     struct model *snap_models[SNAPSHOTS];
     size_t key_space;
     uint64_t ops, deaths, losses, reopens;
+    char dir[DIR_BYTES],
+        base[DIR_BYTES]; /* base: of the latest checkpoint or what it was made of; empty: none */
+    unsigned checkpoints;
 };
 
 #define expect(h, condition)                                                                       \
@@ -144,7 +149,7 @@ static void open_db(struct history *h)
 {
     choose_options(h);
     note_options(h);
-    expect(h, db_open_in(&h->world, "db", &h->options, &h->db) == LOAM_OK);
+    expect(h, db_open_in(&h->world, h->dir, &h->options, &h->db) == LOAM_OK);
 }
 
 static void close_snapshot(struct history *h, size_t i)
@@ -698,6 +703,48 @@ static void change_collections(struct history *h)
     committed(h, &step, 1, true);
 }
 
+/* Looks at a copy, or moves into it. */
+static void use_checkpoint(struct history *h, const char *dir)
+{
+    loam_db *first = h->db;
+    loam_options options = h->options;
+    options.read_only = rand_below(&h->rand, 2) == 0;
+    close_snapshots(h);
+    if (rand_below(&h->rand, 2) == 0) {
+        expect(h, loam_close(h->db) == LOAM_OK);
+        memcpy(h->base, h->dir, sizeof h->base);
+        memcpy(h->dir, dir, sizeof h->dir);
+        open_db(h);
+        check_all(h);
+        return;
+    }
+    expect(h, db_open_in(&h->world, dir, &options, &h->db) == LOAM_OK);
+    check_all(h);
+    if (options.read_only && h->checkpoints < CHECKPOINTS_MAX) {
+        (void)snprintf(h->base, sizeof h->base, "again %u", h->checkpoints++);
+        expect(h, loam_checkpoint(h->db, h->base, NULL) == LOAM_OK);
+        expect(h, db_verify_in(&h->world, h->base, NULL, NULL) == LOAM_OK);
+    } else {
+        memcpy(h->base, dir, sizeof h->base);
+    }
+    expect(h, loam_close(h->db) == LOAM_OK);
+    h->db = first;
+}
+
+static void checkpoint(struct history *h)
+{
+    loam_checkpoint_options options = loam_checkpoint_options_default();
+    char dir[DIR_BYTES];
+    if (h->checkpoints == CHECKPOINTS_MAX) return;
+    (void)snprintf(dir, sizeof dir, "copy %u", h->checkpoints++);
+    options.copy = rand_below(&h->rand, 2) == 0;
+    if (h->base[0] != '\0' && rand_below(&h->rand, 2) == 0) options.base = h->base;
+    expect(h, loam_checkpoint(h->db, dir, &options) == LOAM_OK);
+    now_durable(h);
+    expect(h, db_verify_in(&h->world, dir, NULL, NULL) == LOAM_OK);
+    use_checkpoint(h, dir);
+}
+
 static void operate(struct history *h)
 {
     const uint64_t choice = rand_below(&h->rand, 1000);
@@ -747,6 +794,8 @@ static void operate(struct history *h)
         expect(h, loam_verify_open(h->db, NULL, NULL) == LOAM_OK);
     } else if (choice < 996) { /* clocks are set, also back */
         simdisk_set_wall_ms(h->disk, rand_below(&h->rand, UINT64_C(4) << 40));
+    } else if (choice < 998) {
+        checkpoint(h);
     } else {
         check_all(h);
     }
@@ -761,6 +810,7 @@ static struct history *history_new(uint64_t seed)
     h->disk = simdisk_new(seed);
     h->model = model_new();
     h->durable = model_new();
+    (void)snprintf(h->dir, sizeof h->dir, "db");
     h->key_space = 20 + (size_t)(rand_below(&h->rand, 3000) / (1 + rand_below(&h->rand, 12)));
     open_db(h);
     return h;

@@ -24,8 +24,11 @@ enum {
     WINDOW = 40,
     HELD = 3,
     SEEN_MAX = 200000,
+    CHECKPOINTS_MAX = 100,
     SAID_BYTES = 4 * (WRITERS + 1) /* of a stamp: its count, and what was known */
 };
+
+static const char *const coll_names[COLLS] = {"default", "one", "two"};
 
 struct moment {
     uint32_t counts[WRITERS];
@@ -40,6 +43,7 @@ struct watch {
     struct counts *counts;
     struct moment *seen; /* of all readers */
     _Atomic size_t seen_count;
+    const char *home; /* for checkpoints */
 };
 
 /* ---- writers ------------------------------------------------------------------------------------ */
@@ -327,6 +331,52 @@ static void read_moments(struct hand *hand)
         loam_snapshot_close(snaps[i]);
 }
 
+/* What is in the store now, read by every way. */
+static struct moment read_all(struct fixture *f, struct watch *watch, uint64_t seed)
+{
+    struct crew crew = {.db = f->db, .ctx = watch, .seed = seed};
+    struct hand hand = {.crew = &crew, .ctx = watch, .rand = {seed}};
+    const struct view_of first = {&hand, watch->colls[0], NULL};
+    const struct moment moment = read_by_key(&first);
+    for (int i = 0; i < COLLS; i++) {
+        const struct view_of view = {&hand, watch->colls[i], NULL};
+        const struct moment walked[] = {read_by_key(&view), read_by_walk(&view, false),
+                                        read_by_walk(&view, true), read_by_seeks(&view)};
+        for (size_t way = 0; way < sizeof walked / sizeof walked[0]; way++)
+            crew_expect(&hand, is_same(&moment, &walked[way]));
+    }
+    expect_ok(loam_verify_open(f->db, NULL, NULL));
+    assert_int_equal(crew.wrong, 0);
+    return moment;
+}
+
+/* So does a checkpoint, also by the calls that know no snapshots. */
+static void take_checkpoints(struct hand *hand)
+{
+    struct watch *watch = hand->ctx;
+    char dir[256];
+    for (int i = 0; i < CHECKPOINTS_MAX && crew_goes_on(hand); i++) {
+        loam_checkpoint_options options = loam_checkpoint_options_default();
+        snprintf(dir, sizeof dir, "%s/copy %d", watch->home, i);
+        options.copy = rand_below(&hand->rand, 2) == 0;
+        const struct moment before = what_returned(watch);
+        if (!crew_expect(hand, loam_checkpoint(hand->crew->db, dir, &options) == LOAM_OK)) break;
+        const struct moment after = what_began(watch);
+        struct fixture copy = {0};
+        struct watch inside = {.counts = watch->counts};
+        loam_options read_only = fixture_options();
+        read_only.read_only = true;
+        crew_expect(hand, loam_open(dir, &read_only, &copy.db) == LOAM_OK);
+        if (copy.db == NULL) break;
+        for (int c = 0; c < COLLS; c++)
+            crew_expect(hand, loam_collection(copy.db, coll_names[c], &inside.colls[c]) == LOAM_OK);
+        const struct moment moment = read_all(&copy, &inside, hand->rand.state);
+        crew_expect(hand, is_within(&before, &moment) && is_within(&moment, &after));
+        note_seen(watch, &moment);
+        crew_expect(hand, loam_close(copy.db) == LOAM_OK);
+    }
+}
+
 static int compare_moments(const void *a, const void *b)
 {
     const struct moment *left = a, *right = b;
@@ -352,10 +402,9 @@ static void check_chain(struct watch *watch)
 
 static void open_watch(struct fixture *f, struct watch *watch, uint64_t seed, struct sys_table sys)
 {
-    static const char *const names[COLLS] = {"default", "one", "two"};
     crew_open(f, seed, sys);
     for (int i = 0; i < COLLS; i++) {
-        const loam_status rc = loam_create(f->db, names[i], NULL, &watch->colls[i]);
+        const loam_status rc = loam_create(f->db, coll_names[i], NULL, &watch->colls[i]);
         assert_true(rc == LOAM_OK || rc == LOAM_EXISTS);
     }
 }
@@ -368,33 +417,18 @@ static struct counts *new_counts(void)
     return shared;
 }
 
-/* What is in the store now, read by every way. */
-static struct moment read_all(struct fixture *f, struct watch *watch, uint64_t seed)
-{
-    struct crew crew = {.db = f->db, .ctx = watch, .seed = seed};
-    struct hand hand = {.crew = &crew, .ctx = watch, .rand = {seed}};
-    const struct view_of first = {&hand, watch->colls[0], NULL};
-    const struct moment moment = read_by_key(&first);
-    for (int i = 0; i < COLLS; i++) {
-        const struct view_of view = {&hand, watch->colls[i], NULL};
-        const struct moment walked[] = {read_by_key(&view), read_by_walk(&view, false),
-                                        read_by_walk(&view, true), read_by_seeks(&view)};
-        for (size_t way = 0; way < sizeof walked / sizeof walked[0]; way++)
-            crew_expect(&hand, is_same(&moment, &walked[way]));
-    }
-    expect_ok(loam_verify_open(f->db, NULL, NULL));
-    assert_int_equal(crew.wrong, 0);
-    return moment;
-}
-
 static void every_view_is_a_prefix_of_one_order(void **state)
 {
-    const struct crew_job jobs[] = {
-        {write_commits, WRITERS}, {read_moments, READERS}, {tidy, 1}, {NULL, 0}};
+    const struct crew_job jobs[] = {{write_commits, WRITERS},
+                                    {read_moments, READERS},
+                                    {tidy, 1},
+                                    {take_checkpoints, 1},
+                                    {NULL, 0}};
     const uint64_t seed = crew_seed();
     struct watch watch = {.counts = new_counts(), .seen = calloc(SEEN_MAX, sizeof *watch.seen)};
     struct crew crew = {.ctx = &watch, .seed = seed};
     assert_non_null(watch.seen);
+    watch.home = ((struct fixture *)*state)->home;
     open_watch(*state, &watch, seed, crew_hasty());
     crew.db = ((struct fixture *)*state)->db;
     crew_run(&crew, jobs, 2000);
