@@ -106,7 +106,7 @@ static void options_and_deletions_of_ranges_come_along(void **state)
 {
     struct fixture *f = *state;
     const loam_coll_options options = {
-        .struct_size = sizeof options, LOAM_ZSTD, .merge_operator = "add", .ttl_ms = UINT64_MAX};
+        .struct_size = sizeof options, LOAM_ZSTD, .merge_operator = "add_i64", .ttl_ms = UINT64_MAX};
     const loam_range middle = {.from = loam_str("00000500"), .to = loam_str("00001500")};
     loam_coll *coll;
     loam_snapshot *snap;
@@ -119,7 +119,7 @@ static void options_and_deletions_of_ranges_come_along(void **state)
     loam_coll_options got = {.struct_size = sizeof got};
     expect_ok(loam_coll_options_get(f->db, copy, &got));
     assert_int_equal(got.compression, LOAM_ZSTD);
-    assert_string_equal(got.merge_operator, "add");
+    assert_string_equal(got.merge_operator, "add_i64");
     assert_true(got.ttl_ms == UINT64_MAX);
     fill(f, copy, 600, 700, "again");
     assert_int_equal(count(f, copy, "v"), KEYS - 1000);
