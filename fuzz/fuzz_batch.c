@@ -17,8 +17,8 @@ static size_t check_entry(const uint8_t *at, size_t left, uint32_t coll_id,
     uint8_t head[BATCH_HEAD_BYTES_MAX];
     const size_t head_bytes =
         batch_head_put(head, entry->kind, coll_id, entry->key.len, entry->value.len);
-    check(entry->kind >= ENTRY_PUT && entry->kind <= ENTRY_MERGE);
-    check(entry->key.len <= KEY_BYTES_MAX && entry->value.len <= VALUE_BYTES_MAX);
+    check(entry->kind == ENTRY_DELETE_RANGE || entry_fault(entry->kind, entry->value.len) == NULL);
+    check(entry->key.len <= KEY_BYTES_MAX && entry_value(entry).len <= VALUE_BYTES_MAX);
     check(head_bytes + entry->key.len + entry->value.len <= left);
     check(memcmp(at, head, head_bytes) == 0);
     check(entry->key.data == at + head_bytes);

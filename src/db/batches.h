@@ -21,8 +21,12 @@ struct batch_facts {
 LOAM_MUST loam_status batch_facts(const loam_batch *batch, const loam_db *db,
                                   struct batch_facts *facts);
 
-/* Adds what the log will hold, also a range, which is not empty. */
-loam_status batch_add(loam_batch *b, loam_coll *coll, const struct entry *entry);
+/* Adds an entry: a put with a ttl of its own, or TTL_OF_COLL; anything else, one with an expiry included, as it is. */
+loam_status batch_add(loam_batch *b, loam_coll *coll, const struct entry *entry, uint64_t ttl_ms);
+
+/* The same with ttls become expiries, own ones and those of collections, for a commit that begins now; NULL: there are none, and
+   it is what b is. */
+LOAM_MUST loam_status batch_stamp(const loam_batch *b, const loam_db *db, loam_batch **out);
 
 /* The entries so far, for who reads them back. */
 loam_slice batch_entries(const loam_batch *batch);

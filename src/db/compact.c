@@ -38,11 +38,13 @@ static uint64_t slice_bytes(const loam_db *db)
 
 struct pick_policy compact_policy(loam_db *db)
 {
+    const struct horizon horizon = snapshot_horizon(db);
     return (struct pick_policy){.runs_per_level = db->options.runs_per_level,
                                 .last_ratio = LAST_RATIO,
                                 .slice_bytes = slice_bytes(db),
                                 .tombstone_percent = TOMBSTONE_PERCENT,
-                                .oldest_seq = snapshot_oldest_seq(db)};
+                                .oldest_seq = horizon.seq,
+                                .clock_ms = horizon.clock_ms};
 }
 
 /* ---- inputs --------------------------------------------------------------------------------- */
@@ -364,7 +366,7 @@ loam_status compact_run(struct loam_coll *coll, enum compact_how how, bool *did)
     return rc;
 }
 
-/* What deletions of ranges hide need not be read. */
+/* What nobody sees need not be read. */
 static loam_status sweep(struct loam_coll *coll)
 {
     const struct pick_policy policy = compact_policy(coll->db);
@@ -383,8 +385,9 @@ static loam_status compact_fully(struct loam_coll *coll)
     bool lower = true, found = true;
     while (rc == LOAM_OK && found) {
         struct view *view = view_acquire(coll);
-        const struct plan plan = pick_full(view->version, slice_bytes(coll->db), lower,
-                                           loam_bytes(after.data, after.len));
+        const struct pick_policy policy = compact_policy(coll->db);
+        const struct plan plan =
+            pick_full(view->version, &policy, lower, loam_bytes(after.data, after.len));
         found = plan.kind != PLAN_NOTHING;
         lower = false;
         if (found && plan.level == LEVEL_LAST) {
@@ -420,6 +423,8 @@ void compact_consider(struct loam_coll *coll)
     atomic_store_explicit(&coll->delay_ns, delay_for(coll->db, view->version, debt),
                           memory_order_relaxed);
     const bool wanted = pick_compaction(view->version, &policy).kind != PLAN_NOTHING;
+    if (version_expires(view->version))
+        expiry_schedule(coll->db, pick_next_expiry_ms(view->version, expiry_clock_ms(coll->db)));
     view_unref(view);
     if (wanted) jobs_want_compact(coll, COMPACT_DUE);
 }

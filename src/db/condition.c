@@ -42,21 +42,22 @@ static loam_status compare_value(const struct merge_source *source, const struct
 static loam_status holds(const struct merge_source *source, const struct entry *entry,
                          const loam_if *condition)
 {
-    const bool is_there = entry_is_put(entry->kind);
+    const bool is_there = reader_sees(source->clock, entry);
     if (condition->kind == LOAM_IF_ABSENT) return is_there ? LOAM_CONFLICT : LOAM_OK;
     if (!is_there) return LOAM_CONFLICT;
     if (condition->kind == LOAM_IF_SEQ)
         return entry->seq == condition->seq ? LOAM_OK : LOAM_CONFLICT;
     if (entry->kind == ENTRY_MERGE) return compare_value(source, entry, condition->value);
-    return bytes_equal(entry->value, condition->value) ? LOAM_OK : LOAM_CONFLICT;
+    return bytes_equal(entry_value(entry), condition->value) ? LOAM_OK : LOAM_CONFLICT;
 }
 
 static loam_status ask(loam_db *db, loam_coll *coll, loam_slice key, const loam_if *condition)
 {
     struct table_hit hit;
     const struct epoch_ticket ticket = epoch_enter(db->epoch);
+    struct reader_clock clock = {.db = db};
     const struct merge_source source = {
-        .coll = coll, .view = atomic_load(&coll->view), .seq = SEQ_MAX};
+        .coll = coll, .view = atomic_load(&coll->view), .seq = SEQ_MAX, .clock = &clock};
     loam_status rc = view_get(source.view, key, hash_key(key), SEQ_MAX, &hit);
     if (rc == LOAM_OK) {
         rc = holds(&source, &hit.entry, condition);
@@ -70,20 +71,26 @@ static loam_status ask(loam_db *db, loam_coll *coll, loam_slice key, const loam_
     return there < 0 ? there : rc;
 }
 
-static loam_status write_if(loam_db *db, loam_coll *coll, const struct entry *entry,
+/* A put with a ttl of its own, or its collection's; or a deletion. */
+struct wish {
+    struct entry entry;
+    uint64_t ttl_ms;
+};
+
+static loam_status write_if(loam_db *db, loam_coll *coll, const struct wish *wish,
                             const loam_if *condition, uint64_t *seq)
 {
     struct reads reads = {0};
+    struct entry stamped = wish->entry, *const entry = &stamped;
+    loam_buf buf = {0};
     loam_status rc = db_check_coll(db, &coll);
     if (rc == LOAM_OK) rc = db_writable(db);
     if (rc == LOAM_OK) rc = db_check_entry(entry);
     if (rc == LOAM_OK) rc = check_condition(condition);
+    if (rc == LOAM_OK) rc = expiry_stamp(coll, wish->ttl_ms, entry, &buf);
     if (rc == LOAM_OK) rc = reads_add_key(&reads, coll, entry->key);
     if (rc == LOAM_OK) rc = commit_remember(db);
-    if (rc < 0) {
-        reads_deinit(&reads);
-        return rc;
-    }
+    if (rc < 0) goto out;
     for (;;) {
         const uint64_t since = commit_last_seq(db);
         rc = ask(db, coll, entry->key, condition);
@@ -93,19 +100,28 @@ static loam_status write_if(loam_db *db, loam_coll *coll, const struct entry *en
         if (rc != LOAM_CONFLICT && rc != COMMIT_STALE) break;
     }
     commit_forget(db);
+out:
     reads_deinit(&reads);
+    loam_buf_free(&buf);
     return rc;
 }
 
 loam_status loam_put_if(loam_db *db, loam_coll *coll, loam_slice key, loam_slice value,
                         const loam_if *condition, uint64_t *seq)
 {
-    const struct entry entry = {.key = key, .value = value, .kind = ENTRY_PUT};
-    return write_if(db, coll, &entry, condition, seq);
+    const struct wish wish = {{.key = key, .value = value, .kind = ENTRY_PUT}, TTL_OF_COLL};
+    return write_if(db, coll, &wish, condition, seq);
+}
+
+loam_status loam_put_if_ttl(loam_db *db, loam_coll *coll, loam_slice key, loam_slice value,
+                            uint64_t ttl_ms, const loam_if *condition, uint64_t *seq)
+{
+    const struct wish wish = {{.key = key, .value = value, .kind = ENTRY_PUT}, ttl_capped(ttl_ms)};
+    return write_if(db, coll, &wish, condition, seq);
 }
 
 loam_status loam_delete_if(loam_db *db, loam_coll *coll, loam_slice key, const loam_if *condition)
 {
-    const struct entry entry = {.key = key, .kind = ENTRY_DELETE};
-    return write_if(db, coll, &entry, condition, NULL);
+    const struct wish wish = {.entry = {.key = key, .kind = ENTRY_DELETE}};
+    return write_if(db, coll, &wish, condition, NULL);
 }

@@ -61,7 +61,7 @@ loam_status db_check_there(const loam_coll *coll)
 
 loam_status db_check_entry(const struct entry *entry)
 {
-    const loam_slice key = entry->key, value = entry->value;
+    const loam_slice key = entry->key, value = entry_value(entry);
     const uint32_t value_most = entry->kind == ENTRY_MERGE ? OPERAND_BYTES_MAX : VALUE_BYTES_MAX;
     if ((key.data == NULL && key.len > 0) || (value.data == NULL && value.len > 0))
         return failed(LOAM_INVALID, "a slice with a length and no data");
@@ -160,7 +160,7 @@ loam_status db_counters_to_edit(loam_db *db, struct edit *edit, uint64_t change_
         .next_coll = db->next_coll,
         .next_run = db->next_run,
         .seq = change_seq > was.change_seq ? change_seq : was.change_seq,
-        .time_ms = db_now_ms(db) > was.time_ms ? db_now_ms(db) : was.time_ms,
+        .time_ms = expiry_clock_ms(db),
     };
     return edit_add(edit, &change);
 }

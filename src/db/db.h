@@ -103,6 +103,7 @@ struct reads;
 struct loam_snapshot {
     loam_db *db;
     uint64_t seq, opened_ms;
+    uint64_t clock_ms; /* what has expired by then is not seen; 0: nothing that it sees ever does */
     struct loam_snapshot *prev, *next; /* snapshots lock */
 };
 
@@ -195,6 +196,10 @@ struct loam_db {
     char fence_text[STATUS_TEXT_MAX];
 
     _Atomic uint64_t visible;
+    _Atomic uint64_t clock_ms;      /* expiry.c; only rises */
+    _Atomic uint64_t expiry_due_ms; /* when expiry alone may ask for a merge; UINT64_MAX: never */
+    _Atomic bool
+        may_expire; /* some entry does; set before the first is visible, and then for ever */
     _Atomic uint32_t iter_count;
     _Atomic uint64_t
         memtable_bytes; /* arenas of all memtables, as last seen by the writer and flush */
@@ -391,6 +396,7 @@ LOAM_MUST loam_status commit_publish(loam_db *db, uint64_t last_seq, uint64_t wa
 struct survival {
     uint64_t
         *bounds; /* sequences at which somebody reads, ascending: the snapshots, then visible */
+    const uint64_t *clocks; /* theirs; NULL: nothing expires */
     size_t bound_count;
     bool has_key;
     loam_buf key; /* of the group that is passing */
@@ -418,6 +424,8 @@ struct survival {
 };
 LOAM_MUST loam_status survival_init(struct survival *survival, loam_db *db);
 void survival_deinit(struct survival *survival);
+/* An entry that has expired for whoever may see it becomes a tombstone, of which the same holds as of others. To be asked first. */
+void survival_expire(const struct survival *survival, struct entry *entry);
 /* Entries come in entry order; then the end. Fails as put does, too. */
 LOAM_MUST loam_status survival_take(struct survival *survival, const struct entry *entry);
 LOAM_MUST loam_status survival_end(struct survival *survival);
@@ -443,6 +451,41 @@ enum {
 LOAM_MUST loam_status ranges_room(struct loam_coll *coll, uint64_t bytes);
 /* Up to where a flush or merge with this survival applies all deletions of ranges that there are. */
 uint64_t ranges_swept_seq(const struct survival *survival);
+
+/* ---- expiry.c: what time it is for entries that expire, and when a put does --------------------- */
+
+#define TTL_OF_COLL UINT64_MAX /* what the collection says */
+
+static inline uint64_t ttl_capped(uint64_t ttl_ms) /* of a user's */
+{
+    return ttl_ms < TTL_OF_COLL ? ttl_ms : TTL_OF_COLL - 1;
+}
+
+/* The clock, in ms since 1970; it only rises, also by what is noted. For a reader who begins now, after he has taken his sequence:
+   0 as long as nothing expires. */
+uint64_t expiry_clock_ms(loam_db *db);
+uint64_t expiry_reader_clock_ms(loam_db *db);
+void expiry_note_time(loam_db *db, uint64_t time_ms);
+/* Before an entry that expires is visible. */
+void expiry_expect(loam_db *db);
+/* By which clock somebody reads who may not have asked for the time yet (ms: 0), and does not for an entry that does not expire. */
+struct reader_clock {
+    loam_db *db;
+    uint64_t ms;
+};
+static inline bool reader_sees(struct reader_clock *clock, const struct entry *entry)
+{
+    if (entry->kind == ENTRY_PUT_EXPIRING && clock->ms == 0) clock->ms = expiry_clock_ms(clock->db);
+    return entry_shows(entry, clock->ms);
+}
+/* When a put that commits now expires; 0: never. */
+uint64_t expiry_of_ttl(const loam_coll *coll, uint64_t ttl_ms);
+/* Makes a put one that expires, over buf, where its ttl or its collection asks for that. */
+LOAM_MUST loam_status expiry_stamp(const loam_coll *coll, uint64_t ttl_ms, struct entry *entry,
+                                   loam_buf *buf);
+/* Has all collections be considered again when the clock gets there; true once when it is there. */
+void expiry_schedule(loam_db *db, uint64_t at_ms);
+bool expiry_is_due(loam_db *db);
 
 /* ---- run_writer.c: sorted entries into the tables of a run ------------------------------------ */
 
@@ -475,7 +518,7 @@ void latencies_note(struct latencies *latencies, const loam_db *db, uint64_t sin
 
 /* ---- snapshot.c -------------------------------------------------------------------------------- */
 
-uint64_t snapshot_oldest_seq(loam_db *db); /* nobody reads below it */
+struct horizon snapshot_horizon(loam_db *db); /* of all who read, or will */
 
 /* ---- read.c ------------------------------------------------------------------------------------ */
 

@@ -29,8 +29,10 @@ struct loam_iter {
     loam_coll *coll;
     struct view *view;
     struct iter *inner;
-    uint64_t seq, seek_seq; /* seek_seq: no version that may be shown is above it */
-    struct dbiter_own own;  /* all-zero: not of a transaction */
+    uint64_t seq, seek_seq;    /* seek_seq: no version that may be shown is above it */
+    struct reader_clock clock; /* what has expired by then is not there */
+    uint64_t expires_ms;       /* of the entry that is shown */
+    struct dbiter_own own;     /* all-zero: not of a transaction */
     struct dbiter_span span;
     struct cover_source covers;
     loam_buf from, to; /* owned bounds */
@@ -192,6 +194,9 @@ loam_status dbiter_open(loam_db *db, loam_coll *coll, const loam_range *range,
     it->coll = coll;
     it->view = view_acquire(coll);
     it->seq = range != NULL && range->at != NULL ? range->at->seq : atomic_load(&db->visible);
+    it->clock.db = db;
+    it->clock.ms =
+        range != NULL && range->at != NULL ? range->at->clock_ms : expiry_reader_clock_ms(db);
     it->covers = (struct cover_source){ask_cover, it};
     it->seek_seq = it->own.memtable != NULL ? SEQ_MAX : it->seq;
     rc = db_check_there(coll);
@@ -241,6 +246,11 @@ loam_slice loam_iter_value(const loam_iter *it)
 {
     if (it == NULL || it->place != PLACE_ON_ENTRY || it->keys_only) return loam_bytes(NULL, 0);
     return it->value;
+}
+
+uint64_t loam_iter_expires_ms(const loam_iter *it)
+{
+    return it == NULL || it->place != PLACE_ON_ENTRY ? 0 : it->expires_ms;
 }
 
 /* ---- moving --------------------------------------------------------------------------------- */
@@ -311,7 +321,7 @@ static uint64_t shown_below(const loam_iter *it, uint64_t seq)
 /* An operand is joined with what is below it by a look into the view, so inner stays where it is. */
 static loam_status join_shown(loam_iter *it, const struct entry *newest)
 {
-    const struct merge_source source = {it->coll, it->view, it->seq, it->own.memtable};
+    const struct merge_source source = {it->coll, it->view, it->seq, it->own.memtable, &it->clock};
     const loam_status rc = merge_read(&source, newest, &it->value_copy);
     if (rc < 0) return stick(it, rc);
     it->value = slice_of(&it->value_copy);
@@ -321,7 +331,7 @@ static loam_status join_shown(loam_iter *it, const struct entry *newest)
 /* Shows it->key, of which this is the newest version. Its value may be that of a copy. */
 static inline loam_status show_entry(loam_iter *it, const struct entry *newest)
 {
-    it->value = newest->value;
+    it->value = entry_value(newest);
     if (newest->kind == ENTRY_MERGE && !it->keys_only) return join_shown(it, newest);
     return stand_at(it, PLACE_ON_ENTRY);
 }
@@ -337,11 +347,12 @@ static loam_status settle_forward(loam_iter *it, loam_status rc, bool has_seen)
         if (it->has_to && bytes_compare(at->key, slice_of(&it->to)) >= 0)
             return stand_at(it, PLACE_BEYOND_LAST);
         const bool hidden = is_hidden(it, at->seq) || (has_seen && bytes_equal(at->key, it->seen));
-        if (!hidden && at->kind != ENTRY_DELETE) {
+        if (!hidden && reader_sees(&it->clock, at)) {
             it->key = at->key;
+            it->expires_ms = entry_expires_ms(at);
             return show_entry(it, at);
         }
-        if (!hidden) { /* a tombstone: older versions of its key are gone */
+        if (!hidden) { /* a tombstone, or expired: older versions of its key are gone */
             it->seen = at->key;
             has_seen = true;
             skips = 0;
@@ -362,7 +373,7 @@ static loam_status settle_forward(loam_iter *it, loam_status rc, bool has_seen)
 }
 
 /* Holds key and value of the newest version at seq of the key under inner, and moves inner before the key. Its kind says whether the key
-   is there. */
+   is there, a put or an operand: what has expired is a tombstone. */
 static loam_status take_key_backward(loam_iter *it, struct entry *newest)
 {
     struct iter *inner = it->inner;
@@ -372,9 +383,13 @@ static loam_status take_key_backward(loam_iter *it, struct entry *newest)
     newest->kind = ENTRY_DELETE;
     while (rc == LOAM_OK && bytes_equal(inner->at.key, it->key)) {
         if (!is_hidden(it, inner->at.seq)) {
-            newest->kind = inner->at.kind;
-            newest->seq = inner->at.seq;
-            it->value = it->keys_only ? loam_bytes(NULL, 0) : inner->at.value;
+            const struct entry *at = &inner->at;
+            newest->kind = !reader_sees(&it->clock, at) ? ENTRY_DELETE
+                           : at->kind == ENTRY_MERGE    ? ENTRY_MERGE
+                                                        : ENTRY_PUT;
+            newest->seq = at->seq;
+            it->expires_ms = entry_expires_ms(at);
+            it->value = it->keys_only ? loam_bytes(NULL, 0) : entry_value(at);
         }
         rc = prev_keeping_entry(it);
     }

@@ -246,6 +246,7 @@ bool jobs_run_one(loam_db *db)
     struct jobs *jobs = &db->jobs;
     if (atomic_load(&db->fenced) != LOAM_OK) return false; /* like a worker */
     mutex_lock(&db->jobs.lock);
+    if (expiry_is_due(db)) jobs->look_wanted = true;
     const bool flush = flush_is_due(db);
     const size_t compactions = compact_is_due(db) ? jobs->queue_count : 0;
     const size_t choices = compactions + flush;
@@ -294,7 +295,8 @@ static loam_status attest(loam_db *db)
 {
     uint64_t end;
     mutex_lock(&db->lane);
-    const struct record_spec spec = {.kind = RECORD_ATTEST, .seq = db->next_seq};
+    const struct record_spec spec = {
+        .kind = RECORD_ATTEST, .seq = db->next_seq, .time_ms = atomic_load(&db->clock_ms)};
     loam_status rc = wal_reserve(db->wal, 0);
     if (rc == LOAM_OK) rc = wal_append(db->wal, &spec, NULL, 0, LOG_VOLATILE, &end);
     mutex_unlock(&db->lane);
@@ -324,6 +326,7 @@ void jobs_tend_once(loam_db *db)
     arena_pool_tend(db->arenas);
     /* What memtables do not need is for pages; the writer does not stop to say so. */
     page_cache_lend(db->cache, atomic_load(&db->memtable_bytes) + arena_pool_bytes(db->arenas));
+    if (expiry_is_due(db)) jobs_want_look(db);
     const loam_status rc = tend(db);
     if (rc < 0) (void)db_fence(db, rc);
 }

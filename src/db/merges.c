@@ -77,7 +77,8 @@ loam_status merge_check(loam_coll *coll, bool has_odd)
 
 /* ---- writing ------------------------------------------------------------------------------------- */
 
-/* Joins an operand with the newest version, if there is room in `joined`. A join on a value, or on nothing, is a put. */
+/* Joins an operand with the newest version, if there is room in `joined`. A join on a value, or on nothing, is a put; a value that
+   expires is left to those who read, each at his time. */
 static void join_with_newest(const loam_merge_operator *merger, const struct entry *newest,
                              struct entry *entry, uint64_t *since, uint8_t *joined)
 {
@@ -88,6 +89,7 @@ static void join_with_newest(const loam_merge_operator *merger, const struct ent
         return;
     }
     if (newest->kind == ENTRY_MERGE) check(operand_get(newest, &older_since, &older));
+    if (newest->kind == ENTRY_PUT_EXPIRING) return;
     if (older.len + entry->value.len > JOINED_BYTES_MAX) return;
     const size_t len = merger->combine(merger->ctx, older, entry->value, joined);
     check(len <= older.len + entry->value.len);
@@ -134,7 +136,7 @@ static loam_status find_version(const struct merge_source *source, loam_slice ke
 static loam_status gather_operand(struct joining *joining, const struct entry *entry,
                                   uint64_t *since)
 {
-    loam_slice operand = entry->value;
+    loam_slice operand = entry_value(entry);
     bool has_room = true;
     *since = 0;
     if (entry->kind == ENTRY_MERGE && !operand_get(entry, since, &operand))
@@ -156,7 +158,8 @@ static loam_status gather_operands(const struct merge_source *source, const stru
         rc = find_version(source, newest->key, hash, since - 1, &hit);
         if (rc != LOAM_OK) break;
         since = 0;
-        if (hit.entry.kind != ENTRY_DELETE) rc = gather_operand(joining, &hit.entry, &since);
+        if (reader_sees(source->clock, &hit.entry))
+            rc = gather_operand(joining, &hit.entry, &since);
         table_hit_release(&hit);
     }
     return rc < 0 ? rc : LOAM_OK;
@@ -167,7 +170,10 @@ loam_status merge_read(const struct merge_source *source, const struct entry *ne
 {
     struct joining joining = {.merger = coll_operator(source->coll)};
     loam_slice joined = loam_bytes(NULL, 0);
-    if (newest->kind == ENTRY_PUT) return buf_set(value, newest->value.data, newest->value.len);
+    if (newest->kind != ENTRY_MERGE) {
+        const loam_slice known = entry_value(newest);
+        return buf_set(value, known.data, known.len);
+    }
     if (joining.merger == NULL) return has_no_operator(source->coll);
     loam_status rc = gather_operands(source, newest, &joining);
     if (rc == LOAM_OK) rc = joining_join(&joining, &joined);

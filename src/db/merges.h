@@ -41,7 +41,7 @@ void merge_add_other(const loam_coll *coll, struct memtable *memtable, const str
 static inline void merge_add(const loam_coll *coll, struct memtable *memtable,
                              const struct entry *entry, uint64_t hash, struct memtable_near near)
 {
-    if (entry->kind == ENTRY_PUT || entry->kind == ENTRY_DELETE)
+    if (entry->kind != ENTRY_MERGE && entry->kind != ENTRY_DELETE_RANGE)
         memtable_add(memtable, entry, hash, near);
     else
         merge_add_other(coll, memtable, entry, hash, near);
@@ -53,8 +53,9 @@ struct merge_source {
     const struct view *view;
     uint64_t seq;               /* nothing newer of the view counts */
     const struct memtable *own; /* of a transaction: newer than all of the view; or NULL */
+    struct reader_clock *clock;
 };
-/* The value of a key whose newest version is this one, which is not a tombstone. */
+/* The value of a key whose newest version is this one, which is no tombstone and has not expired. */
 LOAM_MUST loam_status merge_read(const struct merge_source *source, const struct entry *newest,
                                  loam_buf *value);
 

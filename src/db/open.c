@@ -144,6 +144,7 @@ loam_status db_open_in(const struct db_world *world, const char *dir, const loam
     db->sys = world->sys;
     db->page_bytes = world->page_bytes;
     db->change_position = UINT64_MAX;
+    atomic_init(&db->expiry_due_ms, UINT64_MAX);
     init_locks(db);
     db->options = loam_options_default();
     loam_status rc = sized_take(&db->options, sizeof db->options, options, "loam_options_default");
@@ -188,6 +189,21 @@ loam_status loam_open(const char *dir, const loam_options *opts, loam_db **out)
 
 /* ---- closing --------------------------------------------------------------------------------- */
 
+/* What was said to have expired does not come back, whatever time the next opening is told. */
+static loam_status note_clock(loam_db *db)
+{
+    struct edit edit = {0};
+    if (!atomic_load(&db->may_expire)) return LOAM_OK;
+    mutex_lock(&db->manifest_lock);
+    loam_status rc = db_counters_to_edit(db, &edit, 0);
+    if (rc == LOAM_OK) rc = manifest_commit(db->manifest, &edit);
+    mutex_unlock(&db->manifest_lock);
+    edit_deinit(&edit);
+    if (rc != LOAM_FULL && rc != LOAM_NOMEM) return rc;
+    db_log(db, LOAM_LOG_WARNING, "closed without a word of the time: %s", loam_errmsg());
+    return LOAM_OK;
+}
+
 static loam_status seal(loam_db *db)
 {
     uint64_t end, running;
@@ -199,7 +215,8 @@ static loam_status seal(loam_db *db)
         return failed(rc, "what was written since the database went read-only (%s) may be missing",
                       db->fence_text);
     }
-    const loam_status rc = wal_close(db->wal, &end, &running);
+    loam_status rc = wal_close(db->wal, &end, &running);
+    if (rc == LOAM_OK) rc = note_clock(db);
     if (rc < 0) {
         manifest_close(db->manifest);
         return rc;

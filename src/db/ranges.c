@@ -87,8 +87,8 @@ struct removal {
     struct edit *edit;
 };
 
-static loam_status remove_hidden(void *ctx, uint32_t level, const struct run *run,
-                                 const struct table_ref *ref)
+static loam_status remove_gone(void *ctx, uint32_t level, const struct run *run,
+                               const struct table_ref *ref)
 {
     const struct removal *removal = ctx;
     return edit_remove_table(removal->edit, removal->coll_id, level, run->number,
@@ -100,7 +100,8 @@ loam_status ranges_sweep(loam_db *db, const struct loam_coll *coll, struct edit 
     const struct version *version = catalog_coll_by_id(db->catalog, coll->id)->version;
     struct removal removal = {coll->id, edit};
     struct range_set *set = NULL;
-    loam_status rc = version_each_hidden(version, snapshot_oldest_seq(db), remove_hidden, &removal);
+    loam_status rc = version_each_gone(version, snapshot_horizon(db), remove_gone, &removal);
+    if (version->ranges == NULL) return rc;
     if (rc == LOAM_OK) rc = ranges_join(db, version, NULL, 0, version_wants_range, &set);
     if (rc == LOAM_OK) rc = edit_set_ranges(edit, coll->id, set);
     range_set_unref(set);

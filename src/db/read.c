@@ -14,15 +14,18 @@
 struct look {
     loam_slice key;
     uint64_t hash;
-    struct merge_source source; /* where, and at which sequence number */
+    struct merge_source source; /* where, and at which sequence number and time */
     loam_buf *value;            /* may be NULL */
-    uint64_t *found;            /* may be NULL: gets the entry's sequence number */
+    loam_lookup *lookup;        /* may be NULL: gets what else is known of the entry */
 };
 
 static loam_status take_value(const struct look *look, const struct entry *entry)
 {
-    if (entry->kind == ENTRY_DELETE) return LOAM_NOTFOUND;
-    if (look->found != NULL) *look->found = entry->seq;
+    if (!reader_sees(look->source.clock, entry)) return LOAM_NOTFOUND;
+    if (look->lookup != NULL) {
+        look->lookup->seq = entry->seq;
+        look->lookup->expires_ms = entry_expires_ms(entry);
+    }
     if (look->value == NULL) return LOAM_OK;
     if (entry->kind == ENTRY_PUT) return buf_set(look->value, entry->value.data, entry->value.len);
     return merge_read(&look->source, entry, look->value);
@@ -75,7 +78,8 @@ loam_status read_entry(loam_db *db, loam_coll *coll, const loam_snapshot *snap, 
     const struct epoch_ticket ticket = epoch_enter(db->epoch);
     const struct view *view = atomic_load(&coll->view);
     const uint64_t seq = snap != NULL ? snap->seq : atomic_load(&db->visible);
-    const struct look look = {key, hash_key(key), {coll, view, seq, NULL}, value, NULL};
+    struct reader_clock clock = {db, snap != NULL ? snap->clock_ms : 0};
+    const struct look look = {key, hash_key(key), {coll, view, seq, NULL, &clock}, value, NULL};
     rc = db_check_there(coll);
     if (rc == LOAM_OK && !look_in_memtables(&look, &rc)) rc = look_in_tables(&look);
     epoch_leave(ticket);
@@ -112,6 +116,7 @@ loam_status loam_multi_get(loam_db *db, loam_coll *coll, const loam_snapshot *sn
     const struct epoch_ticket ticket = epoch_enter(db->epoch);
     const struct view *view = atomic_load(&coll->view);
     const uint64_t seq = snap != NULL ? snap->seq : atomic_load(&db->visible);
+    struct reader_clock clock = {db, snap != NULL ? snap->clock_ms : 0};
     rc = db_check_there(coll);
     for (size_t next = 0; rc != LOAM_MISUSE && next < count;) {
         struct look looks[LOOKS_MAX];
@@ -120,12 +125,12 @@ loam_status loam_multi_get(loam_db *db, loam_coll *coll, const loam_snapshot *sn
         for (; next < count && some < LOOKS_MAX; next++) {
             loam_lookup *lookup = &lookups[next];
             loam_buf *value = (flags & LOAM_KEYS_ONLY) != 0 ? NULL : &lookup->value;
-            lookup->seq = 0;
+            lookup->seq = lookup->expires_ms = 0;
             lookup->answer = check_key(lookup->key);
             if (lookup->answer < 0) rc = lookup->answer;
             if (lookup->answer != LOAM_OK) continue;
             looks[some] = (struct look){
-                lookup->key, hash_key(lookup->key), {coll, view, seq, NULL}, value, &lookup->seq};
+                lookup->key, hash_key(lookup->key), {coll, view, seq, NULL, &clock}, value, lookup};
             of[some++] = lookup;
         }
         look_for_all(looks, of, some);

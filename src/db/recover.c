@@ -134,6 +134,7 @@ static loam_status replay_entry(struct recovery *recovery, uint32_t coll_id,
     loam_status rc = LOAM_OK;
     if (coll == NULL || entry->seq <= recovery->coll_flushed_seq) return LOAM_OK;
     if (entry->kind == ENTRY_DELETE_RANGE) commit_note_range(coll, entry);
+    if (entry->kind == ENTRY_PUT_EXPIRING) expiry_expect(recovery->db);
     if (entry->key.len + entry->value.len > PENDING_BYTES_MAX) {
         rc = add_pending(recovery, 0);
         if (rc == LOAM_OK) rc = recovered_room(recovery, coll, entry);
@@ -191,6 +192,7 @@ static bool is_taken(loam_db *db, const struct coll_state *state)
 static loam_status show_coll(loam_db *db, const struct coll_state *state)
 {
     if (state->id >= db->next_coll) db->next_coll = state->id + 1;
+    if (version_expires(state->version)) expiry_expect(db);
     return coll_handle_new(db, state);
 }
 
@@ -311,6 +313,7 @@ static loam_status replay(void *ctx, const struct wal_commit *commit)
         return commit_is_damaged(commit, "its sequence number does not follow the one before");
     if (commit->seq == 0 || commit->seq > SEQ_MAX)
         return commit_is_damaged(commit, "its sequence number is none");
+    expiry_note_time(recovery->db, commit->time_ms);
     if (commit->kind == RECORD_COMMIT) rc = replay_entries(recovery, commit, &count);
     if (commit->kind == RECORD_CHANGE) rc = replay_change(recovery, commit);
     recovery->expected_seq = commit->seq + count;
@@ -393,6 +396,7 @@ static loam_status read_past(struct recovery *recovery)
     if (rc == LOAM_OK) rc = manifest_load(db->store, &db->root, db->catalog);
     if (rc < 0) return rc;
     const struct catalog_counters counters = catalog_counters(db->catalog);
+    expiry_note_time(db, counters.time_ms);
     db->next_coll = counters.next_coll;
     db->next_run = counters.next_run;
     db->object_epoch =

@@ -106,7 +106,6 @@ static bool is_in_deleted_range(const struct repair *repair, size_t target,
 loam_status repair_take(struct repair *repair, size_t target, const struct entry *entry)
 {
     struct repair_target *into = &repair->targets[target];
-    loam_status rc;
     if (into->is_dropped || is_in_deleted_range(repair, target, entry)) return LOAM_OK;
     if (!repair->is_copying) {
         into->entry_count++;
@@ -117,7 +116,8 @@ loam_status repair_take(struct repair *repair, size_t target, const struct entry
     repair->copied_count++;
     if (into->coll == NULL) /* the survey found nothing in it */
         return failed(LOAM_IOERR, "%s: reads otherwise a second time", repair->dir);
-    rc = batch_add(repair->batch, into->coll, entry);
+    const loam_status rc =
+        batch_add(repair->batch, into->coll, entry, 0); /* expiries as they are, and no others */
     if (rc < 0) return rc;
     repair->batch_entries++;
     repair->batch_bytes += entry->key.len + entry->value.len;

@@ -126,7 +126,9 @@ loam_status run_writer_drain(struct run_writer *writer, struct iter *iter,
     survival->ctx = writer;
     loam_status rc = iter->ops->first(iter);
     while (rc == LOAM_OK) {
-        rc = survival_take(survival, &iter->at);
+        struct entry entry = iter->at;
+        survival_expire(survival, &entry);
+        rc = survival_take(survival, &entry);
         if (rc < 0) return rc;
         if (go_on != NULL && ++passed % POLL_ENTRIES == 0 && !go_on(go_on_ctx))
             return LOAM_CONFLICT;

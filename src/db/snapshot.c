@@ -19,6 +19,7 @@ loam_status loam_snapshot_open(loam_db *db, loam_snapshot **out)
     snap->opened_ms = db_now_ns(db) / 1000000;
     mutex_lock(&db->snapshots);
     snap->seq = atomic_load(&db->visible);
+    snap->clock_ms = expiry_reader_clock_ms(db);
     snap->prev = db->snapshot_newest;
     if (db->snapshot_newest != NULL)
         db->snapshot_newest->next = snap;
@@ -45,11 +46,16 @@ void loam_snapshot_close(loam_snapshot *snap)
     if (was_oldest && !db->options.read_only) jobs_want_look(db);
 }
 
-uint64_t snapshot_oldest_seq(loam_db *db)
+struct horizon snapshot_horizon(loam_db *db)
 {
+    struct horizon horizon;
     mutex_lock(&db->snapshots);
-    const uint64_t seq =
-        db->snapshot_oldest != NULL ? db->snapshot_oldest->seq : atomic_load(&db->visible);
+    if (db->snapshot_oldest != NULL) {
+        horizon = (struct horizon){db->snapshot_oldest->seq, db->snapshot_oldest->clock_ms};
+    } else {
+        horizon.seq = atomic_load(&db->visible);
+        horizon.clock_ms = expiry_reader_clock_ms(db);
+    }
     mutex_unlock(&db->snapshots);
-    return seq;
+    return horizon;
 }

@@ -7,12 +7,14 @@
  *       key: then there is nothing left that it hides.
  *   (c) a deletion of a range that holds its key is newer, and nobody reads between the two. The deletion itself stays until no table
  *       holds anything that it hides (db/ranges.c), so an entry that survives elsewhere stays hidden.
+ * An entry that has expired by the clock of the first who reads at or above it has expired for all of them, for clocks rise with
+ * bounds: it is a tombstone, and so it is treated.
  * What an entry dropped by (b) would have hidden among the inputs is dropped by (a), since it counts as passed.
  *
  * Operands (record/operands.h): one that stays goes on at since - 1, so it counts as somebody who reads there, whoever else does. Therefore
  * it waits: if the entry that it goes on in is read by nobody but it, that becomes a part of it and is dropped, and it goes on where that
  * did, or is a value. What lies between a newer operand that stays and its continuation is never joined with what is below: the
- * newer one reads that, too.
+ * newer one reads that, too. Nothing becomes a part of a value that will expire: that goes alone, and leaves the operands.
  */
 #include "base/check.h"
 #include "base/mem.h"
@@ -26,12 +28,18 @@ loam_status survival_init(struct survival *survival, loam_db *db)
     *survival = (struct survival){0};
     loam_status rc = LOAM_OK;
     mutex_lock(&db->snapshots);
-    survival->bounds = mem_alloc_array(db->snapshot_count + 1, sizeof(uint64_t));
+    const size_t most = db->snapshot_count + 1;
+    survival->bounds = mem_alloc_array(2 * most, sizeof(uint64_t));
     if (survival->bounds == NULL) rc = LOAM_NOMEM;
     if (rc == LOAM_OK) {
-        for (const loam_snapshot *snap = db->snapshot_oldest; snap != NULL; snap = snap->next)
+        uint64_t *clocks = survival->bounds + most;
+        for (const loam_snapshot *snap = db->snapshot_oldest; snap != NULL; snap = snap->next) {
+            clocks[survival->bound_count] = snap->clock_ms;
             survival->bounds[survival->bound_count++] = snap->seq;
+        }
         survival->bounds[survival->bound_count++] = atomic_load(&db->visible);
+        clocks[most - 1] = expiry_reader_clock_ms(db);
+        survival->clocks = clocks;
     }
     mutex_unlock(&db->snapshots);
     return rc;
@@ -47,9 +55,8 @@ void survival_deinit(struct survival *survival)
     loam_buf_free(&survival->pending.value);
 }
 
-/* The first s >= low at which anybody reads; UINT64_MAX: nobody does. Bounds are ascending: snapshots are opened in order of
-   visible. */
-static uint64_t first_reader(const struct survival *survival, uint64_t low)
+/* Of the first bound at or above low; bound_count: none is. Bounds are ascending: snapshots are opened in order of visible. */
+static size_t first_reader_at(const struct survival *survival, uint64_t low)
 {
     size_t first = 0, count = survival->bound_count;
     while (count > 0) { /* the first bound >= low */
@@ -61,7 +68,23 @@ static uint64_t first_reader(const struct survival *survival, uint64_t low)
             count = half;
         }
     }
+    return first;
+}
+
+/* The first s >= low at which anybody reads; UINT64_MAX: nobody does. */
+static uint64_t first_reader(const struct survival *survival, uint64_t low)
+{
+    const size_t first = first_reader_at(survival, low);
     return first < survival->bound_count ? survival->bounds[first] : UINT64_MAX;
+}
+
+void survival_expire(const struct survival *survival, struct entry *entry)
+{
+    if (entry->kind != ENTRY_PUT_EXPIRING || survival->clocks == NULL) return;
+    const size_t first = first_reader_at(survival, entry->seq);
+    if (first == survival->bound_count || entry_shows(entry, survival->clocks[first])) return;
+    entry->kind = ENTRY_DELETE;
+    entry->value = loam_bytes(NULL, 0);
 }
 
 static bool is_within(uint64_t seq, uint64_t low, uint64_t high)
@@ -201,7 +224,8 @@ loam_status survival_take(struct survival *survival, const struct entry *entry)
     if (is_base && survival->merger != NULL && (is_gone || entry->kind == ENTRY_DELETE)) {
         if (is_gone || !is_read) joined = true;
         if (joined) rc = put_pending(survival, ENTRY_PUT);
-    } else if (is_base && survival->merger != NULL && !is_read) {
+    } else if (is_base && survival->merger != NULL && !is_read &&
+               entry->kind != ENTRY_PUT_EXPIRING) {
         rc = join_entry(survival, entry, &joined);
     }
     const bool keep =

@@ -136,49 +136,61 @@ static struct own *own_for(loam_txn *txn, loam_coll *coll)
     return own;
 }
 
-/* The batch comes last: a failure leaves an own entry that has a sequence number of nobody, which no read asks for. */
-static loam_status write_own(loam_txn *txn, loam_coll *coll, const struct entry *entry)
+/* The batch comes last: a failure leaves an own entry that has a sequence number of nobody, which no read asks for. When a put
+   expires is known when it commits: until then it does not. */
+static loam_status write_own(loam_txn *txn, loam_coll *coll, const struct entry *entry,
+                             uint64_t ttl_ms)
 {
     const uint64_t hash = hash_key(entry->key);
     const size_t bytes = entry->key.len + entry->value.len;
     struct own *own = own_for(txn, coll);
     if (own == NULL) return LOAM_NOMEM;
     loam_status rc = memtable_reserve(own->memtable, 1, entry_room_bytes(entry));
-    if (rc == LOAM_OK) rc = batch_add(txn->batch, coll, entry);
+    if (rc == LOAM_OK) rc = batch_add(txn->batch, coll, entry, ttl_ms);
     if (rc < 0) return rc;
     struct entry own_entry = *entry;
+    own_entry.value = entry_value(entry);
     own_entry.seq = OWN_SEQ + ++txn->entry_count;
+    if (entry->kind == ENTRY_PUT_EXPIRING) own_entry.kind = ENTRY_PUT;
     merge_add(coll, own->memtable, &own_entry, hash, (struct memtable_near){0});
     txn->written_bytes += 2 * bytes + BATCH_HEAD_BYTES_MAX;
     return LOAM_OK;
 }
 
-static loam_status write_checked(loam_txn *txn, loam_coll *coll, const struct entry *entry)
+static loam_status write_checked(loam_txn *txn, loam_coll *coll, const struct entry *entry,
+                                 uint64_t ttl_ms)
 {
     loam_status rc = check_txn(txn, &coll);
     if (rc == LOAM_OK) rc = db_writable(txn->db);
     if (rc == LOAM_OK) rc = db_check_entry(entry);
     if (rc == LOAM_OK && entry->kind == ENTRY_MERGE) rc = merge_check(coll, operand_is_odd(entry));
     if (rc == LOAM_OK) rc = check_size(txn, entry->key.len + entry->value.len);
-    return rc < 0 ? rc : write_own(txn, coll, entry);
+    return rc < 0 ? rc : write_own(txn, coll, entry, ttl_ms);
 }
 
 loam_status loam_txn_put(loam_txn *txn, loam_coll *coll, loam_slice key, loam_slice value)
 {
     const struct entry entry = {.key = key, .value = value, .kind = ENTRY_PUT};
-    return write_checked(txn, coll, &entry);
+    return write_checked(txn, coll, &entry, TTL_OF_COLL);
+}
+
+loam_status loam_txn_put_ttl(loam_txn *txn, loam_coll *coll, loam_slice key, loam_slice value,
+                             uint64_t ttl_ms)
+{
+    const struct entry entry = {.key = key, .value = value, .kind = ENTRY_PUT};
+    return write_checked(txn, coll, &entry, ttl_capped(ttl_ms));
 }
 
 loam_status loam_txn_delete(loam_txn *txn, loam_coll *coll, loam_slice key)
 {
     const struct entry entry = {.key = key, .kind = ENTRY_DELETE};
-    return write_checked(txn, coll, &entry);
+    return write_checked(txn, coll, &entry, 0);
 }
 
 loam_status loam_txn_merge(loam_txn *txn, loam_coll *coll, loam_slice key, loam_slice operand)
 {
     const struct entry entry = {.key = key, .value = operand, .kind = ENTRY_MERGE};
-    return write_checked(txn, coll, &entry);
+    return write_checked(txn, coll, &entry, 0);
 }
 
 loam_status loam_txn_delete_range(loam_txn *txn, loam_coll *coll, const loam_range *range)
@@ -188,7 +200,7 @@ loam_status loam_txn_delete_range(loam_txn *txn, loam_coll *coll, const loam_ran
     bool is_empty;
     loam_status rc = check_txn(txn, &coll);
     if (rc == LOAM_OK) rc = range_entry(txn->db, range, bounds, &entry, &is_empty);
-    if (rc == LOAM_OK && !is_empty) rc = write_checked(txn, coll, &entry);
+    if (rc == LOAM_OK && !is_empty) rc = write_checked(txn, coll, &entry, 0);
     loam_buf_free(&bounds[0]);
     loam_buf_free(&bounds[1]);
     return rc;
@@ -201,7 +213,8 @@ static loam_status read_onto(const loam_txn *txn, const struct own *own, const s
                              loam_buf *value)
 {
     struct view *view = view_acquire(own->coll);
-    const struct merge_source source = {own->coll, view, txn->snap->seq, own->memtable};
+    struct reader_clock clock = {txn->db, txn->snap->clock_ms};
+    const struct merge_source source = {own->coll, view, txn->snap->seq, own->memtable, &clock};
     loam_status rc = db_check_there(own->coll);
     if (rc == LOAM_OK) rc = merge_read(&source, newest, value);
     view_unref(view);
@@ -312,7 +325,7 @@ static loam_status write_again(loam_txn *fresh, const loam_txn *from, size_t len
         size_t at = 0;
         while (rc == LOAM_OK && from->owns[at].coll->id != coll_id)
             at++;
-        if (rc == LOAM_OK) rc = write_own(fresh, from->owns[at].coll, &entry);
+        if (rc == LOAM_OK) rc = write_own(fresh, from->owns[at].coll, &entry, TTL_OF_COLL);
     }
     return rc;
 }

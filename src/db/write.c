@@ -190,7 +190,10 @@ loam_status commit_locked(loam_db *db, const struct commit *commit, loam_durabil
 {
     const bool durable = how == LOAM_DURABLE_COMMIT;
     const uint64_t from = wal_end(db->wal);
-    const struct record_spec spec = {.kind = commit->record_kind, .seq = db->next_seq};
+    const struct record_spec spec = {.kind = commit->record_kind,
+                                     .seq = db->next_seq,
+                                     .time_ms =
+                                         atomic_load_explicit(&db->clock_ms, memory_order_relaxed)};
     struct memtable_near near = {0};
     uint64_t end;
     if (commit->coll != NULL && commit->entry.kind != ENTRY_DELETE_RANGE)
@@ -337,30 +340,41 @@ loam_status commit_entry(loam_db *db, loam_coll *coll, const struct entry *entry
     return write_commit(db, &commit, LOAM_DURABLE_DEFAULT, seq);
 }
 
-static loam_status write_one(loam_db *db, loam_coll *coll, const struct entry *entry)
+static loam_status write_one(loam_db *db, loam_coll *coll, struct entry *entry, uint64_t ttl_ms)
 {
+    loam_buf stamped = {0};
     loam_status rc = db_check_coll(db, &coll);
     if (rc == LOAM_OK) rc = db_check_entry(entry);
     if (rc == LOAM_OK && entry->kind == ENTRY_MERGE) rc = merge_check(coll, operand_is_odd(entry));
-    return rc < 0 ? rc : commit_entry(db, coll, entry, NULL, 0, NULL);
+    if (rc == LOAM_OK) rc = expiry_stamp(coll, ttl_ms, entry, &stamped);
+    if (rc == LOAM_OK) rc = commit_entry(db, coll, entry, NULL, 0, NULL);
+    if (stamped.data != NULL) loam_buf_free(&stamped);
+    return rc;
 }
 
 loam_status loam_put(loam_db *db, loam_coll *coll, loam_slice key, loam_slice value)
 {
-    const struct entry entry = {.key = key, .value = value, .kind = ENTRY_PUT};
-    return write_one(db, coll, &entry);
+    struct entry entry = {.key = key, .value = value, .kind = ENTRY_PUT};
+    return write_one(db, coll, &entry, TTL_OF_COLL);
+}
+
+loam_status loam_put_ttl(loam_db *db, loam_coll *coll, loam_slice key, loam_slice value,
+                         uint64_t ttl_ms)
+{
+    struct entry entry = {.key = key, .value = value, .kind = ENTRY_PUT};
+    return write_one(db, coll, &entry, ttl_capped(ttl_ms));
 }
 
 loam_status loam_delete(loam_db *db, loam_coll *coll, loam_slice key)
 {
-    const struct entry entry = {.key = key, .kind = ENTRY_DELETE};
-    return write_one(db, coll, &entry);
+    struct entry entry = {.key = key, .kind = ENTRY_DELETE};
+    return write_one(db, coll, &entry, 0);
 }
 
 loam_status loam_merge(loam_db *db, loam_coll *coll, loam_slice key, loam_slice operand)
 {
-    const struct entry entry = {.key = key, .value = operand, .kind = ENTRY_MERGE};
-    return write_one(db, coll, &entry);
+    struct entry entry = {.key = key, .value = operand, .kind = ENTRY_MERGE};
+    return write_one(db, coll, &entry, 0);
 }
 
 /* And still all before it is durable, if that is asked. */
@@ -414,18 +428,14 @@ loam_status loam_delete_range(loam_db *db, loam_coll *coll, const loam_range *ra
 
 /* ---- batches -------------------------------------------------------------------------------- */
 
-loam_status commit_batch(loam_db *db, const loam_batch *b, loam_durability how, struct reads *reads,
-                         uint64_t since)
+/* A batch as the log is to hold it. */
+static loam_status commit_stamped(loam_db *db, const loam_batch *b, loam_durability how,
+                                  struct reads *reads, uint64_t since)
 {
     uint8_t head[VARINT64_BYTES_MAX];
     struct batch_facts facts = {.entry_count = 0};
-    loam_status rc = db_check(db);
-    if (rc == LOAM_OK) rc = batch_facts(b, db, &facts);
-    if (rc == LOAM_OK) rc = batch_check(b, db);
-    if (rc == LOAM_OK && (unsigned)how > LOAM_DURABLE_PROCESS)
-        rc = failed(LOAM_INVALID, "durability %d is none", (int)how);
+    const loam_status rc = batch_facts(b, db, &facts);
     if (rc < 0) return rc;
-    if (how == LOAM_DURABLE_DEFAULT) how = db->options.durability;
     if (facts.entry_count == 0) return commit_nothing(db, how);
     const size_t head_bytes = (size_t)(put_varint64(head, facts.entry_count) - head);
     const struct sys_piece pieces[2] = {{head, head_bytes}, {facts.bytes.data, facts.bytes.len}};
@@ -443,6 +453,24 @@ loam_status commit_batch(loam_db *db, const loam_batch *b, loam_durability how, 
                                   .reads = reads,
                                   .since = since};
     return write_commit(db, &commit, how, NULL);
+}
+
+loam_status commit_batch(loam_db *db, const loam_batch *b, loam_durability how, struct reads *reads,
+                         uint64_t since)
+{
+    struct batch_facts facts = {.entry_count = 0};
+    loam_batch *stamped = NULL;
+    loam_status rc = db_check(db);
+    if (rc == LOAM_OK) rc = batch_facts(b, db, &facts);
+    if (rc == LOAM_OK) rc = batch_check(b, db);
+    if (rc == LOAM_OK && (unsigned)how > LOAM_DURABLE_PROCESS)
+        rc = failed(LOAM_INVALID, "durability %d is none", (int)how);
+    if (rc == LOAM_OK) rc = batch_stamp(b, db, &stamped);
+    if (rc < 0) return rc;
+    if (how == LOAM_DURABLE_DEFAULT) how = db->options.durability;
+    rc = commit_stamped(db, stamped != NULL ? stamped : b, how, reads, since);
+    loam_batch_free(stamped);
+    return rc;
 }
 
 loam_status loam_write(loam_db *db, const loam_batch *b, loam_durability how)

@@ -180,7 +180,7 @@ static void add_entry(struct memtable *memtable, const struct entry *entry, loam
 {
     struct btree_spot spot;
     check(entry->key.len <= KEY_BYTES_MAX);
-    check(head.len + entry->value.len <= VALUE_BYTES_MAX);
+    check(head.len + entry->value.len <= VALUE_BYTES_MAX + EXPIRY_BYTES);
     debug_check(entry->seq > 0 && entry->seq <= SEQ_MAX);
     struct key_filter *filter = atomic_load_explicit(&memtable->filter, memory_order_relaxed);
     btree_locate(&memtable->tree, near.leaf, near.high, entry->key, &spot);

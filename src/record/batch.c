@@ -10,10 +10,12 @@
 
 #include "base/poison.h"
 
-static uint32_t value_bytes_max(uint8_t kind)
+/* May a value have so many bytes? */
+static bool is_length(uint8_t kind, uint32_t bytes)
 {
-    if (kind == ENTRY_DELETE_RANGE) return KEY_BYTES_MAX;
-    return kind == ENTRY_MERGE ? OPERAND_BYTES_MAX : VALUE_BYTES_MAX;
+    if (kind == ENTRY_DELETE_RANGE) return bytes <= KEY_BYTES_MAX;
+    if (kind == ENTRY_MERGE) return bytes <= OPERAND_BYTES_MAX;
+    return entry_fault(kind, bytes) == NULL;
 }
 
 size_t batch_head_put(uint8_t head[static BATCH_HEAD_BYTES_MAX], uint8_t kind, uint32_t coll_id,
@@ -33,13 +35,13 @@ loam_status batch_next(struct batch_reader *reader, uint32_t *coll_id, struct en
     uint32_t key_bytes, value_bytes = 0;
     if (at == reader->end) return LOAM_NOTFOUND;
     const uint8_t kind = *at++;
-    if (kind < ENTRY_PUT || kind > ENTRY_MERGE)
+    if (kind < ENTRY_PUT || kind > ENTRY_PUT_EXPIRING)
         return failed(LOAM_CORRUPT, "an entry of unknown kind %u", kind);
     at = get_varint32(at, reader->end, coll_id);
     if (at != NULL) at = get_varint32(at, reader->end, &key_bytes);
     if (at != NULL && entry_has_value(kind)) at = get_varint32(at, reader->end, &value_bytes);
     if (at == NULL) return failed(LOAM_CORRUPT, "an entry's head is cut short");
-    if (key_bytes > KEY_BYTES_MAX || value_bytes > value_bytes_max(kind))
+    if (key_bytes > KEY_BYTES_MAX || !is_length(kind, value_bytes))
         return failed(LOAM_CORRUPT, "an entry of %u + %u bytes", key_bytes, value_bytes);
     const size_t left = (size_t)(reader->end - at);
     if (left < key_bytes || left - key_bytes < value_bytes)

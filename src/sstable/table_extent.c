@@ -16,6 +16,13 @@ void extent_clear(struct extent *extent)
     memset(extent, 0, sizeof *extent);
 }
 
+loam_slice extent_expiry(const struct extent *extent)
+{
+    const struct entry *entry = &extent->entry;
+    if (entry->kind != ENTRY_PUT_EXPIRING) return loam_bytes(NULL, 0);
+    return loam_bytes((const uint8_t *)entry->key.data + entry->key.len, EXPIRY_BYTES);
+}
+
 /* Decodes what stands before the key; *key_at becomes its length. NULL or what is wrong. */
 static const char *decode_extent_head(struct extent *extent, uint64_t stored_bytes, size_t *key_at)
 {
@@ -27,11 +34,10 @@ static const char *decode_extent_head(struct extent *extent, uint64_t stored_byt
     if (at != NULL) at = get_varint32(at, end, &value_bytes);
     if (at != NULL) at = get_varint64(at, end, &entry->seq);
     if (at == NULL) return "an extent's head is malformed";
-    if (!entry_is_stored(entry->kind)) return "an entry of unknown kind";
-    if (entry->kind == ENTRY_DELETE && value_bytes > 0) return "a delete with a value";
+    const char *fault = entry_fault(entry->kind, value_bytes);
+    if (fault != NULL) return fault;
     if (entry->seq == 0 || entry->seq > SEQ_MAX) return "an impossible sequence number";
-    if (key_bytes > KEY_BYTES_MAX || value_bytes > VALUE_BYTES_MAX)
-        return "an entry beyond the limits";
+    if (key_bytes > KEY_BYTES_MAX) return "an entry beyond the limits";
     *key_at = (size_t)(at - extent->bytes);
     extent->raw_bytes = *key_at + key_bytes + (size_t)value_bytes;
     entry->key.len = key_bytes;
@@ -92,8 +98,10 @@ loam_status extent_read_key(const struct block_source *source, uint64_t at, uint
         rc = block_fault(source, at, fault);
         goto out;
     }
-    const size_t key_end = key_at + extent->entry.key.len;
-    if (key_end > extent->got_bytes) { /* a key of 64 KiB passes into the second chunk */
+    const size_t expiry = extent->entry.kind == ENTRY_PUT_EXPIRING ? EXPIRY_BYTES : 0;
+    const size_t key_end =
+        key_at + extent->entry.key.len + expiry; /* which a walk over keys reads, too */
+    if (key_end > extent->got_bytes) {           /* a key of 64 KiB passes into the second chunk */
         rc = grow_extent(extent, (size_t)2 * CHUNK_BYTES);
         if (rc == LOAM_OK) rc = read_chunks(&reader, extent, key_end);
         if (rc < 0) goto out;

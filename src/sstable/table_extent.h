@@ -23,6 +23,8 @@ LOAM_MUST loam_status extent_read_key(const struct block_source *source, uint64_
                                       struct extent *extent);
 /* Reads the rest and completes extent->entry. Nothing if it is complete. */
 LOAM_MUST loam_status extent_read_value(const struct block_source *source, struct extent *extent);
+/* Of an entry that expires, what its value begins with, which is read with the key; else {NULL, 0}. */
+loam_slice extent_expiry(const struct extent *extent);
 void extent_clear(struct extent *extent);
 
 #endif

@@ -45,6 +45,22 @@ void table_meta_deinit(struct table_meta *meta)
     memset(meta, 0, sizeof *meta);
 }
 
+void table_meta_count(struct table_meta *meta, const struct entry *entry)
+{
+    if (meta->entry_count == 0) meta->seq_min = meta->seq_max = entry->seq;
+    if (entry->seq < meta->seq_min) meta->seq_min = entry->seq;
+    if (entry->seq > meta->seq_max) meta->seq_max = entry->seq;
+    meta->entry_count++;
+    meta->tombstone_count += entry->kind == ENTRY_DELETE;
+    meta->payload_bytes += entry->key.len + entry->value.len;
+    if (entry->kind != ENTRY_PUT_EXPIRING) return;
+    const uint64_t at = entry_expires_ms(entry);
+    if (meta->expiring_count == 0) meta->expires_first_ms = meta->expires_last_ms = at;
+    if (at < meta->expires_first_ms) meta->expires_first_ms = at;
+    if (at > meta->expires_last_ms) meta->expires_last_ms = at;
+    meta->expiring_count++;
+}
+
 loam_status table_meta_copy(const struct table_meta *from, struct table_meta *to)
 {
     struct table_meta copy = *from;

@@ -158,7 +158,7 @@ static loam_status stand(struct table_iter *it)
         if (rc < 0) return rc;
     }
     it->iter.at = it->extent.entry;
-    if (it->flags & TABLE_ITER_KEYS_ONLY) it->iter.at.value = loam_bytes(NULL, 0);
+    if (it->flags & TABLE_ITER_KEYS_ONLY) it->iter.at.value = extent_expiry(&it->extent);
     return LOAM_OK;
 }
 

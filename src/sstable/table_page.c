@@ -138,8 +138,8 @@ static const char *check_entry(const struct page *page, const uint8_t **at, cons
     if (key == NULL || (size_t)(end - key) < key_bytes) return "an entry's head is malformed";
     const uint8_t *value = get_varint64(key + key_bytes, end, &seq);
     if (value == NULL) return "an entry's sequence number is malformed";
-    if (!entry_is_stored(entry->kind)) return "an entry of unknown kind";
-    if (entry->kind == ENTRY_DELETE && value_bytes > 0) return "a delete with a value";
+    const char *fault = entry_fault(entry->kind, value_bytes);
+    if (fault != NULL) return fault;
     if ((size_t)(end - value) < value_bytes) return "an entry passes the page's end";
     entry->seq = page->seq_base + zigzag_from(seq);
     if (entry->seq == 0 || entry->seq > SEQ_MAX) return "an impossible sequence number";

@@ -70,11 +70,7 @@ static loam_status verify_entry(struct verify *verify, const struct entry *entry
     if (verify->complete && found->entry_count == 0 &&
         !bytes_equal(entry->key, verify->table->meta.smallest))
         say_page(verify, "the first key is not the table's smallest");
-    if (found->entry_count == 0 || entry->seq < found->seq_min) found->seq_min = entry->seq;
-    if (entry->seq > found->seq_max) found->seq_max = entry->seq;
-    found->entry_count++;
-    found->tombstone_count += entry->kind == ENTRY_DELETE;
-    found->payload_bytes += entry->key.len + entry->value.len;
+    table_meta_count(found, entry);
     verify->last_seq = entry->seq;
     verify->has_last = true;
     return buf_set(&verify->last_key, entry->key.data, entry->key.len);
@@ -151,13 +147,17 @@ static void verify_counts(struct verify *verify)
         {"tombstone-dense pages", meta->dense_count, found->dense_count},
         {"the smallest sequence", meta->seq_min, found->seq_min},
         {"the largest sequence", meta->seq_max, found->seq_max},
+        {"expiring entries", meta->expiring_count, found->expiring_count},
+        {"the first expiry", meta->expires_first_ms, found->expires_first_ms},
+        {"the last expiry", meta->expires_last_ms, found->expires_last_ms},
     };
     char text[VERIFY_LINE_BYTES];
     const char *name = object_name(verify->loaded->source.object);
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         if (counts[i].stated == counts[i].found) continue;
         (void)snprintf(text, sizeof text,
-                       "%s: byte %" PRIu64 ": %s: the footer says %" PRIu64 ", the pages %" PRIu64,
+                       "%s: byte %" PRIu64 ": %s: the manifest says %" PRIu64
+                       ", the pages %" PRIu64,
                        name, meta->offset, counts[i].what, counts[i].stated, counts[i].found);
         say(verify, text);
     }

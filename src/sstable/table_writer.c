@@ -136,23 +136,11 @@ static loam_status note_key(struct table_writer *writer, const struct entry *ent
     return rc;
 }
 
-static void count_entry(struct table_meta *meta, const struct entry *entry)
-{
-    if (meta->entry_count == 0) meta->seq_min = meta->seq_max = entry->seq;
-    if (entry->seq < meta->seq_min) meta->seq_min = entry->seq;
-    if (entry->seq > meta->seq_max) meta->seq_max = entry->seq;
-    meta->entry_count++;
-    meta->tombstone_count += entry->kind == ENTRY_DELETE;
-    meta->payload_bytes += entry->key.len + entry->value.len;
-}
-
 loam_status table_writer_add(struct table_writer *writer, const struct entry *entry)
 {
     struct page_builder *page = &writer->page;
-    check(entry->key.len <= KEY_BYTES_MAX && entry->value.len <= VALUE_BYTES_MAX);
+    check(entry->key.len <= KEY_BYTES_MAX && entry_fault(entry->kind, entry->value.len) == NULL);
     check(entry->seq > 0 && entry->seq <= SEQ_MAX);
-    check(entry_is_stored(entry->kind));
-    check(entry->kind != ENTRY_DELETE || entry->value.len == 0);
     check(operand_is_sound(entry));
     if (writer->meta.entry_count > 0)
         check(entry_compare(last_key(writer), writer->last_seq, entry->key, entry->seq) < 0);
@@ -165,7 +153,7 @@ loam_status table_writer_add(struct table_writer *writer, const struct entry *en
     if (rc == LOAM_OK && !fits) rc = put_extent(writer, entry);
     if (rc < 0) return rc;
     writer->last_seq = entry->seq;
-    count_entry(&writer->meta, entry);
+    table_meta_count(&writer->meta, entry);
     return LOAM_OK;
 }
 

@@ -28,7 +28,11 @@ struct table_meta {
     uint64_t page_count, dense_count; /* pages; those that are mostly tombstones */
     uint64_t
         swept_seq; /* of the manifest alone: no deletion of a range up to this hides an entry of it */
+    /* Of the manifest alone, too: how many entries expire, and when the first and the last of them do. */
+    uint64_t expiring_count, expires_first_ms, expires_last_ms;
 };
+/* Counts one more entry of a table. */
+void table_meta_count(struct table_meta *meta, const struct entry *entry);
 void table_meta_deinit(struct table_meta *meta);
 LOAM_MUST loam_status table_meta_copy(const struct table_meta *from, struct table_meta *to);
 

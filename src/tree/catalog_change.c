@@ -331,6 +331,7 @@ loam_status stage_change(struct catalog_stage *stage, const struct change *chang
     case CHANGE_RANGES:
         return set_ranges(stage, change);
     case CHANGE_TABLE_ADD_SWEPT: /* edit_next() says CHANGE_TABLE_ADD */
+    case CHANGE_TABLE_ADD_EXPIRING:
         break;
     case CHANGE_SNAPSHOT_END:
         stage->small.snapshot_complete = true;

@@ -56,6 +56,12 @@ static const struct field rename_fields[] = {
 static const struct field add_fields[] = {ADD_FIELDS, {0, 0}};
 static const struct field add_swept_fields[] = {
     ADD_FIELDS, FIELD(FIELD_U64, meta.swept_seq), {0, 0}};
+static const struct field add_expiring_fields[] = {ADD_FIELDS,
+                                                   FIELD(FIELD_U64, meta.swept_seq),
+                                                   FIELD(FIELD_U64, meta.expiring_count),
+                                                   FIELD(FIELD_U64, meta.expires_first_ms),
+                                                   FIELD(FIELD_U64, meta.expires_last_ms),
+                                                   {0, 0}};
 static const struct field range_fields[] = {
     FIELD(FIELD_U32, coll), FIELD(FIELD_BYTES, ranges), {0, 0}};
 static const struct field remove_fields[] = {FIELD(FIELD_U32, coll),
@@ -92,14 +98,23 @@ static const struct field counter_fields[] = {FIELD(FIELD_U32, next_coll),
 static const struct field no_fields[] = {{0, 0}};
 
 static const struct field *const fields_of[] = {
-    [CHANGE_COLL_CREATE] = create_fields,  [CHANGE_COLL_RENAME] = rename_fields,
-    [CHANGE_COLL_DROP] = coll_fields,      [CHANGE_TABLE_ADD] = add_fields,
-    [CHANGE_TABLE_REMOVE] = remove_fields, [CHANGE_TABLE_CLIP] = clip_fields,
-    [CHANGE_FLUSHED] = flushed_fields,     [CHANGE_LOG_SEGMENT] = segment_fields,
-    [CHANGE_LOG_START] = start_fields,     [CHANGE_LOG_FLOOR] = floor_fields,
-    [CHANGE_LOG_ATTEST] = attest_fields,   [CHANGE_COUNTERS] = counter_fields,
-    [CHANGE_SNAPSHOT_END] = no_fields,     [CHANGE_TABLE_ADD_SWEPT] = add_swept_fields,
-    [CHANGE_RANGES] = range_fields,        [CHANGE_COLL_OPTIONS] = option_fields,
+    [CHANGE_COLL_CREATE] = create_fields,
+    [CHANGE_COLL_RENAME] = rename_fields,
+    [CHANGE_COLL_DROP] = coll_fields,
+    [CHANGE_TABLE_ADD] = add_fields,
+    [CHANGE_TABLE_REMOVE] = remove_fields,
+    [CHANGE_TABLE_CLIP] = clip_fields,
+    [CHANGE_FLUSHED] = flushed_fields,
+    [CHANGE_LOG_SEGMENT] = segment_fields,
+    [CHANGE_LOG_START] = start_fields,
+    [CHANGE_LOG_FLOOR] = floor_fields,
+    [CHANGE_LOG_ATTEST] = attest_fields,
+    [CHANGE_COUNTERS] = counter_fields,
+    [CHANGE_SNAPSHOT_END] = no_fields,
+    [CHANGE_TABLE_ADD_SWEPT] = add_swept_fields,
+    [CHANGE_RANGES] = range_fields,
+    [CHANGE_COLL_OPTIONS] = option_fields,
+    [CHANGE_TABLE_ADD_EXPIRING] = add_expiring_fields,
     [CHANGE_COLL_CLONE] = clone_fields,
 };
 
@@ -128,6 +143,9 @@ static const char *fault_in_meta(const struct table_meta *meta)
     if (meta->entry_count == 0 || meta->entry_count > SEQ_MAX ||
         meta->tombstone_count > meta->entry_count)
         return "a table's entry counts are none";
+    if (meta->expiring_count > meta->entry_count - meta->tombstone_count ||
+        meta->expires_first_ms > meta->expires_last_ms)
+        return "a table's expiries are none";
     if (meta->page_count == 0 || meta->page_count > UINT32_MAX ||
         meta->dense_count > meta->page_count)
         return "a table's page counts are none";
@@ -196,6 +214,7 @@ static const char *fault_in_change(const struct change *change)
         return fault_in_name(change->name);
     case CHANGE_TABLE_ADD:
     case CHANGE_TABLE_ADD_SWEPT:
+    case CHANGE_TABLE_ADD_EXPIRING:
         if (change->meta.swept_seq > SEQ_MAX) return "a sequence number is too high";
         fault = fault_in_meta(&change->meta);
         if (fault == NULL) fault = fault_in_clip(change->from, change->to);
@@ -252,8 +271,9 @@ static loam_slice bytes_field(const struct change *change, struct field field)
 
 static enum change_tag tag_on_disk(const struct change *change)
 {
-    const bool is_swept = change->tag == CHANGE_TABLE_ADD && change->meta.swept_seq > 0;
-    return is_swept ? CHANGE_TABLE_ADD_SWEPT : change->tag;
+    if (change->tag != CHANGE_TABLE_ADD) return change->tag;
+    if (change->meta.expiring_count > 0) return CHANGE_TABLE_ADD_EXPIRING;
+    return change->meta.swept_seq > 0 ? CHANGE_TABLE_ADD_SWEPT : CHANGE_TABLE_ADD;
 }
 
 static size_t change_bytes_max(const struct change *change)
@@ -270,7 +290,7 @@ static size_t change_bytes_max(const struct change *change)
 loam_status edit_add(struct edit *edit, const struct change *change)
 {
     const enum change_tag tag = tag_on_disk(change);
-    check((size_t)tag < CHANGE_TAG_COUNT && fields_of[tag] != NULL);
+    check(tag >= CHANGE_COLL_CREATE && (size_t)tag < CHANGE_TAG_COUNT);
     check(fault_in_change(change) == NULL);
     const loam_status rc = buf_reserve(&edit->bytes, edit->bytes.len + change_bytes_max(change));
     if (rc < 0) return rc;
@@ -412,7 +432,7 @@ loam_status edit_next(struct edit_reader *reader, struct change *change)
     memset(change, 0, sizeof *change);
     const uint8_t tag = *at++;
     if (tag == 0) return failed(LOAM_CORRUPT, "a change without a tag");
-    if (tag >= CHANGE_TAG_COUNT || fields_of[tag] == NULL)
+    if (tag >= CHANGE_TAG_COUNT)
         return failed(LOAM_TOONEW,
                       "a change of kind %u, which this library does not know; use a "
                       "newer loam",
@@ -424,9 +444,12 @@ loam_status edit_next(struct edit_reader *reader, struct change *change)
                                         : read_number(at, reader->end, *field, change);
     if (at == NULL) return failed(LOAM_CORRUPT, "a change of kind %u is cut short", tag);
     const char *fault = fault_in_change(change);
-    if (tag == CHANGE_TABLE_ADD_SWEPT && change->meta.swept_seq == 0) fault = "a number that is 0";
+    if ((tag == CHANGE_TABLE_ADD_SWEPT && change->meta.swept_seq == 0) ||
+        (tag == CHANGE_TABLE_ADD_EXPIRING && change->meta.expiring_count == 0))
+        fault = "a number that is 0";
     if (fault != NULL) return failed(LOAM_CORRUPT, "a change of kind %u: %s", tag, fault);
-    if (tag == CHANGE_TABLE_ADD_SWEPT) change->tag = CHANGE_TABLE_ADD;
+    if (tag == CHANGE_TABLE_ADD_SWEPT || tag == CHANGE_TABLE_ADD_EXPIRING)
+        change->tag = CHANGE_TABLE_ADD;
     reader->at = at;
     return LOAM_OK;
 }

@@ -40,6 +40,8 @@ enum change_tag {
     CHANGE_RANGES = 15, /* coll, ranges: its deletions of ranges are now these */
     CHANGE_COLL_OPTIONS =
         16, /* coll, compression, ttl_ms, merge_operator: its options are now these */
+    CHANGE_TABLE_ADD_EXPIRING =
+        17, /* on disk alone: a CHANGE_TABLE_ADD some entries of which expire */
     CHANGE_COLL_CLONE =
         18 /* coll, name, source, seq: created with the source's options, tables and deletions of
                                   ranges; seq is up to where the source is flushed */

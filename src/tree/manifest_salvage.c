@@ -317,6 +317,7 @@ static loam_status take_change(struct salvage_facts *facts, const struct change 
         rc = salvage_coll_take(facts, change->coll, &coll);
         return rc < 0 ? rc : take_ranges(coll, change->ranges);
     case CHANGE_TABLE_ADD_SWEPT: /* edit_next() says CHANGE_TABLE_ADD */
+    case CHANGE_TABLE_ADD_EXPIRING:
         break;
     case CHANGE_LOG_SEGMENT:
     case CHANGE_LOG_START:

@@ -18,6 +18,9 @@ enum { IDLE_RATIO = 16 };
    they cost in memory, and what rewriting tables for them costs, are in proportion then. */
 enum { RANGES_MANY = 1024, BYTES_PER_RANGE = 8192, RANGES_MOST = 1 << 16 };
 
+/* A table of which some entries have expired is looked at so many times until all have, but not more often than this. */
+enum { EXPIRY_LOOKS = 16, EXPIRY_STEP_MS = 1000 };
+
 struct shape {
     struct {
         uint32_t run_count;
@@ -222,11 +225,27 @@ uint64_t pick_debt_bytes(const struct version *version, const struct pick_policy
 
 /* ---- tombstones ------------------------------------------------------------------------------ */
 
+/* About how many of its entries have expired, as if they did so evenly; at least one if any has. */
+static uint64_t expired_in(const struct table_meta *meta, uint64_t clock_ms)
+{
+    const uint64_t first = meta->expires_first_ms, last = meta->expires_last_ms;
+    if (meta->expiring_count == 0 || clock_ms < first) return 0;
+    if (clock_ms >= last) return meta->expiring_count;
+    const double share = (double)(clock_ms - first) / (double)(last - first);
+    return 1 + (uint64_t)(share * (double)(meta->expiring_count - 1));
+}
+
 /* Those of a table whose entries are all old enough go for certain. */
-static uint64_t droppable_in(const struct table_ref *ref, uint64_t oldest_seq)
+static uint64_t droppable_in(const struct table_ref *ref, struct horizon horizon)
 {
     const struct table_meta *meta = table_meta(ref->table);
-    return meta->seq_max <= oldest_seq ? meta->tombstone_count : 0;
+    return meta->seq_max > horizon.seq ? 0
+                                       : meta->tombstone_count + expired_in(meta, horizon.clock_ms);
+}
+
+static struct horizon horizon_of(const struct pick_policy *policy)
+{
+    return (struct horizon){policy->oldest_seq, policy->clock_ms};
 }
 
 static bool has_many_tombstones(const struct version *version, const struct pick_policy *policy)
@@ -234,13 +253,13 @@ static bool has_many_tombstones(const struct version *version, const struct pick
     uint64_t droppable = 0, entries = 0;
     if (policy->tombstone_percent == 0) return false;
     for (uint32_t level = 0; level < LEVEL_COUNT; level++) {
-        const uint64_t oldest =
-            policy->oldest_seq == 0 && level < LEVEL_LAST ? UINT64_MAX : policy->oldest_seq;
+        struct horizon horizon = horizon_of(policy);
+        if (policy->oldest_seq == 0 && level < LEVEL_LAST) horizon.seq = UINT64_MAX;
         for (uint32_t i = 0; i < version->levels[level].run_count; i++) {
             const struct run *run = version->levels[level].runs[i];
             entries += run->entry_count;
             for (uint32_t t = 0; t < run->table_count; t++) {
-                droppable += droppable_in(&run->tables[t], oldest);
+                droppable += droppable_in(&run->tables[t], horizon);
                 if (version->ranges != NULL)
                     droppable +=
                         version_hidden_in(version, &run->tables[t], policy->oldest_seq).entry_count;
@@ -252,8 +271,8 @@ static bool has_many_tombstones(const struct version *version, const struct pick
 
 /* ---- deletions of ranges --------------------------------------------------------------------- */
 
-static loam_status find_hidden(void *ctx, uint32_t level, const struct run *run,
-                               const struct table_ref *ref)
+static loam_status find_gone(void *ctx, uint32_t level, const struct run *run,
+                             const struct table_ref *ref)
 {
     (void)ctx, (void)level, (void)run, (void)ref;
     return LOAM_EXISTS;
@@ -265,11 +284,11 @@ static loam_status find_unwanted(void *ctx, const struct range *range)
     return version_wants_range(*version, range) ? LOAM_OK : LOAM_EXISTS;
 }
 
-static bool has_to_sweep(const struct version *version, uint64_t oldest_seq)
+static bool has_to_sweep(const struct version *version, struct horizon horizon)
 {
-    return version->ranges != NULL &&
-           (range_set_each(version->ranges, find_unwanted, &version) != LOAM_OK ||
-            version_each_hidden(version, oldest_seq, find_hidden, NULL) != LOAM_OK);
+    return (version->ranges != NULL &&
+            range_set_each(version->ranges, find_unwanted, &version) != LOAM_OK) ||
+           version_each_gone(version, horizon, find_gone, NULL) != LOAM_OK;
 }
 
 static bool has_many_ranges(const struct version *version)
@@ -292,25 +311,31 @@ static bool has_unswept_upper(const struct version *version, uint64_t oldest_seq
     return false;
 }
 
-/* Would rewriting it leave something out? */
+/* Would rewriting it leave something out? Where a share of all has expired, nearly every table has lost something, and a little is
+   not worth it; some table has lost as much as all have. */
 static bool is_worth_rewriting(const struct version *version, const struct table_ref *ref,
-                               uint64_t oldest_seq)
+                               const struct pick_policy *policy)
 {
-    return droppable_in(ref, oldest_seq) > 0 || version_is_unswept(version, ref, oldest_seq);
+    const struct table_meta *meta = table_meta(ref->table);
+    const uint64_t droppable = droppable_in(ref, horizon_of(policy));
+    return (droppable > 0 && (meta->tombstone_count > 0 ||
+                              droppable * 100 >= meta->entry_count * policy->tombstone_percent)) ||
+           version_is_unswept(version, ref, policy->oldest_seq);
 }
 
 /* The first table of the run that begins behind `after` (data NULL: of all; a key may be empty) and is worth it; table_count: none is.
    Of all, the one with the most pieces that deletions of ranges hide. */
 static uint32_t find_worth_rewriting(const struct version *version, const struct run *run,
-                                     uint64_t oldest_seq, loam_slice after)
+                                     const struct pick_policy *policy, loam_slice after)
 {
     uint32_t found = run->table_count;
     uint64_t most = 0;
     for (uint32_t t = after.data != NULL ? first_behind(run, after) : 0; t < run->table_count;
          t++) {
-        if (!is_worth_rewriting(version, &run->tables[t], oldest_seq)) continue;
+        if (!is_worth_rewriting(version, &run->tables[t], policy)) continue;
         if (after.data != NULL || version->ranges == NULL) return t;
-        const uint64_t pieces = version_hidden_in(version, &run->tables[t], oldest_seq).pieces;
+        const uint64_t pieces =
+            version_hidden_in(version, &run->tables[t], policy->oldest_seq).pieces;
         if (found < run->table_count && pieces <= most) continue;
         found = t;
         most = pieces;
@@ -319,18 +344,18 @@ static uint32_t find_worth_rewriting(const struct version *version, const struct
 }
 
 /* Tables of the last level with something to leave out, side by side, the first of which begins behind `after`. */
-static struct plan plan_rewrite(const struct version *version, uint64_t oldest_seq,
-                                uint64_t slice_bytes, loam_slice after, const char *reason)
+static struct plan plan_rewrite(const struct version *version, const struct pick_policy *policy,
+                                loam_slice after, const char *reason)
 {
     struct plan plan = {.kind = PLAN_NOTHING};
     if (version->levels[LEVEL_LAST].run_count == 0) return plan;
     const struct run *run = version->levels[LEVEL_LAST].runs[0];
-    const uint32_t first = find_worth_rewriting(version, run, oldest_seq, after);
+    const uint32_t first = find_worth_rewriting(version, run, policy, after);
     if (first == run->table_count) return plan;
     plan = (struct plan){
         .kind = PLAN_SLICE, .level = LEVEL_LAST, .first = first, .end = first, .reason = reason};
-    for (uint64_t bytes = 0; plan.end < run->table_count && bytes < slice_bytes &&
-                             is_worth_rewriting(version, &run->tables[plan.end], oldest_seq);
+    for (uint64_t bytes = 0; plan.end < run->table_count && bytes < policy->slice_bytes &&
+                             is_worth_rewriting(version, &run->tables[plan.end], policy);
          plan.end++)
         bytes += run->tables[plan.end].bytes;
     return plan;
@@ -349,20 +374,19 @@ struct plan pick_compaction(const struct version *version, const struct pick_pol
     check(policy->runs_per_level > 0);
     check(policy->last_ratio > 0);
     const struct shape shape = shape_of(version);
-    if (has_to_sweep(version, policy->oldest_seq))
-        return (struct plan){.kind = PLAN_SWEEP, .reason = "deletions of ranges"};
+    if (has_to_sweep(version, horizon_of(policy)))
+        return (struct plan){.kind = PLAN_SWEEP, .reason = "nobody sees it"};
     struct plan plan = plan_overfull(&shape, policy);
     if (plan.kind != PLAN_NOTHING) return plan;
     if (version->levels[LEVEL_WAITING].run_count > 0)
         return plan_slice(version, policy->slice_bytes);
     if (has_many_tombstones(version, policy)) {
         if (has_upper(version)) return plan_lower("many tombstones");
-        return plan_rewrite(version, policy->oldest_seq, policy->slice_bytes, loam_bytes(NULL, 0),
-                            "many tombstones");
+        plan = plan_rewrite(version, policy, loam_bytes(NULL, 0), "many tombstones");
+        if (plan.kind != PLAN_NOTHING) return plan;
     }
     if (has_many_ranges(version)) {
-        plan = plan_rewrite(version, policy->oldest_seq, policy->slice_bytes, loam_bytes(NULL, 0),
-                            "many deletions of ranges");
+        plan = plan_rewrite(version, policy, loam_bytes(NULL, 0), "many deletions of ranges");
         if (plan.kind == PLAN_NOTHING && has_unswept_upper(version, policy->oldest_seq))
             plan = plan_lower("many deletions of ranges");
         if (plan.kind != PLAN_NOTHING) return plan;
@@ -371,10 +395,39 @@ struct plan pick_compaction(const struct version *version, const struct pick_pol
     return plan;
 }
 
-struct plan pick_full(const struct version *version, uint64_t slice_bytes, bool lower,
+struct plan pick_full(const struct version *version, const struct pick_policy *policy, bool lower,
                       loam_slice after)
 {
+    struct pick_policy all = *policy;
+    all.oldest_seq = UINT64_MAX;
+    all.tombstone_percent = 0;
     if (lower && has_upper(version)) return plan_lower("asked for");
-    if (version->levels[LEVEL_WAITING].run_count > 0) return plan_slice(version, slice_bytes);
-    return plan_rewrite(version, UINT64_MAX, slice_bytes, after, "asked for");
+    if (version->levels[LEVEL_WAITING].run_count > 0)
+        return plan_slice(version, policy->slice_bytes);
+    return plan_rewrite(version, &all, after, "asked for");
+}
+
+/* The moment at which a table is worth another look: when its first entry expires, when the last has, and some in between. */
+static uint64_t next_expiry_in(const struct table_meta *meta, uint64_t clock_ms)
+{
+    const uint64_t first = meta->expires_first_ms, last = meta->expires_last_ms;
+    if (meta->expiring_count == 0 || clock_ms >= last) return UINT64_MAX;
+    if (clock_ms < first) return first;
+    const uint64_t step = (last - first) / EXPIRY_LOOKS;
+    const uint64_t next = clock_ms + (step > EXPIRY_STEP_MS ? step : EXPIRY_STEP_MS);
+    return next < last ? next : last;
+}
+
+uint64_t pick_next_expiry_ms(const struct version *version, uint64_t clock_ms)
+{
+    uint64_t next = UINT64_MAX;
+    for (uint32_t level = 0; level < LEVEL_COUNT; level++)
+        for (uint32_t i = 0; i < version->levels[level].run_count; i++) {
+            const struct run *run = version->levels[level].runs[i];
+            for (uint32_t t = 0; run->expiring_count > 0 && t < run->table_count; t++) {
+                const uint64_t at = next_expiry_in(table_meta(run->tables[t].table), clock_ms);
+                if (at < next) next = at;
+            }
+        }
+    return next;
 }

@@ -9,6 +9,7 @@
  *   merge takes for a while, and what it has done stays done. Besides, by count of entries: where
  *   tombstones make a quarter of all, everything is lowered, so that the disk comes back by itself. Deletions of
  *   ranges that hide parts of tables stay until these are merged; when they become many, such tables of the last level are rewritten.
+ *   Entries that have expired count as tombstones, by an estimate for each table, and a table of nothing else goes unread.
  * Invariants: (1) a plan takes all runs of its level, so that its output is older than all that
  *   stays above and newer than all below. (2) A slice takes, of the keys below its end, everything
  *   that waits and everything in the last level. (3) Same version, same answer. (4) Whoever does what
@@ -31,13 +32,15 @@ struct pick_policy {
        above it cannot be dropped, and ask for nothing. 0: not known; those in the last level ask
        for nothing then. */
     uint64_t oldest_seq;
+    /* Nobody reads by an earlier clock: what has expired by it counts as tombstones. 0: nothing has. */
+    uint64_t clock_ms;
     /* Nothing else to do: go on towards one run, where the upper levels hold 1/16 of the last. */
     bool idle;
 };
 
 enum plan_kind {
     PLAN_NOTHING,
-    PLAN_SWEEP, /* tables that deletions of ranges hide go unread, and deletions that hide nothing any more */
+    PLAN_SWEEP, /* tables of which nobody sees anything go unread, and deletions of ranges that hide nothing any more */
     PLAN_JOIN,  /* all runs of `level` into one run of the level below */
     PLAN_LOWER, /* all runs above the waiting level into it, as they are */
     PLAN_SLICE /* what waits below `to`, and tables [first, end) of the last level, into the last */
@@ -58,8 +61,11 @@ struct plan pick_compaction(const struct version *version, const struct pick_pol
 /* The next plan on the way to one run in the last level without tombstones: lowers what stands
    above, if that is wanted, then goes slice by slice, and at last over the tables with tombstones that begin behind
    the key `after` (data NULL: all). Tombstones that a snapshot needs survive it: the caller moves `after` along. */
-struct plan pick_full(const struct version *version, uint64_t slice_bytes, bool lower,
+struct plan pick_full(const struct version *version, const struct pick_policy *policy, bool lower,
                       loam_slice after);
+
+/* When, after clock_ms, time alone may make another answer of pick_compaction(); UINT64_MAX: never. */
+uint64_t pick_next_expiry_ms(const struct version *version, uint64_t clock_ms);
 
 /* Bytes that must be rewritten until no level is over its bound: 0 when in shape. */
 uint64_t pick_debt_bytes(const struct version *version, const struct pick_policy *policy);

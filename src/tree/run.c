@@ -123,6 +123,7 @@ static void count_table(struct run *run, struct table_ref *ref)
     run->bytes += ref->bytes;
     run->entry_count += share_of(meta->entry_count, share);
     run->tombstone_count += share_of(meta->tombstone_count, share);
+    run->expiring_count += meta->expiring_count;
     if (meta->seq_min < run->seq_min) run->seq_min = meta->seq_min;
     if (meta->seq_max > run->seq_max) run->seq_max = meta->seq_max;
 }

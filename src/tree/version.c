@@ -280,25 +280,6 @@ static struct cover ask_version(const void *ctx, loam_slice key)
     return cover;
 }
 
-loam_status version_each_hidden(const struct version *version, uint64_t oldest_seq,
-                                loam_status (*each)(void *ctx, uint32_t level,
-                                                    const struct run *run,
-                                                    const struct table_ref *ref),
-                                void *ctx)
-{
-    const struct version_reader reader = {version, oldest_seq};
-    const struct cover_source source = {ask_version, &reader};
-    loam_status rc = LOAM_OK;
-    if (version->ranges == NULL) return LOAM_OK;
-    for (struct run_place place = {0, 0}; settle_place(version, &place); place.index++) {
-        const struct run *run = run_at(version, place);
-        for (uint32_t i = 0; rc == LOAM_OK && i < run->table_count; i++)
-            if (table_ref_is_hidden(&run->tables[i], &source))
-                rc = each(ctx, place.level, run, &run->tables[i]);
-    }
-    return rc;
-}
-
 static bool run_covers(const struct run *run, loam_slice smallest, loam_slice largest)
 {
     const uint32_t at = run_find(run, smallest);
@@ -315,4 +296,43 @@ bool version_covers_below(const struct version *version, uint32_t level, uint64_
         if (run_covers(run, smallest, largest)) return true;
     }
     return false;
+}
+
+/* ---- what nobody sees ---- */
+
+bool version_expires(const struct version *version)
+{
+    for (struct run_place place = {0, 0}; settle_place(version, &place); place.index++)
+        if (run_at(version, place)->expiring_count > 0) return true;
+    return false;
+}
+
+/* All of it has expired for whoever reads, and nothing older would come to light without it. */
+static bool is_expired(const struct version *version, struct run_place place,
+                       const struct table_ref *ref, struct horizon horizon)
+{
+    const struct table_meta *meta = table_meta(ref->table);
+    return meta->expiring_count == meta->entry_count && meta->expires_last_ms <= horizon.clock_ms &&
+           meta->seq_max <= horizon.seq &&
+           !version_covers_below(version, place.level, run_at(version, place)->number,
+                                 table_ref_smallest(ref), meta->largest);
+}
+
+loam_status version_each_gone(const struct version *version, struct horizon horizon,
+                              loam_status (*each)(void *ctx, uint32_t level, const struct run *run,
+                                                  const struct table_ref *ref),
+                              void *ctx)
+{
+    const struct version_reader reader = {version, horizon.seq};
+    const struct cover_source source = {ask_version, &reader};
+    loam_status rc = LOAM_OK;
+    for (struct run_place place = {0, 0}; settle_place(version, &place); place.index++) {
+        const struct run *run = run_at(version, place);
+        if (version->ranges == NULL && run->expiring_count == 0) continue;
+        for (uint32_t i = 0; rc == LOAM_OK && i < run->table_count; i++)
+            if ((version->ranges != NULL && table_ref_is_hidden(&run->tables[i], &source)) ||
+                is_expired(version, place, &run->tables[i], horizon))
+                rc = each(ctx, place.level, run, &run->tables[i]);
+    }
+    return rc;
 }

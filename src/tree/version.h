@@ -48,6 +48,7 @@ struct run {
     uint32_t table_count; /* at least 1 */
     uint64_t number;
     uint64_t bytes, entry_count, tombstone_count; /* sums; estimates where clips cut */
+    uint64_t expiring_count;                      /* of all tables, whole */
     uint64_t seq_min, seq_max;                    /* of all tables, whole */
     struct table_ref tables[];
 };
@@ -63,6 +64,11 @@ struct version {
     struct range_set
         *ranges; /* deletions that hide something in the tables; referenced; NULL: none */
     struct level levels[LEVEL_COUNT];
+};
+
+/* From where on anybody reads: nobody below seq, and nobody by a clock before clock_ms. */
+struct horizon {
+    uint64_t seq, clock_ms;
 };
 
 /* ---- references to tables ------------------------------------------------------------------- */
@@ -159,12 +165,14 @@ struct hidden {
 };
 struct hidden version_hidden_in(const struct version *version, const struct table_ref *ref,
                                 uint64_t oldest_seq);
-/* Calls each() for every table that deletions up to oldest_seq hide as a whole, until it answers something else than LOAM_OK. */
-LOAM_MUST loam_status version_each_hidden(const struct version *version, uint64_t oldest_seq,
-                                          loam_status (*each)(void *ctx, uint32_t level,
-                                                              const struct run *run,
-                                                              const struct table_ref *ref),
-                                          void *ctx);
+/* Calls each() for every table of which nobody sees anything, until it answers something else than LOAM_OK: deletions hide it as a
+   whole, or all of it has expired and lies over nothing. */
+LOAM_MUST loam_status version_each_gone(const struct version *version, struct horizon horizon,
+                                        loam_status (*each)(void *ctx, uint32_t level,
+                                                            const struct run *run,
+                                                            const struct table_ref *ref),
+                                        void *ctx);
+bool version_expires(const struct version *version); /* does any entry in its tables? */
 
 /* Is a key of [smallest, largest] possibly in a run older than (level, run)? For the rule of
    dropped tombstones. */

@@ -355,7 +355,8 @@ loam_status wal_append(struct wal *wal, const struct record_spec *spec,
     check(piece_count <= COMMIT_PIECES_MAX);
     const uint64_t before = wal->active.end;
     struct record_spec filled = *spec;
-    filled.time_ms = now_ms(wal);
+    const uint64_t time_ms = now_ms(wal);
+    if (filled.time_ms < time_ms) filled.time_ms = time_ms;
     filled.synced_upto = atomic_load_explicit(&wal->synced, memory_order_relaxed);
     filled.flags = (uint8_t)(spec->flags & RECORD_CALLER_INDEX);
     rc = append_parts(wal, &filled, pieces, piece_count, how);

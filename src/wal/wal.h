@@ -39,7 +39,7 @@ void wal_free(struct wal *wal); /* closes without syncing: for a fenced database
 /* Lane. Room for one record of body_bytes, whatever the segments' rests. LOAM_FULL changes nothing. */
 LOAM_MUST loam_status wal_reserve(struct wal *wal, uint64_t body_bytes);
 
-/* Lane. spec: kind, seq, and RECORD_CALLER_INDEX or 0 as flags (time and synced_upto are filled in). *end is the position to
+/* Lane. spec: kind, seq, and RECORD_CALLER_INDEX or 0 as flags (synced_upto is filled in; time_ms, where the wall clock is later). *end is the position to
    wait for when how is LOG_DURABLE. */
 LOAM_MUST loam_status wal_append(struct wal *wal, const struct record_spec *spec,
                                  const struct sys_piece *pieces, unsigned piece_count,

@@ -115,6 +115,26 @@ static void each_kind_of_change_has_its_bytes(void **state)
          "100502"
          "80b89929"
          "03616464"},
+        {{.tag = CHANGE_TABLE_ADD,
+          .coll = 5,
+          .level = 7,
+          .run = 9,
+          .meta = {.object = {3, 1},
+                   .bytes = 70,
+                   .uid = 1,
+                   .smallest = {"a", 1},
+                   .largest = {"b", 1},
+                   .seq_min = 1,
+                   .seq_max = 2,
+                   .entry_count = 2,
+                   .page_count = 1,
+                   .expiring_count = 2,
+                   .expires_first_ms = 128,
+                   .expires_last_ms = 300}},
+         "1105070903010046"
+         "010161016201020200000100"
+         "0000"
+         "00028001ac02"},
         {{.tag = CHANGE_COLL_CLONE, .coll = 5, .name = {"fruit", 5}, .source = 300, .seq = 128},
          "12050566727569"
          "74ac028001"},

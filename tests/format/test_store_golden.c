@@ -3,7 +3,8 @@
  *
  * store-1 was closed; store-1-killed was not, and its files stand here without the zeros at their ends; likewise ranges-1 and
  * ranges-1-killed, in whose logs and manifests deletions of ranges stand, clones-1 and clones-1-killed, which hold clones and
- * options of collections, and merges-1 and merges-1-killed with operands. The files are never made anew: a difference is a change
+ * options of collections, merges-1 and merges-1-killed with operands, and expiring-1 and expiring-1-killed with entries that
+ * expire. The files are never made anew: a difference is a change
  * of the format. What made them are the plays below; with GOLDEN_DIR=dir they are written there, which a new format number
  * will want.
  */
@@ -49,7 +50,7 @@ static loam_coll *coll_of(const struct maker *maker, const char *name)
 static void put(const struct maker *maker, const char *coll, loam_slice key, loam_slice value)
 {
     model_put(maker->model, coll, key, value);
-    if (maker->db != NULL) assert_ok(loam_put(maker->db, coll_of(maker, coll), key, value));
+    if (maker->db != NULL) assert_ok(loam_put_ttl(maker->db, coll_of(maker, coll), key, value, 0));
 }
 
 static void erase(const struct maker *maker, const char *coll, loam_slice key)
@@ -218,7 +219,8 @@ static void clone_as(const struct maker *maker, const char *from, const char *to
 static void alter(const struct maker *maker, const char *coll, uint8_t byte)
 {
     const loam_coll_options options = model_options(byte);
-    model_step(maker->model, 'o', coll, NULL, loam_str(""), loam_bytes(&byte, 1));
+    const struct model_words words = {.what = 'o', .coll = coll, .value = loam_bytes(&byte, 1)};
+    model_step(maker->model, &words);
     if (maker->db != NULL)
         assert_ok(loam_coll_options_set(maker->db, coll_of(maker, coll), &options));
 }
@@ -253,6 +255,49 @@ static void clone_second(struct maker *maker)
     clone_as(maker, "late", "last");
     rename_to(maker, "two", "second");
     drop(maker, "late");
+}
+
+/* ---- entries that expire ---- */
+
+#define FIRST_MS UINT64_C(1700000000000)
+#define SECOND_MS UINT64_C(1700000100000)
+#define SHORT_MS UINT64_C(50000)    /* from the first to before the second */
+#define AGES_MS (UINT64_C(1) << 42) /* whoever reads this test will not see the end of it */
+
+static void put_ttl(const struct maker *maker, loam_slice key, uint64_t now_ms, uint64_t ttl_ms)
+{
+    const loam_slice value = loam_str(ttl_ms == SHORT_MS ? "short" : "for ages");
+    model_put_until(maker->model, "default", key, value, now_ms + ttl_ms);
+    if (maker->db != NULL) assert_ok(loam_put_ttl(maker->db, NULL, key, value, ttl_ms));
+}
+
+static void fill_expiring(const struct maker *maker, const char *prefix, uint64_t now_ms,
+                          uint64_t ttl_ms)
+{
+    char key[64];
+    for (int i = 0; i < 150; i++)
+        put_ttl(maker, loam_bytes(key, (size_t)snprintf(key, sizeof key, "%s%d", prefix, i * 7)),
+                now_ms, ttl_ms);
+}
+
+/* A table of nothing else, one where others are among them, and the log. */
+static void expire_first(struct maker *maker)
+{
+    fill(maker, "default", 1, 300);
+    fill_expiring(maker, "user:00", FIRST_MS, AGES_MS);
+    compact(maker, "default");
+    fill_expiring(maker, "item/", FIRST_MS, SHORT_MS);
+    flush(maker, "default");
+    fill_expiring(maker, "logged", FIRST_MS, SHORT_MS);
+}
+
+static void expire_second(struct maker *maker)
+{
+    model_expire(maker->model, SECOND_MS);
+    fill_expiring(maker, "item/1", SECOND_MS, AGES_MS);
+    fill(maker, "default", 2, 50);
+    flush(maker, "default");
+    fill_expiring(maker, "logged1", SECOND_MS, AGES_MS);
 }
 
 /* ---- operands ---- */
@@ -327,6 +372,7 @@ static const struct play plays[] = {
     {"clones-1", clone_first, clone_second, UINT64_C(0xdc2ffcc2605efb8e)},
     {"merges-1", merge_first, merge_second, UINT64_C(0x6a04a8d2ea38629c)},
     {"ranges-1", delete_first, delete_second, UINT64_C(0x7bf8637844cf7a87)},
+    {"expiring-1", expire_first, expire_second, UINT64_C(0xadc035a2ef50039b)},
 };
 enum { PLAYS = sizeof plays / sizeof plays[0] };
 
@@ -379,11 +425,11 @@ static loam_db *open_on(struct simdisk *disk, bool read_only)
 static struct simdisk *make_store(const struct play *play, bool closed)
 {
     struct simdisk *disk = simdisk_new(20240101);
-    simdisk_set_wall_ms(disk, UINT64_C(1700000000000));
+    simdisk_set_wall_ms(disk, FIRST_MS);
     struct maker maker = {.db = open_on(disk, false), .model = model_new()};
     play->first(&maker);
     assert_ok(loam_close(maker.db));
-    simdisk_set_wall_ms(disk, UINT64_C(1700000100000));
+    simdisk_set_wall_ms(disk, SECOND_MS);
     maker.db = open_on(disk, false);
     play->second(&maker);
     const char *differs = model_differs(maker.model, maker.db, NULL);

@@ -3,6 +3,7 @@
  */
 #include "lib/calls.h"
 #include "lib/calls_merge.h"
+#include "lib/calls_ttl.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -137,7 +138,8 @@ static loam_status make_options_set(struct bench *b)
 
 static void change_options(struct model *after)
 {
-    model_step(after, 'o', "default", NULL, loam_str(""), loam_bytes("\4", 1));
+    const struct model_words words = {.what = 'o', .coll = "default", .value = loam_bytes("\4", 1)};
+    model_step(after, &words);
 }
 
 static loam_status make_collection(struct bench *b)
@@ -427,6 +429,7 @@ static loam_status make_iter_look(struct bench *b)
 {
     assert_null(loam_iter_key(b->it).data);
     assert_null(loam_iter_value(b->it).data);
+    assert_int_equal(loam_iter_expires_ms(b->it), 0);
     return LOAM_OK;
 }
 
@@ -439,7 +442,7 @@ static loam_status make_iter_close(struct bench *b)
 
 /* ---- conditions and transactions ---- */
 
-static loam_if equals_old(const struct bench *b)
+loam_if bench_equals_old(const struct bench *b)
 {
     loam_if condition = {.kind = LOAM_IF_EQUAL};
     assert_true(model_get(b->before, "default", loam_str("k007"), &condition.value));
@@ -448,13 +451,13 @@ static loam_if equals_old(const struct bench *b)
 
 static loam_status make_put_if(struct bench *b)
 {
-    const loam_if condition = equals_old(b);
+    const loam_if condition = bench_equals_old(b);
     return loam_put_if(b->db, NULL, loam_str("k007"), loam_str("new"), &condition, NULL);
 }
 
 static loam_status make_delete_if(struct bench *b)
 {
-    const loam_if condition = equals_old(b);
+    const loam_if condition = bench_equals_old(b);
     return loam_delete_if(b->db, NULL, loam_str("k007"), &condition);
 }
 
@@ -668,6 +671,7 @@ const struct call calls[] = {
     {"loam_collection", NULL, READS, make_collection, NULL, NULL, false, false},
     {"loam_collections", NULL, READS, make_collections, NULL, NULL, false, false},
     {"loam_put", NULL, WRITES, make_put, NULL, change_put, false, false},
+    {"loam_put_ttl", NULL, WRITES, make_put_ttl, NULL, change_put_ttl, false, false},
     {"loam_delete", NULL, WRITES, make_delete, NULL, change_delete, false, false},
     {"loam_delete_range", NULL, WRITES, make_delete_range, NULL, change_delete_range, false, false},
     {"loam_merge", NULL, WRITES, make_merge, NULL, change_merge, false, false},
@@ -687,10 +691,12 @@ const struct call calls[] = {
     {"loam_batch_free", NULL, NOTHING, make_batch_free, fill_batch, NULL, false, false},
     {"loam_batch_clear", NULL, NOTHING, make_batch_clear, fill_batch, NULL, false, false},
     {"loam_batch_put", NULL, BATCH, make_batch_put, NULL, NULL, false, false},
+    {"loam_batch_put_ttl", NULL, BATCH, make_batch_put_ttl, NULL, NULL, false, false},
     {"loam_batch_delete", NULL, BATCH, make_batch_delete, NULL, NULL, false, false},
     {"loam_batch_merge", NULL, BATCH, make_batch_merge, NULL, NULL, false, false},
     {"loam_batch_delete_range", NULL, BATCH, make_batch_delete_range, NULL, NULL, false, false},
     {"loam_write", NULL, WRITES, make_write, fill_batch, change_write, false, false},
+    {"loam_write", "with ttls", WRITES, make_write, fill_batch_ttl, change_put_ttl, false, false},
     {"loam_sync", NULL, WRITES, make_sync, write_weakly, NULL, false, false},
     {"loam_snapshot_open", NULL, READS, make_snapshot_open, NULL, NULL, false, false},
     {"loam_snapshot_close", NULL, NOTHING, make_snapshot_close, compact, NULL, false, false},
@@ -703,12 +709,16 @@ const struct call calls[] = {
     {"loam_iter_prev", NULL, MOVES, make_prev, NULL, NULL, false, false},
     {"loam_iter_key", NULL, NOTHING, make_iter_look, NULL, NULL, false, false},
     {"loam_iter_value", NULL, NOTHING, make_iter_look, NULL, NULL, false, false},
+    {"loam_iter_expires_ms", NULL, NOTHING, make_iter_look, NULL, NULL, false, false},
     {"loam_iter_close", NULL, NOTHING, make_iter_close, compact, NULL, false, false},
     {"loam_put_if", NULL, READS_AND_WRITES, make_put_if, NULL, change_put, false, false},
+    {"loam_put_if_ttl", NULL, READS_AND_WRITES, make_put_if_ttl, NULL, change_put_ttl, false,
+     false},
     {"loam_delete_if", NULL, READS_AND_WRITES, make_delete_if, NULL, change_delete, false, false},
     {"loam_txn_begin", NULL, READS, make_txn_begin, NULL, NULL, false, false},
     {"loam_txn_get", NULL, READS, make_txn_get, bench_begin_txn, NULL, false, false},
     {"loam_txn_put", NULL, BATCH, make_txn_put, bench_begin_txn, NULL, false, false},
+    {"loam_txn_put_ttl", NULL, BATCH, make_txn_put_ttl, bench_begin_txn, NULL, false, false},
     {"loam_txn_delete", NULL, BATCH, make_txn_delete, bench_begin_txn, NULL, false, false},
     {"loam_txn_merge", NULL, BATCH, make_txn_merge, bench_begin_txn, NULL, false, false},
     {"loam_txn_get", "of operands", READS, make_txn_get_merged, merge_in_txn, NULL, false, false},
@@ -730,6 +740,9 @@ const struct call calls[] = {
     {"loam_flush", "of ranges", WRITES, make_flush, delete_some, NULL, false, false},
     {"loam_compact", NULL, WRITES, make_compact, NULL, NULL, false, false},
     {"loam_compact", "under ranges", WRITES, make_compact, delete_some, NULL, false, false},
+    {"loam_compact", "of what has expired", WRITES, make_compact, expire_some, NULL, false, false},
+    {"loam_iter_next", "over what has expired", READS, make_next_anew, expire_some, NULL, false,
+     false},
     {"loam_iter_open", "over ranges", READS, make_iter_open, delete_some, NULL, false, false},
     {"loam_iter_next", "over ranges", READS, make_next_anew, delete_some, NULL, false, false},
     {"loam_verify", NULL, OPENS, make_verify, NULL, NULL, true, false},

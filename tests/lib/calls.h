@@ -56,6 +56,8 @@ void bench_check_value(const struct bench *b, const char *coll, const char *key)
 /* After an add to the batch: one that failed is remembered; a batch that is cleared is as new. */
 loam_status bench_settle_batch(struct bench *b, loam_status rc);
 void bench_begin_txn(struct bench *b);
+/* That "k007" has the value that the model has before the call. */
+loam_if bench_equals_old(const struct bench *b);
 /* loam_open() of "db" in the bench's world. */
 loam_status bench_open(struct bench *b);
 

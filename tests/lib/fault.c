@@ -117,6 +117,7 @@ typedef const char *compare_with(const struct model *model, loam_db *db, const l
 static void check_reads(struct history *h, struct fault fault, compare_with *compare)
 {
     char first[400];
+    history_pass_time(h);
     const char *differs = compare(h->now, h->db, NULL);
     if (differs == NULL) return;
     snprintf(first, sizeof first, "%s", differs);
@@ -131,6 +132,7 @@ static void check_snapshot(struct history *h, struct fault fault)
         if (differs != NULL) wrong(h, fault, "a snapshot: %s", differs);
         history_forget_snapshot(h);
     } else if (h->maybe == NULL && loam_snapshot_open(h->db, &h->snap) == LOAM_OK) {
+        history_pass_time(h);
         h->then = model_copy(h->now);
     }
 }

@@ -56,7 +56,15 @@ static void apply(struct model *model, const struct step *step)
     const bool is_range = step->what == 'x';
     const loam_slice key = is_range ? range.from : key_of(step->key, text);
     const loam_slice value = is_range ? range.to : value_of(step, value_room);
-    model_step(model, step->what, NAMES[step->coll], NAMES[step->to % COLLS], key, value);
+    const struct model_words words = {step->what, NAMES[step->coll], NAMES[step->to % COLLS], key,
+                                      value,      step->expires_ms};
+    model_step(model, &words);
+}
+
+/* The wall clock never falls here, so it is the store's. */
+static uint64_t clock_of(const struct history *h)
+{
+    return h->world.sys.calls->wall_ms(h->world.sys.ctx);
 }
 
 /* ---- one run ---------------------------------------------------------------------------------- */
@@ -199,8 +207,21 @@ static struct step *add_step(struct history *h, char what)
         .key = (uint8_t)rand_below(&h->rand, KEYS),
         .to = (uint8_t)rand_below(&h->rand, KEYS),
         .value_bytes = (uint16_t)rand_below(&h->rand, rand_below(&h->rand, 12) == 0 ? 12000 : 300),
-        .value_byte = (uint8_t)rand_next(&h->rand)};
+        .value_byte = (uint8_t)rand_next(&h->rand),
+        .ttl_ms = rand_below(&h->rand, 3) == 0 ? rand_below(&h->rand, 3000) : TTL_OF_COLL};
     return step;
+}
+
+/* The steps from `from` on commit now. */
+static void stamp(struct history *h, size_t from)
+{
+    for (size_t i = from; i < h->step_count; i++) {
+        struct step *step = &h->steps[i];
+        const loam_coll *coll = handle(h, step->coll);
+        if (step->what != 'p' || coll == NULL) continue;
+        const uint64_t ttl_ms = step->ttl_ms == TTL_OF_COLL ? coll->ttl_ms : step->ttl_ms;
+        step->expires_ms = ttl_ms > 0 ? clock_of(h) + ttl_ms : 0;
+    }
 }
 
 /* A put may become a merge, where there is an operator for it. */
@@ -232,11 +253,14 @@ loam_status history_write(struct history *h)
     perhaps_merge(h, step, coll);
     if (coll == NULL) return committed(h, from, LOAM_READONLY, LOAM_DURABLE_PROCESS);
     const loam_slice key = key_of(step->key, text);
-    const loam_status rc =
-        step->what == 'x'   ? loam_delete_range(h->db, coll, &range)
-        : step->what == 'p' ? loam_put(h->db, coll, key, value_of(step, value_room))
-        : step->what == 'm' ? loam_merge(h->db, coll, key, value_of(step, value_room))
-                            : loam_delete(h->db, coll, key);
+    stamp(h, from);
+    const loam_slice value = value_of(step, value_room);
+    const loam_status rc = step->what == 'x'   ? loam_delete_range(h->db, coll, &range)
+                           : step->what == 'd' ? loam_delete(h->db, coll, key)
+                           : step->what == 'm' ? loam_merge(h->db, coll, key, value)
+                           : step->ttl_ms == TTL_OF_COLL
+                               ? loam_put(h->db, coll, key, value)
+                               : loam_put_ttl(h->db, coll, key, value, step->ttl_ms);
     return committed(h, from, rc, h->options.durability);
 }
 
@@ -257,11 +281,14 @@ static loam_status write_batch(struct history *h)
         const loam_slice key = key_of(step->key, text);
         const loam_status rc =
             step->what == 'x'   ? loam_batch_delete_range(batch, coll, &range)
-            : step->what == 'p' ? loam_batch_put(batch, coll, key, value_of(step, value_room))
+            : step->what == 'd' ? loam_batch_delete(batch, coll, key)
             : step->what == 'm' ? loam_batch_merge(batch, coll, key, value_of(step, value_room))
-                                : loam_batch_delete(batch, coll, key);
+            : step->ttl_ms == TTL_OF_COLL
+                ? loam_batch_put(batch, coll, key, value_of(step, value_room))
+                : loam_batch_put_ttl(batch, coll, key, value_of(step, value_room), step->ttl_ms);
         if (rc != LOAM_OK && added == LOAM_OK) added = rc;
     }
+    stamp(h, from);
     const loam_status rc = loam_write(h->db, batch, how);
     loam_batch_free(batch);
     if (added != LOAM_OK) assert_true(added == LOAM_NOMEM && rc == LOAM_NOMEM);
@@ -297,11 +324,14 @@ static loam_status write_txn(struct history *h)
         const loam_slice own = key_of(step->key, own_text);
         if (rc < 0) continue;
         rc = step->what == 'x'   ? loam_txn_delete_range(txn, coll, &deleted)
-             : step->what == 'p' ? loam_txn_put(txn, coll, own, value_of(step, value_room))
+             : step->what == 'd' ? loam_txn_delete(txn, coll, own)
              : step->what == 'm' ? loam_txn_merge(txn, coll, own, value_of(step, value_room))
-                                 : loam_txn_delete(txn, coll, own);
+             : step->ttl_ms == TTL_OF_COLL
+                 ? loam_txn_put(txn, coll, own, value_of(step, value_room))
+                 : loam_txn_put_ttl(txn, coll, own, value_of(step, value_room), step->ttl_ms);
     }
     const bool is_asked_for = rc >= 0;
+    stamp(h, from);
     if (is_asked_for) rc = loam_txn_commit(txn, how);
     assert_int_not_equal(rc, LOAM_CONFLICT);
     loam_txn_close(txn);
@@ -325,16 +355,13 @@ static loam_status alter(struct history *h)
     struct step *step = add_step(h, 'o');
     step->value_bytes = 1;
     loam_coll *coll = handle(h, step->coll);
-    loam_coll_options options = model_options(step->value_byte), before = options;
-    if (coll != NULL) assert_int_equal(loam_coll_options_get(h->db, coll, &before), LOAM_OK);
-    options.merge_operator = before.merge_operator;
-    if (coll != NULL && options.compression == before.compression &&
-        options.ttl_ms == before.ttl_ms) {
-        h->step_count = from; /* nothing changes, and nothing is synced */
-        return LOAM_OK;
-    }
+    bool changes = true;
     const loam_status rc =
-        coll == NULL ? LOAM_READONLY : loam_coll_options_set(h->db, coll, &options);
+        coll == NULL ? LOAM_READONLY : model_alter(h->db, coll, step->value_byte, &changes);
+    if (!changes) {
+        h->step_count = from;
+        return rc;
+    }
     return committed(h, from, rc, LOAM_DURABLE_COMMIT);
 }
 
@@ -443,6 +470,12 @@ static loam_status operate(struct history *h)
     return upkeep(h, choice);
 }
 
+void history_pass_time(struct history *h)
+{
+    model_expire(h->now, clock_of(h));
+    if (h->maybe != NULL) model_expire(h->maybe, clock_of(h));
+}
+
 loam_status history_run(struct history *h)
 {
     loam_status worst = LOAM_OK;
@@ -456,6 +489,7 @@ loam_status history_run(struct history *h)
         rc = operate(h);
         if (rc < 0 && worst == LOAM_OK) worst = rc;
         h->has_failed = worst < 0;
+        history_pass_time(h);
         if (h->watch != NULL) h->watch(h, rc);
     }
     if (worst < 0 || h->db == NULL) return worst;
@@ -504,12 +538,12 @@ static struct model *check_prefix(struct history *h)
     size_t at = 0;
     while (at < promised)
         apply(model, &h->steps[at++]);
-    const char *differs = model_differs(model, h->db, NULL);
+    const char *differs = model_differs_by(model, h->db, clock_of(h));
     while (differs != NULL && at < h->step_count) {
         do {
             apply(model, &h->steps[at]);
         } while (!h->steps[at++].last);
-        differs = model_differs(model, h->db, NULL);
+        differs = model_differs_by(model, h->db, clock_of(h));
     }
     if (differs != NULL)
         fail_msg("SEED=%llu CUT=%llu AGAIN=%llu (%s): %zu steps promised of %zu, none fits: %s",
@@ -521,12 +555,13 @@ static struct model *check_prefix(struct history *h)
 /* One more durable write, and the power goes: what was recovered is there with it, and nothing else comes back. */
 static void check_writable(struct history *h, struct model *model)
 {
-    must(h, "a write afterwards", loam_put(h->db, NULL, loam_str("afterwards"), loam_str("v")));
+    must(h, "a write afterwards",
+         loam_put_ttl(h->db, NULL, loam_str("afterwards"), loam_str("v"), 0));
     must(h, "a sync afterwards", loam_sync(h->db));
     history_die(h, SIMDISK_LOSE_ALL);
     must(h, "opening once more", history_open(h));
     model_put(model, "default", loam_str("afterwards"), loam_str("v"));
-    const char *differs = model_differs(model, h->db, NULL);
+    const char *differs = model_differs_by(model, h->db, clock_of(h));
     if (differs != NULL)
         fail_msg("SEED=%llu CUT=%llu AGAIN=%llu (%s): after one more write: %s",
                  (unsigned long long)h->seed, (unsigned long long)h->cut,

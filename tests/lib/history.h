@@ -23,6 +23,7 @@ struct step {
     uint8_t coll, to, key;
     uint16_t value_bytes;
     uint8_t value_byte;
+    uint64_t ttl_ms, expires_ms; /* of a put: TTL_OF_COLL: none of its own */
 };
 
 struct history {
@@ -72,6 +73,8 @@ loam_status history_run(struct history *h);
 /* One more put or delete, which is on the list like those of a run. */
 loam_status history_write(struct history *h);
 void history_forget_snapshot(struct history *h);
+/* Has what has expired by now leave `now` and `maybe`. */
+void history_pass_time(struct history *h);
 
 /* The process is gone; loss < 0 leaves the machine on. */
 void history_die(struct history *h, int loss);

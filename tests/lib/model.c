@@ -12,6 +12,8 @@
 
 struct pair {
     loam_slice key, value;
+    uint64_t expires_ms; /* of what was put; 0: never */
+    loam_slice alone;    /* what has been merged since, if that expires */
 };
 
 struct table_of {
@@ -55,11 +57,17 @@ struct model *model_new(void)
     return model;
 }
 
+static void free_values(const struct pair *pair)
+{
+    free((void *)(uintptr_t)pair->value.data);
+    free((void *)(uintptr_t)pair->alone.data);
+}
+
 static void clear_table(struct table_of *table)
 {
     for (size_t i = 0; i < table->count; i++) {
         free((void *)(uintptr_t)table->pairs[i].key.data);
-        free((void *)(uintptr_t)table->pairs[i].value.data);
+        free_values(&table->pairs[i]);
     }
     free(table->pairs);
     free(table->name);
@@ -81,8 +89,13 @@ static void copy_table(struct model *into, const char *name, const struct table_
     table->options = from->options;
     table->has_options = from->has_options;
     table->merger = from->merger;
-    for (size_t p = 0; p < from->count; p++)
-        model_put(into, name, from->pairs[p].key, from->pairs[p].value);
+    for (size_t p = 0; p < from->count; p++) {
+        const loam_slice alone = from->pairs[p].alone;
+        model_put_until(into, name, from->pairs[p].key, from->pairs[p].value,
+                        from->pairs[p].expires_ms);
+        if (alone.data != NULL)
+            table->pairs[p].alone = loam_bytes(keep(alone.data, alone.len), alone.len);
+    }
 }
 
 struct model *model_copy(const struct model *model)
@@ -167,14 +180,17 @@ static size_t lower(const struct table_of *table, loam_slice key)
     return low;
 }
 
-void model_put(struct model *model, const char *coll, loam_slice key, loam_slice value)
+void model_put_until(struct model *model, const char *coll, loam_slice key, loam_slice value,
+                     uint64_t expires_ms)
 {
     struct table_of *table = find(model, coll);
     const size_t at = lower(table, key);
     const loam_slice kept = loam_bytes(keep(value.data, value.len), value.len);
     if (at < table->count && bytes_equal(table->pairs[at].key, key)) {
-        free((void *)(uintptr_t)table->pairs[at].value.data);
+        free_values(&table->pairs[at]);
         table->pairs[at].value = kept;
+        table->pairs[at].alone = loam_bytes(NULL, 0);
+        table->pairs[at].expires_ms = expires_ms;
         return;
     }
     if (table->count == table->cap) {
@@ -183,82 +199,128 @@ void model_put(struct model *model, const char *coll, loam_slice key, loam_slice
         if (table->pairs == NULL) abort();
     }
     memmove(table->pairs + at + 1, table->pairs + at, (table->count - at) * sizeof *table->pairs);
-    table->pairs[at] = (struct pair){loam_bytes(keep(key.data, key.len), key.len), kept};
+    table->pairs[at] = (struct pair){loam_bytes(keep(key.data, key.len), key.len), kept, expires_ms,
+                                     loam_bytes(NULL, 0)};
     table->count++;
 }
 
+/* What is joined with an operand, or the operand alone. Of malloc. */
+static loam_slice joined(const struct table_of *table, loam_slice older, loam_slice operand)
+{
+    if (older.data == NULL) return loam_bytes(keep(operand.data, operand.len), operand.len);
+    void *result = malloc(older.len + operand.len + 1);
+    if (result == NULL) abort();
+    const size_t len = table->merger->combine(table->merger->ctx, older, operand, result);
+    return loam_bytes(result, len);
+}
+
+/* A value that expires stays what it is under the operands, which are there alone when it has. */
 void model_merge(struct model *model, const char *coll, loam_slice key, loam_slice operand)
 {
-    const loam_merge_operator *merger = find(model, coll)->merger;
-    loam_slice older;
-    if (!model_get(model, coll, key, &older)) {
+    struct table_of *table = find(model, coll);
+    const size_t at = lower(table, key);
+    if (at == table->count || !bytes_equal(table->pairs[at].key, key)) {
         model_put(model, coll, key, operand);
         return;
     }
-    void *result = malloc(older.len + operand.len + 1);
-    if (result == NULL) abort();
-    const size_t len = merger->combine(merger->ctx, older, operand, result);
-    model_put(model, coll, key, loam_bytes(result, len));
-    free(result);
+    struct pair *pair = &table->pairs[at];
+    const loam_slice value = joined(table, pair->value, operand);
+    const loam_slice alone =
+        pair->expires_ms > 0 ? joined(table, pair->alone, operand) : loam_bytes(NULL, 0);
+    free_values(pair);
+    pair->value = value;
+    pair->alone = alone;
+}
+
+void model_put(struct model *model, const char *coll, loam_slice key, loam_slice value)
+{
+    model_put_until(model, coll, key, value, 0);
+}
+
+/* Takes [low, end) out. */
+static void take_pairs(struct table_of *table, size_t low, size_t end)
+{
+    if (end <= low) return;
+    for (size_t i = low; i < end; i++) {
+        free((void *)(uintptr_t)table->pairs[i].key.data);
+        free_values(&table->pairs[i]);
+    }
+    memmove(table->pairs + low, table->pairs + end, (table->count - end) * sizeof *table->pairs);
+    table->count -= end - low;
 }
 
 void model_delete(struct model *model, const char *coll, loam_slice key)
 {
     struct table_of *table = find(model, coll);
     const size_t at = lower(table, key);
-    if (at == table->count || !bytes_equal(table->pairs[at].key, key)) return;
-    free((void *)(uintptr_t)table->pairs[at].key.data);
-    free((void *)(uintptr_t)table->pairs[at].value.data);
-    table->count--;
-    memmove(table->pairs + at, table->pairs + at + 1, (table->count - at) * sizeof *table->pairs);
+    if (at < table->count && bytes_equal(table->pairs[at].key, key)) take_pairs(table, at, at + 1);
 }
 
 void model_delete_range(struct model *model, const char *coll, loam_slice from, loam_slice to)
 {
     struct table_of *table = find(model, coll);
-    const size_t low = lower(table, from), end = to.len == 0 ? table->count : lower(table, to);
-    if (end <= low) return;
-    for (size_t i = low; i < end; i++) {
-        free((void *)(uintptr_t)table->pairs[i].key.data);
-        free((void *)(uintptr_t)table->pairs[i].value.data);
-    }
-    memmove(table->pairs + low, table->pairs + end, (table->count - end) * sizeof *table->pairs);
-    table->count -= end - low;
+    take_pairs(table, lower(table, from), to.len == 0 ? table->count : lower(table, to));
 }
 
-void model_step(struct model *model, char what, const char *coll, const char *to, loam_slice key,
-                loam_slice value)
+static void expire_pair(struct table_of *table, size_t at)
 {
-    switch (what) {
+    struct pair *pair = &table->pairs[at];
+    if (pair->alone.data == NULL) {
+        take_pairs(table, at, at + 1);
+        return;
+    }
+    free((void *)(uintptr_t)pair->value.data);
+    pair->value = pair->alone;
+    pair->alone = loam_bytes(NULL, 0);
+    pair->expires_ms = 0;
+}
+
+void model_expire(struct model *model, uint64_t clock_ms)
+{
+    for (size_t i = 0; i < model->count; i++)
+        for (size_t at = model->tables[i].count; at-- > 0;) {
+            const uint64_t expires_ms = model->tables[i].pairs[at].expires_ms;
+            if (expires_ms > 0 && expires_ms <= clock_ms) expire_pair(&model->tables[i], at);
+        }
+}
+
+uint64_t model_ttl(const struct model *model, const char *coll)
+{
+    return model_options(find(model, coll)->options).ttl_ms;
+}
+
+void model_step(struct model *model, const struct model_words *step)
+{
+    switch (step->what) {
     case 'p':
-        model_put(model, coll, key, value);
+        model_put_until(model, step->coll, step->key, step->value, step->expires_ms);
         break;
     case 'm':
-        model_merge(model, coll, key, value);
+        model_merge(model, step->coll, step->key, step->value);
         break;
     case 'd':
-        model_delete(model, coll, key);
+        model_delete(model, step->coll, step->key);
         break;
     case 'x':
-        model_delete_range(model, coll, key, value);
+        model_delete_range(model, step->coll, step->key, step->value);
         break;
     case '+':
-        model_create(model, coll);
-        find(model, coll)->has_options = true;
-        find(model, coll)->merger = model_merger_for(coll);
+        model_create(model, step->coll);
+        find(model, step->coll)->has_options = true;
+        find(model, step->coll)->merger = model_merger_for(step->coll);
         break;
     case '-':
-        model_drop(model, coll);
+        model_drop(model, step->coll);
         break;
     case 'c':
-        model_clone(model, coll, to);
+        model_clone(model, step->coll, step->to);
         break;
     case 'o':
-        find(model, coll)->options = *(const uint8_t *)value.data;
-        find(model, coll)->has_options = true;
+        find(model, step->coll)->options = *(const uint8_t *)step->value.data;
+        find(model, step->coll)->has_options = true;
         break;
     default:
-        model_rename(model, coll, to);
+        model_rename(model, step->coll, step->to);
     }
 }
 
@@ -266,7 +328,8 @@ loam_coll_options model_options(uint8_t byte)
 {
     loam_coll_options options = loam_coll_options_default();
     options.compression = (loam_compression)(byte % 3);
-    options.ttl_ms = (uint64_t)(byte / 3) << 42;
+    if (byte < 12) options.ttl_ms = (uint64_t)(byte / 3) << 42; /* of a store that is kept */
+    if (byte >= 12 && byte % 4 > 0) options.ttl_ms = UINT64_C(1) << byte / 4 % 16;
     return options;
 }
 
@@ -310,6 +373,17 @@ const loam_merge_operator *model_merger(const struct model *model, const char *c
     return find(model, coll)->merger;
 }
 
+loam_status model_alter(loam_db *db, loam_coll *coll, uint8_t byte, bool *changes)
+{
+    loam_coll_options options = model_options(byte), before = options;
+    *changes = true;
+    const loam_status rc = loam_coll_options_get(db, coll, &before);
+    if (rc < 0) return rc;
+    options.merge_operator = before.merge_operator;
+    *changes = options.compression != before.compression || options.ttl_ms != before.ttl_ms;
+    return loam_coll_options_set(db, coll, &options);
+}
+
 bool model_get(const struct model *model, const char *coll, loam_slice key, loam_slice *value)
 {
     const struct table_of *table = find(model, coll);
@@ -330,6 +404,25 @@ void model_at(const struct model *model, const char *coll, size_t index, loam_sl
     const struct table_of *table = find(model, coll);
     *key = table->pairs[index].key;
     *value = table->pairs[index].value;
+}
+
+/* What is joined does not expire as a whole. */
+static uint64_t shown_expiry(const struct pair *pair)
+{
+    return pair->alone.data == NULL ? pair->expires_ms : 0;
+}
+
+uint64_t model_expires_at(const struct model *model, const char *coll, size_t index)
+{
+    return shown_expiry(&find(model, coll)->pairs[index]);
+}
+
+uint64_t model_expiry(const struct model *model, const char *coll, loam_slice key)
+{
+    loam_slice value;
+    return model_get(model, coll, key, &value)
+               ? model_expires_at(model, coll, model_lower(model, coll, key))
+               : 0;
 }
 
 size_t model_lower(const struct model *model, const char *coll, loam_slice key)
@@ -374,6 +467,10 @@ static const char *walk(const struct table_of *table, loam_iter *it, bool backwa
             return complain(table->name, backward ? "key backward" : "key forward", i, rc);
         if (!bytes_equal(loam_iter_value(it), pair->value))
             return complain(table->name, backward ? "value backward" : "value forward", i, rc);
+        const uint64_t expires_ms = loam_iter_expires_ms(it);
+        const uint64_t want_ms = shown_expiry(pair);
+        if (want_ms == MODEL_SOME_TIME ? expires_ms == 0 : expires_ms != want_ms)
+            return complain(table->name, "expiry", i, rc);
     }
     return NULL;
 }
@@ -438,6 +535,15 @@ const char *model_differs(const struct model *model, loam_db *db, const loam_sna
         if (differs != NULL) return differs;
     }
     return NULL;
+}
+
+const char *model_differs_by(const struct model *model, loam_db *db, uint64_t clock_ms)
+{
+    struct model *shown = model_copy(model);
+    model_expire(shown, clock_ms);
+    const char *differs = model_differs(shown, db, NULL);
+    model_free(shown);
+    return differs;
 }
 
 const char *model_contradicts(const struct model *model, loam_db *db, const loam_snapshot *snap)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "db/db.h"
 #include "record/operands.h"
 
 const char *const step_names[STEP_COLLS] = {"default", "a",  "b",
@@ -78,8 +79,72 @@ void perhaps_merge(struct rand *rand, const struct model *model, struct step *st
 
 void step_apply(struct model *model, const struct step *step)
 {
-    model_step(model, step->what, step_names[step->coll], step_names[step->to], step->key,
-               step->value);
+    const struct model_words words = {step->what,           step_names[step->coll],
+                                      step_names[step->to], step->key,
+                                      step->value,          step->expires_ms};
+    model_step(model, &words);
+}
+
+void step_free(const struct step *step)
+{
+    free((void *)(uintptr_t)step->key.data);
+    free((void *)(uintptr_t)step->value.data);
+}
+
+loam_status step_write(loam_db *db, loam_coll *coll, const struct step *step)
+{
+    const loam_range range = step_range(step);
+    if (step->what == 'x') return loam_delete_range(db, coll, &range);
+    if (step->what == 'd') return loam_delete(db, coll, step->key);
+    if (step->what == 'm') return loam_merge(db, coll, step->key, step->value);
+    return step->ttl_ms == TTL_OF_COLL
+               ? loam_put(db, coll, step->key, step->value)
+               : loam_put_ttl(db, coll, step->key, step->value, step->ttl_ms);
+}
+
+loam_status step_write_if(loam_db *db, loam_coll *coll, const struct step *step,
+                          const loam_if *condition, uint64_t *seq)
+{
+    if (step->what == 'd') return loam_delete_if(db, coll, step->key, condition);
+    return step->ttl_ms == TTL_OF_COLL
+               ? loam_put_if(db, coll, step->key, step->value, condition, seq)
+               : loam_put_if_ttl(db, coll, step->key, step->value, step->ttl_ms, condition, seq);
+}
+
+loam_status step_to_batch(loam_batch *batch, loam_coll *coll, const struct step *step)
+{
+    const loam_range range = step_range(step);
+    if (step->what == 'x') return loam_batch_delete_range(batch, coll, &range);
+    if (step->what == 'd') return loam_batch_delete(batch, coll, step->key);
+    if (step->what == 'm') return loam_batch_merge(batch, coll, step->key, step->value);
+    return step->ttl_ms == TTL_OF_COLL
+               ? loam_batch_put(batch, coll, step->key, step->value)
+               : loam_batch_put_ttl(batch, coll, step->key, step->value, step->ttl_ms);
+}
+
+loam_status step_to_txn(loam_txn *txn, loam_coll *coll, const struct step *step)
+{
+    const loam_range range = step_range(step);
+    if (step->what == 'x') return loam_txn_delete_range(txn, coll, &range);
+    if (step->what == 'd') return loam_txn_delete(txn, coll, step->key);
+    if (step->what == 'm') return loam_txn_merge(txn, coll, step->key, step->value);
+    return step->ttl_ms == TTL_OF_COLL
+               ? loam_txn_put(txn, coll, step->key, step->value)
+               : loam_txn_put_ttl(txn, coll, step->key, step->value, step->ttl_ms);
+}
+
+uint64_t random_ttl(struct rand *rand)
+{
+    const uint64_t kind = rand_below(rand, 16);
+    if (kind < 9) return TTL_OF_COLL;
+    return kind == 9 ? 0 : 1 + rand_below(rand, UINT64_C(1) << (2 * (kind - 6)));
+}
+
+void step_stamp(struct step *step, const struct model *model, uint64_t clock_ms)
+{
+    const uint64_t ttl_ms =
+        step->ttl_ms == TTL_OF_COLL ? model_ttl(model, step_names[step->coll]) : step->ttl_ms;
+    step->expires_ms = step->what != 'p' || ttl_ms == 0 ? 0 : clock_ms + ttl_ms;
 }
 
 loam_range step_range(const struct step *step)
@@ -103,6 +168,14 @@ static loam_slice copy_of(loam_slice slice)
     char *copy = malloc(slice.len + 1);
     if (slice.len > 0) memcpy(copy, slice.data, slice.len);
     return loam_bytes(copy, slice.len);
+}
+
+struct step random_options(struct rand *rand, uint8_t coll)
+{
+    uint8_t *byte = malloc(1);
+    *byte = (uint8_t)rand_next(rand);
+    return (struct step){
+        .what = 'o', .coll = coll, .key = copy_of(loam_str("")), .value = loam_bytes(byte, 1)};
 }
 
 struct step random_range(struct rand *rand, const struct model *model, uint8_t coll,

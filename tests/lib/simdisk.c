@@ -426,6 +426,7 @@ struct simdisk *simdisk_twin(const struct simdisk *disk)
         twin->dirs[i] = twin_dir(disk, twin, disk->dirs[i]);
     twin->capacity = disk->capacity;
     twin->mono_ns = disk->mono_ns;
+    twin->slept_ns = disk->slept_ns;
     twin->wall_ms = disk->wall_ms;
     twin->memory_bytes = disk->memory_bytes;
     twin->process_id = disk->process_id;
@@ -561,7 +562,7 @@ void simdisk_full(struct simdisk *disk, uint64_t bytes)
 void simdisk_set_wall_ms(struct simdisk *disk, uint64_t wall_ms)
 {
     pthread_mutex_lock(&disk->lock);
-    disk->wall_ms = wall_ms - disk->mono_ns / 1000000;
+    disk->wall_ms = wall_ms - disk->slept_ns / 1000000;
     pthread_mutex_unlock(&disk->lock);
 }
 

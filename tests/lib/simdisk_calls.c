@@ -459,7 +459,7 @@ static uint64_t sim_wall_ms(void *ctx)
 {
     struct simdisk *disk = ctx;
     pthread_mutex_lock(&disk->lock);
-    const uint64_t wall_ms = disk->wall_ms + disk->mono_ns / 1000000;
+    const uint64_t wall_ms = disk->wall_ms + disk->slept_ns / 1000000;
     pthread_mutex_unlock(&disk->lock);
     return wall_ms;
 }
@@ -469,6 +469,7 @@ static void sim_sleep_ns(void *ctx, uint64_t ns)
     struct simdisk *disk = ctx;
     pthread_mutex_lock(&disk->lock);
     disk->mono_ns += ns;
+    disk->slept_ns += ns;
     pthread_mutex_unlock(&disk->lock);
 }
 

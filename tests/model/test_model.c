@@ -19,6 +19,7 @@
 #include "db/db.h"
 #include "lib/last_words.h"
 #include "lib/model_steps.h"
+#include "lib/option_sets.h"
 #include "lib/seeds.h"
 #include "lib/simdisk.h"
 
@@ -27,7 +28,6 @@ enum {
     SNAPSHOTS = 3,
     HISTORY_OPS = 3000,
     PENDING_MAX = 4000,
-    OPTION_SETS_MAX = 2000,
     HISTORY_SECONDS_MAX = 40,
     CHECKPOINTS_MAX = 40, /* a simulated disk has few directories */
     DIR_BYTES = 20
@@ -51,6 +51,8 @@ struct history {
     loam_snapshot *snaps[SNAPSHOTS];
     struct model *snap_models[SNAPSHOTS];
     size_t key_space;
+    uint64_t
+        logged_ms; /* what the store last took the time for before a commit: no death may lose that */
     uint64_t ops, deaths, losses, reopens;
     char dir[DIR_BYTES],
         base[DIR_BYTES]; /* base: of the latest checkpoint or what it was made of; empty: none */
@@ -64,14 +66,21 @@ struct history {
                      (unsigned long long)(h)->ops, #condition, loam_errmsg());                     \
     } while (0)
 
+/* ---- time -------------------------------------------------------------------------------------- */
+
+/* What the store takes the time for: it stands still while the wall clock is behind. */
+static uint64_t clock_of(const struct history *h)
+{
+    const uint64_t wall_ms = h->world.sys.calls->wall_ms(h->disk), seen_ms = h->db->clock_ms;
+    return wall_ms > seen_ms ? wall_ms : seen_ms;
+}
+
 /* ---- the two pictures ------------------------------------------------------------------------ */
 
 static void free_steps(struct history *h, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        free((void *)(uintptr_t)h->pending[i].key.data);
-        free((void *)(uintptr_t)h->pending[i].value.data);
-    }
+    for (size_t i = 0; i < count; i++)
+        step_free(&h->pending[i]);
     memmove(h->pending, h->pending + count, (h->pending_count - count) * sizeof *h->pending);
     h->pending_count -= count;
 }
@@ -90,6 +99,7 @@ static void committed(struct history *h, const struct step *steps, size_t count,
         expect(h, loam_sync(h->db) == LOAM_OK);
         now_durable(h);
     }
+    h->logged_ms = h->db->clock_ms;
     for (size_t i = 0; i < count; i++) {
         step_apply(h->model, &steps[i]);
         h->pending[h->pending_count] = steps[i];
@@ -120,35 +130,10 @@ static void choose_options(struct history *h)
                                  .seed = rand_next(&h->rand)};
 }
 
-/* Which combinations of the choices above have been opened. */
-static struct option_set {
-    uint64_t memtable_bytes, log_bytes_least;
-    uint32_t runs_per_level, filter_bits_per_key, page_bytes;
-    loam_durability durability;
-    bool mapped_log;
-} option_sets[OPTION_SETS_MAX];
-static size_t option_set_count;
-
-static void note_options(const struct history *h)
-{
-    struct option_set set;
-    memset(&set, 0, sizeof set); /* compared as bytes */
-    set.memtable_bytes = h->options.memtable_bytes;
-    set.log_bytes_least = h->world.log_bytes_least;
-    set.runs_per_level = h->options.runs_per_level;
-    set.filter_bits_per_key = h->options.filter_bits_per_key;
-    set.page_bytes = h->world.page_bytes;
-    set.durability = h->options.durability;
-    set.mapped_log = h->world.mapped_log;
-    for (size_t i = 0; i < option_set_count; i++)
-        if (memcmp(&option_sets[i], &set, sizeof set) == 0) return;
-    if (option_set_count < OPTION_SETS_MAX) option_sets[option_set_count++] = set;
-}
-
 static void open_db(struct history *h)
 {
     choose_options(h);
-    note_options(h);
+    option_sets_note(&h->options, &h->world);
     expect(h, db_open_in(&h->world, h->dir, &h->options, &h->db) == LOAM_OK);
 }
 
@@ -168,7 +153,7 @@ static void close_snapshots(struct history *h)
 
 static void check_all(struct history *h)
 {
-    const char *differs = model_differs(h->model, h->db, NULL);
+    const char *differs = model_differs_by(h->model, h->db, clock_of(h));
     if (differs != NULL)
         fail_msg("SEED=%llu after %llu operations: %s", (unsigned long long)h->seed,
                  (unsigned long long)h->ops, differs);
@@ -177,6 +162,8 @@ static void check_all(struct history *h)
 static void reopen(struct history *h)
 {
     close_snapshots(h);
+    const uint64_t clock_ms = clock_of(h);
+    const bool asks = h->db->may_expire;
     expect(h, loam_close(h->db) == LOAM_OK);
     now_durable(h);
     if (rand_below(&h->rand, 3) == 0) {
@@ -185,6 +172,7 @@ static void reopen(struct history *h)
     }
     h->reopens++;
     open_db(h);
+    expect(h, !asks || clock_of(h) >= clock_ms);
     check_all(h);
 }
 
@@ -197,11 +185,23 @@ static void die(struct history *h)
     (void)rc;
 }
 
+/* The clock may be where it was earlier: of what has expired since, the store has said nothing, or nothing that it had to
+   remember. */
+static void clock_fell(struct history *h)
+{
+    model_free(h->model);
+    h->model = model_copy(h->durable);
+    for (size_t i = 0; i < h->pending_count; i++)
+        step_apply(h->model, &h->pending[i]);
+}
+
 static void killed(struct history *h)
 {
     die(h);
     h->deaths++;
     open_db(h);
+    expect(h, clock_of(h) >= h->logged_ms);
+    clock_fell(h);
     check_all(h);
 }
 
@@ -212,13 +212,14 @@ static void power_lost(struct history *h)
     simdisk_power_loss(h->disk, (enum simdisk_loss)rand_below(&h->rand, SIMDISK_LOSSES));
     h->losses++;
     open_db(h);
-    const char *differs = model_differs(h->durable, h->db, NULL);
+    h->logged_ms = 0;
+    const char *differs = model_differs_by(h->durable, h->db, clock_of(h));
     size_t at = 0;
     while (differs != NULL && at < h->pending_count) {
         do {
             step_apply(h->durable, &h->pending[at]);
         } while (!h->pending[at++].last);
-        differs = model_differs(h->durable, h->db, NULL);
+        differs = model_differs_by(h->durable, h->db, clock_of(h));
     }
     if (differs != NULL)
         fail_msg("SEED=%llu after %llu operations: no commit fits: %s", (unsigned long long)h->seed,
@@ -251,31 +252,19 @@ static bool commits_durably(const struct history *h, loam_durability how)
     return (how == LOAM_DURABLE_DEFAULT ? h->options.durability : how) == LOAM_DURABLE_COMMIT;
 }
 
-static void delete_range(struct history *h)
-{
-    const struct step step = random_range(&h->rand, h->model, random_coll(h), h->key_space);
-    const loam_range range = step_range(&step);
-    expect(h, loam_delete_range(h->db, handle(h, step.coll), &range) == LOAM_OK);
-    committed(h, &step, 1, commits_durably(h, LOAM_DURABLE_DEFAULT));
-}
-
 static void write_one(struct history *h)
 {
     struct step step = {.what = rand_below(&h->rand, 4) == 0 ? 'd' : 'p', .coll = random_coll(h)};
     if (rand_below(&h->rand, 16) == 0) {
-        delete_range(h);
-        return;
-    }
-    step.key = random_key(&h->rand, h->key_space);
-    if (step.what == 'p') step.value = random_value(&h->rand);
-    perhaps_merge(&h->rand, h->model, &step);
-    if (step.what == 'm') {
-        expect(h, loam_merge(h->db, handle(h, step.coll), step.key, step.value) == LOAM_OK);
-    } else if (step.what == 'p') {
-        expect(h, loam_put(h->db, handle(h, step.coll), step.key, step.value) == LOAM_OK);
+        step = random_range(&h->rand, h->model, step.coll, h->key_space);
     } else {
-        expect(h, loam_delete(h->db, handle(h, step.coll), step.key) == LOAM_OK);
+        step.key = random_key(&h->rand, h->key_space);
+        step.ttl_ms = random_ttl(&h->rand);
+        if (step.what == 'p') step.value = random_value(&h->rand);
+        perhaps_merge(&h->rand, h->model, &step);
     }
+    step_stamp(&step, h->model, clock_of(h));
+    expect(h, step_write(h->db, handle(h, step.coll), &step) == LOAM_OK);
     committed(h, &step, 1, commits_durably(h, LOAM_DURABLE_DEFAULT));
 }
 
@@ -291,22 +280,20 @@ static void write_batch(struct history *h)
                                  .coll = random_coll(h),
                                  .key = random_key(&h->rand, h->key_space)};
         if (steps[i].what == 'p') steps[i].value = random_value(&h->rand);
+        steps[i].ttl_ms = random_ttl(&h->rand);
         perhaps_merge(&h->rand, h->model, &steps[i]);
         if (rand_below(&h->rand, 40) == 0) {
-            free((void *)(uintptr_t)steps[i].key.data);
-            free((void *)(uintptr_t)steps[i].value.data);
+            step_free(&steps[i]);
             steps[i] = random_range(&h->rand, h->model, random_coll(h), h->key_space);
         }
-        const loam_range range = step_range(&steps[i]);
-        const loam_status rc =
-            steps[i].what == 'x' ? loam_batch_delete_range(batch, handle(h, steps[i].coll), &range)
-            : steps[i].what == 'p'
-                ? loam_batch_put(batch, handle(h, steps[i].coll), steps[i].key, steps[i].value)
-            : steps[i].what == 'm'
-                ? loam_batch_merge(batch, handle(h, steps[i].coll), steps[i].key, steps[i].value)
-                : loam_batch_delete(batch, handle(h, steps[i].coll), steps[i].key);
-        expect(h, rc == LOAM_OK);
+        expect(h, step_to_batch(batch, handle(h, steps[i].coll), &steps[i]) == LOAM_OK);
     }
+    if (rand_below(&h->rand, 4) == 0) { /* what counts is when it commits */
+        h->world.sys.calls->sleep_ns(h->disk, rand_below(&h->rand, 3000000));
+        model_expire(h->model, clock_of(h));
+    }
+    for (size_t i = 0; i < count; i++)
+        step_stamp(&steps[i], h->model, clock_of(h));
     expect(h, loam_write(h->db, batch, how) == LOAM_OK);
     loam_batch_free(batch);
     h->ops += count - 1; /* each of its entries is one */
@@ -329,6 +316,7 @@ static void read_many(struct history *h)
         const loam_buf *value = &lookups[i].value;
         const bool there = model_get(h->model, NAMES[coll], lookups[i].key, &expected);
         expect(h, lookups[i].answer == (there ? LOAM_OK : LOAM_NOTFOUND));
+        expect(h, lookups[i].expires_ms == model_expiry(h->model, NAMES[coll], lookups[i].key));
         if (there && flags == 0)
             expect(h, value->len == expected.len &&
                           memcmp(value->data, expected.data, expected.len) == 0);
@@ -384,6 +372,7 @@ static void walk(struct history *h)
         model_at(h->model, name, at, &key, &value);
         expect(h, rc == LOAM_OK && loam_iter_key(it).len == key.len &&
                       memcmp(loam_iter_key(it).data, key.data, key.len) == 0);
+        expect(h, loam_iter_expires_ms(it) == model_expires_at(h->model, name, at));
         if (range.flags == 0)
             expect(h, loam_iter_value(it).len == value.len &&
                           memcmp(loam_iter_value(it).data, value.data, value.len) == 0);
@@ -457,17 +446,16 @@ static void write_if(struct history *h)
         condition->kind == LOAM_IF_ABSENT
             ? !there
             : there && (condition->kind == LOAM_IF_EQUAL || condition->seq == lookup.seq);
-    const loam_status rc = step.what == 'p'
-                               ? loam_put_if(h->db, coll, step.key, step.value, condition, &seq)
-                               : loam_delete_if(h->db, coll, step.key, condition);
+    step.ttl_ms = random_ttl(&h->rand);
+    step_stamp(&step, h->model, clock_of(h));
+    const loam_status rc = step_write_if(h->db, coll, &step, condition, &seq);
     expect(h, rc == (holds ? LOAM_OK : LOAM_CONFLICT));
     if (holds) {
         expect(h, step.what == 'd' || seq > lookup.seq);
         committed(h, &step, 1, commits_durably(h, LOAM_DURABLE_DEFAULT));
         return;
     }
-    free((void *)(uintptr_t)step.key.data);
-    free((void *)(uintptr_t)step.value.data);
+    step_free(&step);
 }
 
 /* Every key of a collection, as the transaction sees it. */
@@ -504,11 +492,8 @@ struct work { /* a transaction under way */
 
 static void free_work_steps(struct work *work, size_t keep)
 {
-    while (work->count > keep) {
-        const struct step *step = &work->steps[--work->count];
-        free((void *)(uintptr_t)step->key.data);
-        free((void *)(uintptr_t)step->value.data);
-    }
+    while (work->count > keep)
+        step_free(&work->steps[--work->count]);
 }
 
 static void read_in_txn(struct history *h, struct work *work)
@@ -532,20 +517,13 @@ static void write_in_txn(struct history *h, struct work *work)
     step->key = random_key(&h->rand, h->key_space);
     if (step->what == 'p') step->value = random_value(&h->rand);
     if (step->value.len > 4000) step->value.len = 4000; /* all must fit into a transaction */
+    step->ttl_ms = random_ttl(&h->rand);
     perhaps_merge(&h->rand, h->model, step);
     if (rand_below(&h->rand, 8) == 0) {
-        free((void *)(uintptr_t)step->key.data);
-        free((void *)(uintptr_t)step->value.data);
+        step_free(step);
         *step = random_range(&h->rand, h->model, random_coll(h), h->key_space);
     }
-    const loam_range range = step_range(step);
-    loam_coll *coll = handle(h, step->coll);
-    if (step->what == 'x')
-        expect(h, loam_txn_delete_range(work->txn, coll, &range) == LOAM_OK);
-    else
-        expect(h, (step->what == 'p'   ? loam_txn_put(work->txn, coll, step->key, step->value)
-                   : step->what == 'm' ? loam_txn_merge(work->txn, coll, step->key, step->value)
-                                       : loam_txn_delete(work->txn, coll, step->key)) == LOAM_OK);
+    expect(h, step_to_txn(work->txn, handle(h, step->coll), step) == LOAM_OK);
     step_apply(work->seen, step);
     if (step_is_empty_range(step)) free_work_steps(work, work->count - 1);
 }
@@ -570,7 +548,7 @@ static void others_delete_range(struct history *h, struct work *work)
     const size_t high =
         range.to.len > 0 ? model_lower(h->model, name, range.to) : model_count(h->model, name);
     loam_slice value;
-    expect(h, loam_delete_range(h->db, handle(h, step.coll), &range) == LOAM_OK);
+    expect(h, step_write(h->db, handle(h, step.coll), &step) == LOAM_OK);
     work->others[step.coll] |= low < high;
     work->may_conflict |= !step_is_empty_range(&step);
     if (step.coll == work->read_coll && step_holds(&step, work->read_key) &&
@@ -585,7 +563,7 @@ static void others_write(struct history *h, struct work *work)
         others_delete_range(h, work);
         return;
     }
-    struct step step = {.what = 'p', .coll = random_coll(h)};
+    struct step step = {.what = 'p', .coll = random_coll(h), .ttl_ms = random_ttl(&h->rand)};
     const loam_slice read = work->read_key;
     step.key = random_key(&h->rand, h->key_space);
     if (rand_below(&h->rand, 3) == 0) {
@@ -593,7 +571,10 @@ static void others_write(struct history *h, struct work *work)
         step.key = loam_bytes(memcpy(malloc(read.len + 1), read.data, read.len), read.len);
     }
     step.value = random_value(&h->rand);
-    expect(h, loam_put(h->db, handle(h, step.coll), step.key, step.value) == LOAM_OK);
+    if (step.ttl_ms == TTL_OF_COLL) step.ttl_ms = 0;
+    step_stamp(&step, h->model, clock_of(h));
+    expect(h,
+           loam_put_ttl(h->db, handle(h, step.coll), step.key, step.value, step.ttl_ms) == LOAM_OK);
     work->others[step.coll] = true;
     if (step.coll == work->read_coll && step.key.len == read.len &&
         memcmp(step.key.data, read.data, read.len) == 0)
@@ -627,6 +608,7 @@ static void transact(struct history *h)
         } else if (what < 18) {
             others_write(h, &work);
         } else if (what < 19) {
+            h->world.sys.calls->sleep_ns(h->disk, rand_below(&h->rand, 5000000));
             expect(h, loam_flush(h->db, handle(h, coll)) == LOAM_OK);
         } else {
             (void)jobs_run_one(h->db);
@@ -638,6 +620,8 @@ static void transact(struct history *h)
     conflicts = conflicts && work.count > 0; /* one that only reads never does */
     const bool may_conflict = work.may_conflict && work.count > 0;
     const loam_durability how = (loam_durability)rand_below(&h->rand, 4);
+    for (size_t i = 0; i < work.count; i++)
+        step_stamp(&work.steps[i], h->model, clock_of(h));
     const loam_status rc = loam_txn_commit(work.txn, how);
     expect(h, rc == (conflicts ? LOAM_CONFLICT : LOAM_OK) || (rc == LOAM_CONFLICT && may_conflict));
     conflicts = rc == LOAM_CONFLICT;
@@ -663,17 +647,6 @@ static void clone_one(struct history *h)
     expect(h, loam_clone(h->db, name, to, NULL) == (taken ? LOAM_EXISTS : LOAM_OK));
     if (taken) return;
     close_snapshots(h);
-    committed(h, &step, 1, true);
-}
-
-/* Other options for one of them. */
-static void alter_one(struct history *h)
-{
-    const struct step step = {.what = 'o', .coll = random_coll(h), .value = random_value(&h->rand)};
-    loam_coll_options options = model_options(*(const uint8_t *)step.value.data);
-    const loam_merge_operator *merger = model_merger(h->model, NAMES[step.coll]);
-    options.merge_operator = merger != NULL ? merger->name : NULL;
-    expect(h, loam_coll_options_set(h->db, handle(h, step.coll), &options) == LOAM_OK);
     committed(h, &step, 1, true);
 }
 
@@ -715,10 +688,12 @@ static void use_checkpoint(struct history *h, const char *dir)
         memcpy(h->base, h->dir, sizeof h->base);
         memcpy(h->dir, dir, sizeof h->dir);
         open_db(h);
+        clock_fell(h);
         check_all(h);
         return;
     }
     expect(h, db_open_in(&h->world, dir, &options, &h->db) == LOAM_OK);
+    clock_fell(h);
     check_all(h);
     if (options.read_only && h->checkpoints < CHECKPOINTS_MAX) {
         (void)snprintf(h->base, sizeof h->base, "again %u", h->checkpoints++);
@@ -743,120 +718,134 @@ static void checkpoint(struct history *h)
     now_durable(h);
     expect(h, db_verify_in(&h->world, dir, NULL, NULL) == LOAM_OK);
     use_checkpoint(h, dir);
-}
+    /* A ttl among them, which is for puts from then on. */
+    static void alter(struct history * h)
+    {
+        const struct step step = random_options(&h->rand, random_coll(h));
+        bool changes;
+        expect(h, model_alter(h->db, handle(h, step.coll), *(const uint8_t *)step.value.data,
+                              &changes) == LOAM_OK);
+        committed(h, &step, 1, changes); /* else nothing is written, and nothing synced */
+    }
 
-static void operate(struct history *h)
-{
-    const uint64_t choice = rand_below(&h->rand, 1000);
-    h->ops++;
-    if (choice < 460) {
-        write_one(h);
-    } else if (choice < 490) {
-        write_if(h);
-    } else if (choice < 500) {
-        transact(h);
-    } else if (choice < 600) {
-        write_batch(h);
-    } else if (choice < 750) {
-        read_one(h);
-    } else if (choice < 830) {
-        walk(h);
-    } else if (choice < 850) {
-        seek_back(h);
-    } else if (choice < 860) {
-        use_snapshot(h);
-    } else if (choice < 895) {
-        expect(h, loam_flush(h->db, handle(h, random_coll(h))) == LOAM_OK);
-    } else if (choice < 900) {
-        expect(h, loam_compact(h->db, handle(h, random_coll(h)), NULL) == LOAM_OK);
-    } else if (choice < 920) {
-        h->world.sys.calls->sleep_ns(h->disk, rand_below(&h->rand, 200000000));
-        jobs_tend_once(h->db);
-        expect(h, db_writable(h->db) == LOAM_OK);
-    } else if (choice < 960) {
-        (void)jobs_run_one(h->db);
-    } else if (choice < 968) {
-        change_collections(h);
-    } else if (choice < 975) {
-        clone_one(h);
-    } else if (choice < 976) {
-        alter_one(h);
-    } else if (choice < 980) {
-        expect(h, loam_sync(h->db) == LOAM_OK);
-        now_durable(h);
-    } else if (choice < 984) {
-        reopen(h);
-    } else if (choice < 988) {
-        killed(h);
-    } else if (choice < 994) {
-        power_lost(h);
-    } else if (choice < 995) {
-        expect(h, loam_verify_open(h->db, NULL, NULL) == LOAM_OK);
-    } else if (choice < 996) { /* clocks are set, also back */
-        simdisk_set_wall_ms(h->disk, rand_below(&h->rand, UINT64_C(4) << 40));
-    } else if (choice < 998) {
-        checkpoint(h);
-    } else {
+    static void operate(struct history * h)
+    {
+        const uint64_t choice = rand_below(&h->rand, 1000);
+        h->ops++;
+        model_expire(h->model, clock_of(h));
+        if (choice < 460) {
+            write_one(h);
+        } else if (choice < 490) {
+            write_if(h);
+        } else if (choice < 500) {
+            transact(h);
+        } else if (choice < 600) {
+            write_batch(h);
+        } else if (choice < 750) {
+            read_one(h);
+        } else if (choice < 830) {
+            walk(h);
+        } else if (choice < 850) {
+            seek_back(h);
+        } else if (choice < 860) {
+            use_snapshot(h);
+        } else if (choice < 895) {
+            expect(h, loam_flush(h->db, handle(h, random_coll(h))) == LOAM_OK);
+        } else if (choice < 900) {
+            expect(h, loam_compact(h->db, handle(h, random_coll(h)), NULL) == LOAM_OK);
+        } else if (choice < 920) {
+            h->world.sys.calls->sleep_ns(h->disk, rand_below(&h->rand, 200000000));
+            jobs_tend_once(h->db);
+            expect(h, db_writable(h->db) == LOAM_OK);
+        } else if (choice < 960) {
+            (void)jobs_run_one(h->db);
+        } else if (choice < 968) {
+            change_collections(h);
+        } else if (choice < 974) {
+            clone_one(h);
+        } else if (choice < 976) {
+            alter(h);
+        } else if (choice < 980) {
+            expect(h, loam_sync(h->db) == LOAM_OK);
+            now_durable(h);
+        } else if (choice < 984) {
+            reopen(h);
+        } else if (choice < 988) {
+            killed(h);
+        } else if (choice < 994) {
+            power_lost(h);
+        } else if (choice < 995) {
+            expect(h, loam_verify_open(h->db, NULL, NULL) == LOAM_OK);
+        } else if (choice < 996) { /* clocks are set, also back */
+            simdisk_set_wall_ms(h->disk, rand_below(&h->rand, UINT64_C(4) << 40));
+        } else if (choice < 998) {
+            checkpoint(h);
+        } else if (choice < 998) { /* clocks are set, also back */
+            const uint64_t span_ms = UINT64_C(1) << rand_below(&h->rand, 20);
+            simdisk_set_wall_ms(h->disk, h->world.sys.calls->wall_ms(h->disk) - span_ms / 2 +
+                                             rand_below(&h->rand, span_ms));
+            clock_fell(h);
+        } else {
+            check_all(h);
+        }
+    }
+
+    static struct history *history_new(uint64_t seed)
+    {
+        struct history *h = calloc(1, sizeof *h);
+        last_words(HISTORY_SECONDS_MAX, "SEED=%llu", (unsigned long long)seed);
+        h->seed = seed;
+        h->rand.state = seed;
+        h->disk = simdisk_new(seed);
+        h->model = model_new();
+        h->durable = model_new();
+        (void)snprintf(h->dir, sizeof h->dir, "db");
+        h->key_space = 20 + (size_t)(rand_below(&h->rand, 3000) / (1 + rand_below(&h->rand, 12)));
+        open_db(h);
+        return h;
+    }
+
+    static void history_end(struct history * h)
+    {
         check_all(h);
+        close_snapshots(h);
+        expect(h, loam_close(h->db) == LOAM_OK);
+        free_steps(h, h->pending_count);
+        model_free(h->model);
+        model_free(h->durable);
+        simdisk_free(h->disk);
+        free(h);
+        last_words_none();
     }
-}
 
-static struct history *history_new(uint64_t seed)
-{
-    struct history *h = calloc(1, sizeof *h);
-    last_words(HISTORY_SECONDS_MAX, "SEED=%llu", (unsigned long long)seed);
-    h->seed = seed;
-    h->rand.state = seed;
-    h->disk = simdisk_new(seed);
-    h->model = model_new();
-    h->durable = model_new();
-    (void)snprintf(h->dir, sizeof h->dir, "db");
-    h->key_space = 20 + (size_t)(rand_below(&h->rand, 3000) / (1 + rand_below(&h->rand, 12)));
-    open_db(h);
-    return h;
-}
-
-static void history_end(struct history *h)
-{
-    check_all(h);
-    close_snapshots(h);
-    expect(h, loam_close(h->db) == LOAM_OK);
-    free_steps(h, h->pending_count);
-    model_free(h->model);
-    model_free(h->durable);
-    simdisk_free(h->disk);
-    free(h);
-    last_words_none();
-}
-
-static void random_histories_equal_a_sorted_array(void **state)
-{
-    (void)state;
-    const uint64_t budget = environment_number("OPS", OPS / environment_number("SLOWDOWN", 1));
-    uint64_t done = 0, histories = 0, deaths = 0, losses = 0, reopens = 0, seed;
-    struct seeds seeds = seeds_begin("HISTORIES", UINT32_MAX);
-    while (seeds_go_on(&seeds, done, budget) && seeds_next(&seeds, &seed)) {
-        struct history *h = history_new(seed);
-        for (int i = 0; i < HISTORY_OPS; i++)
-            operate(h);
-        done += h->ops;
-        deaths += h->deaths;
-        losses += h->losses;
-        reopens += h->reopens;
-        histories++;
-        history_end(h);
+    static void random_histories_equal_a_sorted_array(void **state)
+    {
+        (void)state;
+        const uint64_t budget = environment_number("OPS", OPS / environment_number("SLOWDOWN", 1));
+        uint64_t done = 0, histories = 0, deaths = 0, losses = 0, reopens = 0, seed;
+        struct seeds seeds = seeds_begin("HISTORIES", UINT32_MAX);
+        while (seeds_go_on(&seeds, done, budget) && seeds_next(&seeds, &seed)) {
+            struct history *h = history_new(seed);
+            for (int i = 0; i < HISTORY_OPS; i++)
+                operate(h);
+            done += h->ops;
+            deaths += h->deaths;
+            losses += h->losses;
+            reopens += h->reopens;
+            histories++;
+            history_end(h);
+        }
+        figures_print((const struct figure[]){{"model_operations", done},
+                                              {"model_histories", histories},
+                                              {"option_sets", option_sets_count()},
+                                              {"reopenings", reopens},
+                                              {"model_kills", deaths},
+                                              {"power_losses", losses}},
+                      6);
     }
-    figures_print((const struct figure[]){{"model_operations", done},
-                                          {"model_histories", histories},
-                                          {"option_sets", option_set_count},
-                                          {"reopenings", reopens},
-                                          {"model_kills", deaths},
-                                          {"power_losses", losses}},
-                  6);
-}
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_histories_equal_a_sorted_array)};
-    return cmocka_run_group_tests_name("model", tests, NULL, NULL);
-}
+    int main(void)
+    {
+        const struct CMUnitTest tests[] = {cmocka_unit_test(random_histories_equal_a_sorted_array)};
+        return cmocka_run_group_tests_name("model", tests, NULL, NULL);
+    }

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { THREADS = 5, COLLS = 2, KEYS = 60, BIG = 70000 };
+enum { THREADS = 5, COLLS = 2, KEYS = 60, BIG = 70000, HOUR_MS = 3600000 };
 
 struct own { /* of one thread: 0 is not there, else 1 + the length of the value */
     uint32_t model[COLLS][KEYS];
@@ -51,8 +51,10 @@ static void write_own(struct hand *hand, struct own *own)
     char text[24];
     const loam_slice slice = key_text(text, hand->number, key);
     const loam_status rc =
-        put ? loam_put(hand->crew->db, site->colls[coll], slice, loam_bytes(bytes, len))
-            : loam_delete(hand->crew->db, site->colls[coll], slice);
+        !put          ? loam_delete(hand->crew->db, site->colls[coll], slice)
+        : len % 2 > 0 ? loam_put(hand->crew->db, site->colls[coll], slice, loam_bytes(bytes, len))
+                      : loam_put_ttl(hand->crew->db, site->colls[coll], slice,
+                                     loam_bytes(bytes, len), HOUR_MS);
     crew_expect(hand, rc == LOAM_OK);
     own->model[coll][key] = put ? len + 1 : 0;
 }
@@ -98,13 +100,49 @@ static void write_own_batch(struct hand *hand, struct own *own)
         const loam_slice slice = key_text(text, hand->number, key);
         const bool put = rand_below(&hand->rand, 3) > 0;
         const loam_status rc =
-            put ? loam_batch_put(own->batch, site->colls[coll], slice, loam_bytes(bytes, len))
-                : loam_batch_delete(own->batch, site->colls[coll], slice);
+            !put ? loam_batch_delete(own->batch, site->colls[coll], slice)
+            : len % 2 > 0
+                ? loam_batch_put(own->batch, site->colls[coll], slice, loam_bytes(bytes, len))
+                : loam_batch_put_ttl(own->batch, site->colls[coll], slice, loam_bytes(bytes, len),
+                                     HOUR_MS);
         crew_expect(hand, rc == LOAM_OK);
         own->model[coll][key] = put ? len + 1 : 0;
     }
     const loam_durability how = (loam_durability)rand_below(&hand->rand, LOAM_DURABLE_PROCESS + 1);
     crew_expect(hand, loam_write(hand->crew->db, own->batch, how) == LOAM_OK);
+}
+
+/* Puts that are gone in a moment, by any call that knows when. */
+static void expire_own(struct hand *hand, struct own *own)
+{
+    const struct site *site = hand->ctx;
+    const uint32_t coll = (uint32_t)rand_below(&hand->rand, COLLS);
+    const uint32_t key = (uint32_t)rand_below(&hand->rand, KEYS);
+    const loam_slice value = loam_bytes(bytes, random_len(hand));
+    char text[24];
+    const loam_slice slice = key_text(text, hand->number, key);
+    const loam_if absent = {.kind = LOAM_IF_ABSENT};
+    loam_coll *in = site->colls[coll];
+    loam_db *db = hand->crew->db;
+    loam_txn *txn;
+    switch (rand_below(&hand->rand, 3)) {
+    case 0:
+        crew_expect(hand, loam_put_ttl(db, in, slice, value, 2) == LOAM_OK);
+        break;
+    case 1:
+        crew_expect(hand, loam_delete(db, in, slice) == LOAM_OK);
+        crew_expect(hand, loam_put_if_ttl(db, in, slice, value, 2, &absent, NULL) == LOAM_OK);
+        break;
+    default:
+        if (!crew_expect(hand, loam_txn_begin(db, &txn) == LOAM_OK)) return;
+        crew_expect(hand, loam_txn_put_ttl(txn, in, slice, value, 2) == LOAM_OK);
+        crew_expect(hand, loam_txn_get(txn, in, slice, NULL) == LOAM_OK);
+        crew_expect(hand, loam_txn_commit(txn, LOAM_DURABLE_DEFAULT) == LOAM_OK);
+        loam_txn_close(txn);
+    }
+    (void)usleep(4000);
+    crew_expect(hand, loam_exists(db, in, slice) == LOAM_NOTFOUND);
+    own->model[coll][key] = 0;
 }
 
 /* Some of its keys, by their common beginning. */
@@ -245,6 +283,7 @@ static void walk_own(struct hand *hand, struct own *own)
             break;
         crew_expect(hand, memcmp(loam_iter_key(it).data, text, slice.len) == 0);
         crew_expect(hand, loam_iter_value(it).len == (range.flags == 0 ? want - 1 : 0));
+        crew_expect(hand, (loam_iter_expires_ms(it) == 0 || !then));
         if (rand_below(&hand->rand, 16) > 0) continue;
         crew_expect(hand, loam_iter_first(it) == LOAM_OK && loam_iter_last(it) == LOAM_OK);
         const loam_status rc =
@@ -379,6 +418,8 @@ static void do_anything(struct hand *hand)
             transact_own(hand, own);
         else if (choice < 400)
             delete_own_range(hand, own);
+        else if (choice < 404)
+            expire_own(hand, own);
         else if (choice < 480)
             write_own_batch(hand, own);
         else if (choice < 850)

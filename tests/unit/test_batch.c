@@ -33,6 +33,7 @@ static void the_bytes_are_as_documented(void **state)
     append(&buf, ENTRY_PUT, UINT32_MAX, loam_bytes(NULL, 0), loam_bytes(NULL, 0));
     append(&buf, ENTRY_DELETE_RANGE, 1, loam_str("from"), loam_str("to"));
     append(&buf, ENTRY_DELETE_RANGE, 1, loam_str(""), loam_str(""));
+    append(&buf, ENTRY_PUT_EXPIRING, 1, loam_str("k"), loam_str("\1\2\3\4\5\6\7\10value"));
     append(&buf, ENTRY_MERGE, 2, loam_str("key"), loam_str("+1"));
     static const char expected[] = "\x01\x00\x03\x05keyvalue"
                                    "\x02\xac\x02\x01k"
@@ -40,6 +41,7 @@ static void the_bytes_are_as_documented(void **state)
                                    "\x03\x01\x04\x02"
                                    "fromto"
                                    "\x03\x01\x00\x00"
+                                   "\x05\x01\x01\x0dk\x01\x02\x03\x04\x05\x06\x07\x08value"
                                    "\x04\x02\x03\x02"
                                    "key+1";
     assert_int_equal(buf.len, sizeof expected - 1);
@@ -111,7 +113,8 @@ static void what_no_writer_makes_is_corrupt(void **state)
         {"a range that ends where it begins", "\x03\x00\x01\x01kk", 6},
         {"a range that ends before it begins", "\x03\x00\x02\x01kkk", 7},
         {"a range's end of 65536 bytes", "\x03\x00\x00\x80\x80\x04", 6},
-        {"a reserved kind", "\x05\x00\x00\x00", 4},
+        {"an expiry cut short", "\x05\x00\x00\x07vvvvvvv", 11},
+        {"kind 6", "\x06\x00\x00\x00", 4},
         {"kind 255", "\xff\x00\x00\x00", 4},
         {"a kind alone", "\x01", 1},
         {"no key length", "\x01\x00", 2},

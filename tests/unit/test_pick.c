@@ -20,6 +20,7 @@ struct fake { /* a table; those of one level and number are a run */
     uint32_t level;
     uint64_t number;
     uint64_t bytes, entries, tombstones;
+    uint64_t expiring, expires_first_ms, expires_last_ms;
     uint64_t seq_min, seq_max;
     unsigned low, high, from; /* keys; from: of its clip, 0 = none */
 };
@@ -69,6 +70,9 @@ static struct table *table_of(const struct fake *fake)
                                     .seq_max = fake->seq_max,
                                     .entry_count = fake->entries,
                                     .tombstone_count = fake->tombstones,
+                                    .expiring_count = fake->expiring,
+                                    .expires_first_ms = fake->expires_first_ms,
+                                    .expires_last_ms = fake->expires_last_ms,
                                     .page_count = 1};
     struct table *table;
     assert_int_equal(table_new(&owner, &meta, &table), LOAM_OK);
@@ -578,11 +582,69 @@ static void an_idle_store_joins_its_runs_when_it_is_worth_it(void **state)
     close_world();
 }
 
+static void expire_fake(struct fake *fake, uint64_t count, uint64_t first_ms, uint64_t last_ms)
+{
+    fake->expiring = count;
+    fake->expires_first_ms = first_ms;
+    fake->expires_last_ms = last_ms;
+}
+
+static uint64_t next_look(uint64_t clock_ms)
+{
+    struct version *version = version_of_world();
+    const uint64_t next_ms = pick_next_expiry_ms(version, clock_ms);
+    version_unref(version);
+    return next_ms;
+}
+
+static void a_table_that_has_expired_goes_if_it_lies_over_nothing(void **state)
+{
+    struct pick_policy policy = lazy;
+    (void)state;
+    open_world();
+    put_run(LEVEL_LAST, 1000, 0);
+    expire_fake(put_run(0, 100, 0), 100, 500, 600);
+    policy.oldest_seq = 1100;
+    policy.clock_ms = 600;
+    expect_plan(&policy, PLAN_NOTHING, 0); /* a run below holds its keys; too little for a merge */
+    for (size_t i = 0; i < world.count; i++)
+        if (world.fakes[i].level == LEVEL_LAST) expire_fake(&world.fakes[i], 1000, 500, 600);
+    expect_plan(&policy, PLAN_SWEEP, 0);
+    policy.clock_ms = 599;
+    assert_int_equal(next_look(599), 600);
+    policy.clock_ms = 499;
+    expect_plan(&policy, PLAN_NOTHING, 0);
+    policy.clock_ms = 600;
+    policy.oldest_seq = 999; /* a snapshot from before the last of them */
+    expect_plan(&policy, PLAN_NOTHING, 0);
+    close_world();
+}
+
+static void what_has_expired_counts_as_tombstones(void **state)
+{
+    struct pick_policy policy = lazy;
+    (void)state;
+    policy.oldest_seq = 1000;
+    open_world();
+    expire_fake(put_run(LEVEL_LAST, 1000, 0), 500, 100000, 300000);
+    assert_true(next_look(0) == 100000);
+    policy.clock_ms = 199000; /* as if they went evenly: 249 of 1000 */
+    expect_plan(&policy, PLAN_NOTHING, 0);
+    assert_true(next_look(199000) == 199000 + 200000 / 16);
+    policy.clock_ms = 201000;
+    expect_plan(&policy, PLAN_SLICE, LEVEL_LAST);
+    policy.tombstone_percent = 0;
+    expect_plan(&policy, PLAN_NOTHING, 0);
+    assert_true(next_look(299500) == 300000);
+    assert_true(next_look(300000) == UINT64_MAX);
+    close_world();
+}
+
 static enum plan_kind pick_full_in_world(bool lower, const char *after)
 {
     struct version *version = version_of_world();
-    const struct plan plan = pick_full(version, lazy.slice_bytes, lower,
-                                       after == NULL ? loam_bytes(NULL, 0) : loam_str(after));
+    const struct plan plan =
+        pick_full(version, &lazy, lower, after == NULL ? loam_bytes(NULL, 0) : loam_str(after));
     version_unref(version);
     return plan.kind;
 }
@@ -620,6 +682,8 @@ int main(void)
         cmocka_unit_test(tombstones_that_a_snapshot_needs_ask_for_nothing),
         cmocka_unit_test(tombstones_left_in_the_last_level_go_once_they_can),
         cmocka_unit_test(an_idle_store_joins_its_runs_when_it_is_worth_it),
+        cmocka_unit_test(a_table_that_has_expired_goes_if_it_lies_over_nothing),
+        cmocka_unit_test(what_has_expired_counts_as_tombstones),
         cmocka_unit_test(a_full_merge_is_everything_until_it_is_one_clean_run),
     };
     return cmocka_run_group_tests_name("tree/pick", tests, NULL, NULL);

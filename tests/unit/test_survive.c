@@ -285,19 +285,39 @@ static void a_tombstone_stays_only_where_something_older_covers_its_key(void **s
 
 struct versions { /* of one key, newest first */
     uint64_t seq[VERSIONS_MAX];
-    uint8_t kind[VERSIONS_MAX];
+    uint8_t kind[VERSIONS_MAX];   /* as it came */
+    uint8_t became[VERSIONS_MAX]; /* what survival made of it */
+    uint8_t expires[VERSIONS_MAX];
     bool kept[VERSIONS_MAX];
     size_t count;
 };
 
-/* What a reader at s finds: the index of a put, or -1. With kept_only, among what was kept. */
-static int found_at(const struct versions *versions, uint64_t s, bool kept_only)
+struct reader {
+    uint64_t seq, clock;
+};
+
+/* What a reader finds: the index of a put, or -1. With kept_only, among what was kept. */
+static int found_by(const struct versions *versions, struct reader reader, bool kept_only)
 {
     for (size_t i = 0; i < versions->count; i++) {
-        if (versions->seq[i] > s || (kept_only && !versions->kept[i])) continue;
-        return versions->kind[i] == ENTRY_PUT ? (int)i : -1;
+        if (versions->seq[i] > reader.seq || (kept_only && !versions->kept[i])) continue;
+        const uint8_t kind = kept_only ? versions->became[i] : versions->kind[i];
+        const bool shows = kind == ENTRY_PUT ||
+                           (kind == ENTRY_PUT_EXPIRING && versions->expires[i] > reader.clock);
+        return shows ? (int)i : -1;
     }
     return -1;
+}
+
+static void ask_version(struct survival *survival, struct versions *versions, size_t i)
+{
+    uint8_t value[EXPIRY_BYTES];
+    put_u64(value, versions->expires[i]);
+    struct entry entry = {.key = loam_str("k"), .seq = versions->seq[i], .kind = versions->kind[i]};
+    if (entry.kind == ENTRY_PUT_EXPIRING) entry.value = loam_bytes(value, sizeof value);
+    survival_expire(survival, &entry);
+    versions->became[i] = entry.kind;
+    assert_int_equal(ask(survival, &entry, &versions->kept[i]), LOAM_OK);
 }
 
 static void no_reader_sees_a_difference_and_no_put_is_kept_for_nobody(void **state)
@@ -308,33 +328,45 @@ static void no_reader_sees_a_difference_and_no_put_is_kept_for_nobody(void **sta
         struct world world;
         struct survival survival;
         struct versions versions = {.count = 1 + (size_t)rand_below(&rand, VERSIONS_MAX - 1)};
-        uint64_t snaps[SNAPSHOTS_MAX], seq = 30;
+        uint64_t snaps[SNAPSHOTS_MAX], clocks[SNAPSHOTS_MAX + 1], seq = 30;
         size_t snap_count = 0;
         for (uint64_t s = 0; s <= 24 && snap_count < SNAPSHOTS_MAX; s++)
             if (rand_below(&rand, 6) == 0) snaps[snap_count++] = s;
+        for (size_t i = 0; i <= snap_count; i++) /* they only rise */
+            clocks[i] = (i > 0 ? clocks[i - 1] : 0) + rand_below(&rand, 6);
         /* What is not visible yet is never an input: memtables wait for it. */
         const uint64_t visible = 30 + rand_below(&rand, 4);
         make_world(&world, snaps, snap_count, visible);
         assert_int_equal(survival_init(&survival, world.db), LOAM_OK);
+        survival.clocks = clocks;
         for (size_t i = 0; i < versions.count; i++) {
+            static const uint8_t kinds[] = {ENTRY_DELETE, ENTRY_PUT, ENTRY_PUT, ENTRY_PUT_EXPIRING};
             seq -= 1 + rand_below(&rand, 30 / VERSIONS_MAX);
             versions.seq[i] = seq;
-            versions.kind[i] = rand_below(&rand, 3) == 0 ? ENTRY_DELETE : ENTRY_PUT;
-            const struct entry entry = {.key = loam_str("k"), .seq = seq, .kind = versions.kind[i]};
-            assert_int_equal(ask(&survival, &entry, &versions.kept[i]), LOAM_OK);
+            versions.kind[i] = kinds[rand_below(&rand, 4)];
+            versions.expires[i] = (uint8_t)rand_below(&rand, 24);
+            ask_version(&survival, &versions, i);
         }
         for (size_t i = 0; i < survival.bound_count; i++) {
-            const uint64_t s = survival.bounds[i];
-            assert_int_equal(found_at(&versions, s, false), found_at(&versions, s, true));
+            const struct reader reader = {survival.bounds[i], clocks[i]};
+            assert_int_equal(found_by(&versions, reader, false), found_by(&versions, reader, true));
         }
-        for (uint64_t s = visible; s <= 40; s++) /* readers to come */
-            assert_int_equal(found_at(&versions, s, false), found_at(&versions, s, true));
-        for (size_t i = 1; i < versions.count; i++) {
-            bool needed = false;
-            for (size_t b = 0; b < survival.bound_count; b++)
+        for (uint64_t s = visible; s <= 40; s++) { /* readers to come */
+            const struct reader reader = {s, clocks[snap_count] + s - visible};
+            assert_int_equal(found_by(&versions, reader, false), found_by(&versions, reader, true));
+        }
+        for (size_t i = 0; i < versions.count; i++) {
+            bool needed = i == 0;
+            for (size_t b = 0; b < survival.bound_count && i > 0; b++)
                 needed |= versions.seq[i] <= survival.bounds[b] &&
                           survival.bounds[b] < versions.seq[i - 1];
             if (!needed) assert_false(versions.kept[i]);
+            /* Nobody goes on carrying the value of what nobody sees. */
+            bool seen = versions.expires[i] > clocks[snap_count];
+            for (size_t b = 0; b < survival.bound_count; b++)
+                seen |= versions.seq[i] <= survival.bounds[b] && versions.expires[i] > clocks[b];
+            if (versions.kind[i] == ENTRY_PUT_EXPIRING && !seen)
+                assert_int_equal(versions.became[i], ENTRY_DELETE);
         }
         assert_int_equal(survival.seen_count, versions.count);
         survival_deinit(&survival);
