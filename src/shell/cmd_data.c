@@ -10,12 +10,22 @@
 #include "shell/screen.h"
 #include "shell/words.h"
 
+static loam_status put(const struct session *session, loam_slice key, loam_slice value,
+                       const uint64_t *ttl_ms)
+{
+    loam_txn *txn = session->txn;
+    loam_coll *coll = session->coll;
+    if (txn != NULL)
+        return ttl_ms != NULL ? loam_txn_put_ttl(txn, coll, key, value, *ttl_ms)
+                              : loam_txn_put(txn, coll, key, value);
+    return ttl_ms != NULL ? loam_put_ttl(session->db, coll, key, value, *ttl_ms)
+                          : loam_put(session->db, coll, key, value);
+}
+
 int cmd_put(struct session *session, const struct args *args)
 {
-    const loam_slice key = args_bytes(args, 0), value = args_bytes(args, 1);
-    const loam_status rc = session->txn != NULL
-                               ? loam_txn_put(session->txn, session->coll, key, value)
-                               : loam_put(session->db, session->coll, key, value);
+    const uint64_t *ttl_ms = args_have(args, OPTION_TTL) ? &args->ttl_ms : NULL;
+    const loam_status rc = put(session, args_bytes(args, 0), args_bytes(args, 1), ttl_ms);
     if (rc != LOAM_OK) return complain_status(rc);
     session_say(session, "OK");
     return CODE_DONE;

@@ -64,12 +64,13 @@ const struct command commands[] = {
      "KEY VALUE",
      {ARG_KEY, ARG_VALUE},
      2,
-     0,
+     OPTION_BIT(OPTION_TTL),
      ACCESS_CREATE,
      true,
      cmd_put,
      "stores VALUE under KEY",
-     "A value that was there is replaced."},
+     "A value that was there is replaced. Without --ttl it lives as long as the collection's "
+     "options say."},
     {"get",
      NULL,
      "KEY",
@@ -162,6 +163,42 @@ const struct command commands[] = {
      cmd_estimate,
      "says about how much a range holds, without reading it",
      "Entries, and bytes of keys and values, before merging versions. The range is that of scan."},
+    {"ttl",
+     NULL,
+     "KEY",
+     {ARG_KEY},
+     1,
+     OPTION_BIT(OPTION_JSON),
+     ACCESS_READ,
+     true,
+     cmd_ttl,
+     "says how long KEY will live",
+     "Prints a time, or never. When KEY is not there, the exit status is 1."},
+    {"expire",
+     NULL,
+     "KEY TIME",
+     {ARG_KEY, ARG_VALUE},
+     2,
+     0,
+     ACCESS_EXISTING,
+     true,
+     cmd_expire,
+     "lets KEY live for TIME from now on",
+     "TIME is 500ms, 90s, 5m, 1h, 2d; 0 is for ever. The value stays. When KEY is not there, the "
+     "exit "
+     "status is 1."},
+    {"persist",
+     NULL,
+     "KEY",
+     {ARG_KEY},
+     1,
+     0,
+     ACCESS_EXISTING,
+     true,
+     cmd_persist,
+     "lets KEY live for ever",
+     "Also where the collection's options say otherwise. When KEY is not there, the exit status is "
+     "1."},
     {"merge",
      NULL,
      "KEY OPERAND",
@@ -352,7 +389,8 @@ const struct command commands[] = {
      "stores the entries of a file",
      "The file's ending is its format: .jsonl has {\"key\":..,\"value\":..} a line, with key_b64 "
      "and "
-     "value_b64 for what is no text; .csv has the header key,value, or key_b64 and value_b64 for "
+     "value_b64 for what is no text, and expires_ms for what expires; .csv has the header "
+     "key,value, or key_b64 and value_b64 for "
      "columns in base64; .tsv a key, a tab and a value, with \\t \\n \\r \\\\ \\0 \\xNN escaped, "
      "and "
      "without a tab a key alone. FILE - is standard input and wants --format. Of duplicates the "

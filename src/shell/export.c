@@ -32,6 +32,7 @@ struct export
     struct sink file; /* unless it is standard output */
     loam_snapshot *snapshot;
     struct tally written;
+    uint64_t expiring; /* of these, in a format that cannot say so */
 
     char *path;  /* what FILE is in the end, behind links; NULL = standard output */
     char *aside; /* what is written and renamed; NULL = path itself is written */
@@ -64,6 +65,8 @@ static int export_collection(struct export *export, const char *name, loam_coll 
     while (code == CODE_DONE && (rc = loam_iter_next(entry)) == LOAM_OK) {
         item.key = loam_iter_key(entry);
         item.value = loam_iter_value(entry);
+        item.expires_ms = loam_iter_expires_ms(entry);
+        export->expiring += item.expires_ms > 0 && export->format != FORMAT_JSONL;
         format_write(export->format, &export->writer, &item);
         export->written.items++;
         export->written.bytes += item.key.len + item.value.len;
@@ -262,5 +265,8 @@ int cmd_export(struct session *session, const struct args *args)
         sink_deinit(&export.file);
         free(export.path);
     }
+    if (code == CODE_DONE && export.expiring > 0 && !session->quiet)
+        (void)fprintf(stderr, "%" PRIu64 " of these entries expire, which only jsonl can say\n",
+                      export.expiring);
     return code;
 }

@@ -32,6 +32,13 @@ double seconds_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+uint64_t wall_ms_now(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 void tally_print(const struct tally *tally, struct sink *sink)
 {
     sink_printf(sink, "%" PRIu64 " entries, %" PRIu64 " bytes, %.1f s\n", tally->items,

@@ -16,6 +16,9 @@ int file_format_choose(const struct args *args, enum format *format);
 /* Seconds on a clock that only goes forward. */
 double seconds_now(void);
 
+/* What time it is, ms since 1970. */
+uint64_t wall_ms_now(void);
+
 /* "N entries, B bytes, T s" */
 struct tally {
     uint64_t items, bytes;

@@ -1,6 +1,7 @@
 /* format_jsonl.c - see format_jsonl.h. */
 #include "shell/format_jsonl.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 
 #include "base/text.h"
@@ -59,10 +60,20 @@ static enum reading jsonl_collection(struct item_reader *reader)
     return READING_ITEM;
 }
 
+static enum reading jsonl_expiry(struct item_reader *reader)
+{
+    const json_t *field = json_object_get(reader->json, "expires_ms");
+    if (field == NULL) return READING_ITEM;
+    if (!json_is_integer(field) || json_integer_value(field) <= 0)
+        return item_is_bad(reader, "expires_ms is no time, in milliseconds since 1970");
+    reader->item.expires_ms = (uint64_t)json_integer_value(field);
+    return READING_ITEM;
+}
+
 static bool is_known_field(const char *name)
 {
-    static const char *const known[] = {"key",       "key_b64",    "value",
-                                        "value_b64", "collection", "collection_b64"};
+    static const char *const known[] = {"key",        "key_b64",        "value",     "value_b64",
+                                        "collection", "collection_b64", "expires_ms"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (strcmp(name, known[i]) == 0) return true;
     }
@@ -90,6 +101,7 @@ static enum reading jsonl_fields(struct item_reader *reader)
     }
     if (key == READING_NOTHING) return item_is_bad(reader, "key is missing");
     if (value == READING_NOTHING) return item_is_bad(reader, "value is missing");
+    if (jsonl_expiry(reader) == READING_BAD) return READING_BAD;
     return item_check_limits(reader);
 }
 
@@ -220,6 +232,7 @@ void jsonl_write(struct item_writer *writer, const struct item *item)
         json_write_field(sink, "key", item->key);
         sink_byte(sink, ',');
         json_write_field(sink, "value", item->value);
+        if (item->expires_ms > 0) sink_printf(sink, ",\"expires_ms\":%" PRIu64, item->expires_ms);
     }
     sink_text(sink, "}\n");
 }

@@ -2,7 +2,8 @@
  * format_jsonl.h - one JSON object a line: {"key":..,"value":..}.
  *
  * Role: bytes that are not UTF-8, or hold NUL, stand in key_b64 and value_b64,
- *   chosen for each field; with all collections "collection" comes first.
+ *   chosen for each field; with all collections "collection" comes first. An entry that
+ *   expires has "expires_ms", milliseconds since 1970, at the end.
  * Invariants: what is written is canonical: the same entries give the same bytes.
  *   Reading takes any JSON object with these fields and no other.
  * In the picture: shell layer; jansson reads, except for lines of the plain form

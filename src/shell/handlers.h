@@ -3,7 +3,7 @@
  *
  * Role: the contract between the table in command.c and its implementations. A
  *   handler writes to session->out, complains itself and returns an exit status.
- * In the picture: shell layer; implemented in cmd_data, cmd_merge, cmd_txn, cmd_collection,
+ * In the picture: shell layer; implemented in cmd_data, cmd_merge, cmd_ttl, cmd_txn, cmd_collection,
  *   cmd_care, cmd_repair, cmd_backup, cmd_help, import and export.
  */
 #ifndef LOAM_SHELL_HANDLERS_H
@@ -24,6 +24,9 @@ int cmd_delete_range(struct session *session, const struct args *args);
 int cmd_truncate(struct session *session, const struct args *args);
 int cmd_estimate(struct session *session, const struct args *args);
 
+int cmd_ttl(struct session *session, const struct args *args);
+int cmd_expire(struct session *session, const struct args *args);
+int cmd_persist(struct session *session, const struct args *args);
 int cmd_merge(struct session *session, const struct args *args);
 int cmd_incr(struct session *session, const struct args *args);
 

@@ -35,6 +35,7 @@ struct import {
     loam_batch *batch;
     size_t batch_items, batch_bytes;
     struct tally stored, read;
+    uint64_t expired;     /* passed over */
     uint64_t line;        /* lines consumed */
     uint64_t stored_line; /* lines whose items are committed */
     double spoke;         /* when progress was last shown */
@@ -118,7 +119,15 @@ static int add_item(struct import *import)
     loam_coll *coll = NULL;
     const int code = find_target(import, item->collection, &coll);
     if (code != CODE_DONE || item->only_collection) return code;
-    const loam_status rc = loam_batch_put(import->batch, coll, item->key, item->value);
+    const uint64_t now = item->expires_ms > 0 ? wall_ms_now() : 0;
+    if (item->expires_ms > 0 && item->expires_ms <= now) {
+        import->expired++;
+        return CODE_DONE;
+    }
+    const loam_status rc = item->expires_ms > 0
+                               ? loam_batch_put_ttl(import->batch, coll, item->key, item->value,
+                                                    item->expires_ms - now)
+                               : loam_batch_put(import->batch, coll, item->key, item->value);
     if (rc < 0) return complain_status(rc);
     const size_t bytes = item->key.len + item->value.len;
     import->batch_items++;
@@ -233,6 +242,9 @@ int cmd_import(struct session *session, const struct args *args)
     if (code == CODE_DONE) code = import_open(&import, args);
     if (code == CODE_DONE) code = import_all(&import);
     if (code == CODE_DONE && !session->quiet) tally_print(&import.stored, &session->out);
+    if (code == CODE_DONE && import.expired > 0 && !session->quiet)
+        (void)fprintf(stderr, "%" PRIu64 " entries have expired and were left out\n",
+                      import.expired);
     if (import.source.fd > STDERR_FILENO) (void)close(import.source.fd);
     import_deinit(&import);
     return code;

@@ -25,6 +25,7 @@ struct item {
     loam_slice key, value;
     loam_slice collection; /* import and export of all collections only */
     bool only_collection;  /* the line names an empty collection */
+    uint64_t expires_ms;   /* since 1970; 0: the file does not say */
 };
 
 enum reading {

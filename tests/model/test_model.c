@@ -718,134 +718,136 @@ static void checkpoint(struct history *h)
     now_durable(h);
     expect(h, db_verify_in(&h->world, dir, NULL, NULL) == LOAM_OK);
     use_checkpoint(h, dir);
-    /* A ttl among them, which is for puts from then on. */
-    static void alter(struct history * h)
-    {
-        const struct step step = random_options(&h->rand, random_coll(h));
-        bool changes;
-        expect(h, model_alter(h->db, handle(h, step.coll), *(const uint8_t *)step.value.data,
-                              &changes) == LOAM_OK);
-        committed(h, &step, 1, changes); /* else nothing is written, and nothing synced */
-    }
+}
 
-    static void operate(struct history * h)
-    {
-        const uint64_t choice = rand_below(&h->rand, 1000);
-        h->ops++;
-        model_expire(h->model, clock_of(h));
-        if (choice < 460) {
-            write_one(h);
-        } else if (choice < 490) {
-            write_if(h);
-        } else if (choice < 500) {
-            transact(h);
-        } else if (choice < 600) {
-            write_batch(h);
-        } else if (choice < 750) {
-            read_one(h);
-        } else if (choice < 830) {
-            walk(h);
-        } else if (choice < 850) {
-            seek_back(h);
-        } else if (choice < 860) {
-            use_snapshot(h);
-        } else if (choice < 895) {
-            expect(h, loam_flush(h->db, handle(h, random_coll(h))) == LOAM_OK);
-        } else if (choice < 900) {
-            expect(h, loam_compact(h->db, handle(h, random_coll(h)), NULL) == LOAM_OK);
-        } else if (choice < 920) {
-            h->world.sys.calls->sleep_ns(h->disk, rand_below(&h->rand, 200000000));
-            jobs_tend_once(h->db);
-            expect(h, db_writable(h->db) == LOAM_OK);
-        } else if (choice < 960) {
-            (void)jobs_run_one(h->db);
-        } else if (choice < 968) {
-            change_collections(h);
-        } else if (choice < 974) {
-            clone_one(h);
-        } else if (choice < 976) {
-            alter(h);
-        } else if (choice < 980) {
-            expect(h, loam_sync(h->db) == LOAM_OK);
-            now_durable(h);
-        } else if (choice < 984) {
-            reopen(h);
-        } else if (choice < 988) {
-            killed(h);
-        } else if (choice < 994) {
-            power_lost(h);
-        } else if (choice < 995) {
-            expect(h, loam_verify_open(h->db, NULL, NULL) == LOAM_OK);
-        } else if (choice < 996) { /* clocks are set, also back */
-            simdisk_set_wall_ms(h->disk, rand_below(&h->rand, UINT64_C(4) << 40));
-        } else if (choice < 998) {
-            checkpoint(h);
-        } else if (choice < 998) { /* clocks are set, also back */
-            const uint64_t span_ms = UINT64_C(1) << rand_below(&h->rand, 20);
-            simdisk_set_wall_ms(h->disk, h->world.sys.calls->wall_ms(h->disk) - span_ms / 2 +
-                                             rand_below(&h->rand, span_ms));
-            clock_fell(h);
-        } else {
-            check_all(h);
-        }
-    }
+/* A ttl among them, which is for puts from then on. */
+static void alter(struct history *h)
+{
+    const struct step step = random_options(&h->rand, random_coll(h));
+    bool changes;
+    expect(h, model_alter(h->db, handle(h, step.coll), *(const uint8_t *)step.value.data,
+                          &changes) == LOAM_OK);
+    committed(h, &step, 1, changes); /* else nothing is written, and nothing synced */
+}
 
-    static struct history *history_new(uint64_t seed)
-    {
-        struct history *h = calloc(1, sizeof *h);
-        last_words(HISTORY_SECONDS_MAX, "SEED=%llu", (unsigned long long)seed);
-        h->seed = seed;
-        h->rand.state = seed;
-        h->disk = simdisk_new(seed);
-        h->model = model_new();
-        h->durable = model_new();
-        (void)snprintf(h->dir, sizeof h->dir, "db");
-        h->key_space = 20 + (size_t)(rand_below(&h->rand, 3000) / (1 + rand_below(&h->rand, 12)));
-        open_db(h);
-        return h;
-    }
-
-    static void history_end(struct history * h)
-    {
+static void operate(struct history *h)
+{
+    const uint64_t choice = rand_below(&h->rand, 1000);
+    h->ops++;
+    model_expire(h->model, clock_of(h));
+    if (choice < 460) {
+        write_one(h);
+    } else if (choice < 490) {
+        write_if(h);
+    } else if (choice < 500) {
+        transact(h);
+    } else if (choice < 600) {
+        write_batch(h);
+    } else if (choice < 750) {
+        read_one(h);
+    } else if (choice < 830) {
+        walk(h);
+    } else if (choice < 850) {
+        seek_back(h);
+    } else if (choice < 860) {
+        use_snapshot(h);
+    } else if (choice < 895) {
+        expect(h, loam_flush(h->db, handle(h, random_coll(h))) == LOAM_OK);
+    } else if (choice < 900) {
+        expect(h, loam_compact(h->db, handle(h, random_coll(h)), NULL) == LOAM_OK);
+    } else if (choice < 920) {
+        h->world.sys.calls->sleep_ns(h->disk, rand_below(&h->rand, 200000000));
+        jobs_tend_once(h->db);
+        expect(h, db_writable(h->db) == LOAM_OK);
+    } else if (choice < 960) {
+        (void)jobs_run_one(h->db);
+    } else if (choice < 968) {
+        change_collections(h);
+    } else if (choice < 974) {
+        clone_one(h);
+    } else if (choice < 976) {
+        alter(h);
+    } else if (choice < 980) {
+        expect(h, loam_sync(h->db) == LOAM_OK);
+        now_durable(h);
+    } else if (choice < 984) {
+        reopen(h);
+    } else if (choice < 988) {
+        killed(h);
+    } else if (choice < 994) {
+        power_lost(h);
+    } else if (choice < 995) {
+        expect(h, loam_verify_open(h->db, NULL, NULL) == LOAM_OK);
+    } else if (choice < 996) { /* clocks are set, also back */
+        simdisk_set_wall_ms(h->disk, rand_below(&h->rand, UINT64_C(4) << 40));
+    } else if (choice < 998) {
+        checkpoint(h);
+    } else if (choice < 998) { /* clocks are set, also back */
+        const uint64_t span_ms = UINT64_C(1) << rand_below(&h->rand, 20);
+        simdisk_set_wall_ms(h->disk, h->world.sys.calls->wall_ms(h->disk) - span_ms / 2 +
+                                         rand_below(&h->rand, span_ms));
+        clock_fell(h);
+    } else {
         check_all(h);
-        close_snapshots(h);
-        expect(h, loam_close(h->db) == LOAM_OK);
-        free_steps(h, h->pending_count);
-        model_free(h->model);
-        model_free(h->durable);
-        simdisk_free(h->disk);
-        free(h);
-        last_words_none();
     }
+}
 
-    static void random_histories_equal_a_sorted_array(void **state)
-    {
-        (void)state;
-        const uint64_t budget = environment_number("OPS", OPS / environment_number("SLOWDOWN", 1));
-        uint64_t done = 0, histories = 0, deaths = 0, losses = 0, reopens = 0, seed;
-        struct seeds seeds = seeds_begin("HISTORIES", UINT32_MAX);
-        while (seeds_go_on(&seeds, done, budget) && seeds_next(&seeds, &seed)) {
-            struct history *h = history_new(seed);
-            for (int i = 0; i < HISTORY_OPS; i++)
-                operate(h);
-            done += h->ops;
-            deaths += h->deaths;
-            losses += h->losses;
-            reopens += h->reopens;
-            histories++;
-            history_end(h);
-        }
-        figures_print((const struct figure[]){{"model_operations", done},
-                                              {"model_histories", histories},
-                                              {"option_sets", option_sets_count()},
-                                              {"reopenings", reopens},
-                                              {"model_kills", deaths},
-                                              {"power_losses", losses}},
-                      6);
-    }
+static struct history *history_new(uint64_t seed)
+{
+    struct history *h = calloc(1, sizeof *h);
+    last_words(HISTORY_SECONDS_MAX, "SEED=%llu", (unsigned long long)seed);
+    h->seed = seed;
+    h->rand.state = seed;
+    h->disk = simdisk_new(seed);
+    h->model = model_new();
+    h->durable = model_new();
+    (void)snprintf(h->dir, sizeof h->dir, "db");
+    h->key_space = 20 + (size_t)(rand_below(&h->rand, 3000) / (1 + rand_below(&h->rand, 12)));
+    open_db(h);
+    return h;
+}
 
-    int main(void)
-    {
-        const struct CMUnitTest tests[] = {cmocka_unit_test(random_histories_equal_a_sorted_array)};
-        return cmocka_run_group_tests_name("model", tests, NULL, NULL);
+static void history_end(struct history *h)
+{
+    check_all(h);
+    close_snapshots(h);
+    expect(h, loam_close(h->db) == LOAM_OK);
+    free_steps(h, h->pending_count);
+    model_free(h->model);
+    model_free(h->durable);
+    simdisk_free(h->disk);
+    free(h);
+    last_words_none();
+}
+
+static void random_histories_equal_a_sorted_array(void **state)
+{
+    (void)state;
+    const uint64_t budget = environment_number("OPS", OPS / environment_number("SLOWDOWN", 1));
+    uint64_t done = 0, histories = 0, deaths = 0, losses = 0, reopens = 0, seed;
+    struct seeds seeds = seeds_begin("HISTORIES", UINT32_MAX);
+    while (seeds_go_on(&seeds, done, budget) && seeds_next(&seeds, &seed)) {
+        struct history *h = history_new(seed);
+        for (int i = 0; i < HISTORY_OPS; i++)
+            operate(h);
+        done += h->ops;
+        deaths += h->deaths;
+        losses += h->losses;
+        reopens += h->reopens;
+        histories++;
+        history_end(h);
     }
+    figures_print((const struct figure[]){{"model_operations", done},
+                                          {"model_histories", histories},
+                                          {"option_sets", option_sets_count()},
+                                          {"reopenings", reopens},
+                                          {"model_kills", deaths},
+                                          {"power_losses", losses}},
+                  6);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_histories_equal_a_sorted_array)};
+    return cmocka_run_group_tests_name("model", tests, NULL, NULL);
+}
