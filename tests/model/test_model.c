@@ -16,223 +16,25 @@
 #include <cmocka.h>
 
 #include "base/rand.h"
-#include "db/db.h"
 #include "lib/last_words.h"
-#include "lib/model_steps.h"
+#include "lib/model_run.h"
 #include "lib/option_sets.h"
 #include "lib/seeds.h"
-#include "lib/simdisk.h"
 
 enum {
     COLLS = STEP_COLLS,
-    SNAPSHOTS = 3,
     HISTORY_OPS = 3000,
-    PENDING_MAX = 4000,
     HISTORY_SECONDS_MAX = 40,
-    CHECKPOINTS_MAX = 40, /* a simulated disk has few directories */
-    DIR_BYTES = 20
+    CHECKPOINTS_MAX = 40 /* a simulated disk has few directories */
 };
 
 #define OPS UINT64_C(5000000)
 
 #define NAMES step_names
 
-struct history {
-    uint64_t seed;
-    struct rand rand;
-    struct simdisk *disk;
-    loam_db *db;
-    loam_options options;
-    struct db_world world;
-    struct model *model;   /* all that was acknowledged */
-    struct model *durable; /* what must survive a loss of power; pending brings it to model */
-    struct step pending[PENDING_MAX];
-    size_t pending_count;
-    loam_snapshot *snaps[SNAPSHOTS];
-    struct model *snap_models[SNAPSHOTS];
-    size_t key_space;
-    uint64_t
-        logged_ms; /* what the store last took the time for before a commit: no death may lose that */
-    uint64_t ops, deaths, losses, reopens;
-    char dir[DIR_BYTES],
-        base[DIR_BYTES]; /* base: of the latest checkpoint or what it was made of; empty: none */
-    unsigned checkpoints;
-};
-
-#define expect(h, condition)                                                                       \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            fail_msg("SEED=%llu after %llu operations: %s (%s)", (unsigned long long)(h)->seed,    \
-                     (unsigned long long)(h)->ops, #condition, loam_errmsg());                     \
-    } while (0)
-
-/* ---- time -------------------------------------------------------------------------------------- */
-
-/* What the store takes the time for: it stands still while the wall clock is behind. */
-static uint64_t clock_of(const struct history *h)
-{
-    const uint64_t wall_ms = h->world.sys.calls->wall_ms(h->disk), seen_ms = h->db->clock_ms;
-    return wall_ms > seen_ms ? wall_ms : seen_ms;
-}
-
-/* ---- the two pictures ------------------------------------------------------------------------ */
-
-static void free_steps(struct history *h, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        step_free(&h->pending[i]);
-    memmove(h->pending, h->pending + count, (h->pending_count - count) * sizeof *h->pending);
-    h->pending_count -= count;
-}
-
-/* All that was committed so far is now promised to survive a loss of power. */
-static void now_durable(struct history *h)
-{
-    for (size_t i = 0; i < h->pending_count; i++)
-        step_apply(h->durable, &h->pending[i]);
-    free_steps(h, h->pending_count);
-}
-
-static void committed(struct history *h, const struct step *steps, size_t count, bool durable)
-{
-    if (h->pending_count + count > PENDING_MAX) {
-        expect(h, loam_sync(h->db) == LOAM_OK);
-        now_durable(h);
-    }
-    h->logged_ms = h->db->clock_ms;
-    for (size_t i = 0; i < count; i++) {
-        step_apply(h->model, &steps[i]);
-        h->pending[h->pending_count] = steps[i];
-        h->pending[h->pending_count++].last = i + 1 == count;
-    }
-    if (durable) now_durable(h);
-}
-
-/* ---- opening, dying -------------------------------------------------------------------------- */
-
-static void choose_options(struct history *h)
-{
-    static const uint32_t runs[] = {1, 2, 3, 8};
-    static const uint64_t memtables[] = {16 << 10, 24 << 10, 64 << 10, 1 << 20};
-    h->options = loam_options_default();
-    h->options.memory_bytes = 4 << 20;
-    h->options.memtable_bytes = memtables[rand_below(&h->rand, 4)];
-    h->options.runs_per_level = runs[rand_below(&h->rand, 4)];
-    h->options.filter_bits_per_key = rand_below(&h->rand, 3) == 0 ? LOAM_NO_FILTER : 10;
-    h->options.durability = (loam_durability)(1 + rand_below(&h->rand, 3));
-    h->options.merge_operators = &model_tail;
-    h->options.merge_operator_count = 1;
-    h->world = (struct db_world){.sys = simdisk_table(h->disk),
-                                 .threaded = false,
-                                 .mapped_log = rand_below(&h->rand, 2) == 0,
-                                 .page_bytes = rand_below(&h->rand, 2) == 0 ? 256 : 4096,
-                                 .log_bytes_least = UINT64_C(16384) << rand_below(&h->rand, 3),
-                                 .seed = rand_next(&h->rand)};
-}
-
-static void open_db(struct history *h)
-{
-    choose_options(h);
-    option_sets_note(&h->options, &h->world);
-    expect(h, db_open_in(&h->world, h->dir, &h->options, &h->db) == LOAM_OK);
-}
-
-static void close_snapshot(struct history *h, size_t i)
-{
-    loam_snapshot_close(h->snaps[i]);
-    model_free(h->snap_models[i]);
-    h->snaps[i] = NULL;
-    h->snap_models[i] = NULL;
-}
-
-static void close_snapshots(struct history *h)
-{
-    for (size_t i = 0; i < SNAPSHOTS; i++)
-        close_snapshot(h, i);
-}
-
-static void check_all(struct history *h)
-{
-    const char *differs = model_differs_by(h->model, h->db, clock_of(h));
-    if (differs != NULL)
-        fail_msg("SEED=%llu after %llu operations: %s", (unsigned long long)h->seed,
-                 (unsigned long long)h->ops, differs);
-}
-
-static void reopen(struct history *h)
-{
-    close_snapshots(h);
-    const uint64_t clock_ms = clock_of(h);
-    const bool asks = h->db->may_expire;
-    expect(h, loam_close(h->db) == LOAM_OK);
-    now_durable(h);
-    if (rand_below(&h->rand, 3) == 0) {
-        simdisk_kill(h->disk);
-        simdisk_power_loss(h->disk, (enum simdisk_loss)rand_below(&h->rand, SIMDISK_LOSSES));
-    }
-    h->reopens++;
-    open_db(h);
-    expect(h, !asks || clock_of(h) >= clock_ms);
-    check_all(h);
-}
-
-/* The process is gone: what is left of the handle is freed on a dead disk. */
-static void die(struct history *h)
-{
-    simdisk_kill(h->disk);
-    close_snapshots(h);
-    const loam_status rc = loam_close(h->db);
-    (void)rc;
-}
-
-/* The clock may be where it was earlier: of what has expired since, the store has said nothing, or nothing that it had to
-   remember. */
-static void clock_fell(struct history *h)
-{
-    model_free(h->model);
-    h->model = model_copy(h->durable);
-    for (size_t i = 0; i < h->pending_count; i++)
-        step_apply(h->model, &h->pending[i]);
-}
-
-static void killed(struct history *h)
-{
-    die(h);
-    h->deaths++;
-    open_db(h);
-    expect(h, clock_of(h) >= h->logged_ms);
-    clock_fell(h);
-    check_all(h);
-}
-
-/* Finds the commit up to which the store came back, and goes on from there. */
-static void power_lost(struct history *h)
-{
-    die(h);
-    simdisk_power_loss(h->disk, (enum simdisk_loss)rand_below(&h->rand, SIMDISK_LOSSES));
-    h->losses++;
-    open_db(h);
-    h->logged_ms = 0;
-    const char *differs = model_differs_by(h->durable, h->db, clock_of(h));
-    size_t at = 0;
-    while (differs != NULL && at < h->pending_count) {
-        do {
-            step_apply(h->durable, &h->pending[at]);
-        } while (!h->pending[at++].last);
-        differs = model_differs_by(h->durable, h->db, clock_of(h));
-    }
-    if (differs != NULL)
-        fail_msg("SEED=%llu after %llu operations: no commit fits: %s", (unsigned long long)h->seed,
-                 (unsigned long long)h->ops, differs);
-    model_free(h->model);
-    h->model = model_copy(h->durable);
-    free_steps(h, h->pending_count);
-    /* What was read is shown; from now on it has to stay. */
-}
-
 /* ---- operations ------------------------------------------------------------------------------ */
 
-static uint8_t random_coll(struct history *h)
+static uint8_t random_coll(struct model_run *h)
 {
     for (;;) {
         const uint8_t coll = (uint8_t)rand_below(&h->rand, COLLS);
@@ -240,19 +42,19 @@ static uint8_t random_coll(struct history *h)
     }
 }
 
-static loam_coll *handle(struct history *h, uint8_t coll)
+static loam_coll *handle(struct model_run *h, uint8_t coll)
 {
     loam_coll *out;
     expect(h, loam_collection(h->db, NAMES[coll], &out) == LOAM_OK);
     return out;
 }
 
-static bool commits_durably(const struct history *h, loam_durability how)
+static bool commits_durably(const struct model_run *h, loam_durability how)
 {
     return (how == LOAM_DURABLE_DEFAULT ? h->options.durability : how) == LOAM_DURABLE_COMMIT;
 }
 
-static void write_one(struct history *h)
+static void write_one(struct model_run *h)
 {
     struct step step = {.what = rand_below(&h->rand, 4) == 0 ? 'd' : 'p', .coll = random_coll(h)};
     if (rand_below(&h->rand, 16) == 0) {
@@ -263,12 +65,12 @@ static void write_one(struct history *h)
         if (step.what == 'p') step.value = random_value(&h->rand);
         perhaps_merge(&h->rand, h->model, &step);
     }
-    step_stamp(&step, h->model, clock_of(h));
+    step_stamp(&step, h->model, model_run_clock(h));
     expect(h, step_write(h->db, handle(h, step.coll), &step) == LOAM_OK);
-    committed(h, &step, 1, commits_durably(h, LOAM_DURABLE_DEFAULT));
+    model_run_committed(h, &step, 1, commits_durably(h, LOAM_DURABLE_DEFAULT));
 }
 
-static void write_batch(struct history *h)
+static void write_batch(struct model_run *h)
 {
     enum { MOST = 30 };
     struct step steps[MOST];
@@ -290,18 +92,18 @@ static void write_batch(struct history *h)
     }
     if (rand_below(&h->rand, 4) == 0) { /* what counts is when it commits */
         h->world.sys.calls->sleep_ns(h->disk, rand_below(&h->rand, 3000000));
-        model_expire(h->model, clock_of(h));
+        model_expire(h->model, model_run_clock(h));
     }
     for (size_t i = 0; i < count; i++)
-        step_stamp(&steps[i], h->model, clock_of(h));
+        step_stamp(&steps[i], h->model, model_run_clock(h));
     expect(h, loam_write(h->db, batch, how) == LOAM_OK);
     loam_batch_free(batch);
     h->ops += count - 1; /* each of its entries is one */
-    committed(h, steps, count, commits_durably(h, how));
+    model_run_committed(h, steps, count, commits_durably(h, how));
 }
 
 /* More and fewer than are looked for together; some twice, some without their values. */
-static void read_many(struct history *h)
+static void read_many(struct model_run *h)
 {
     enum { MANY = 80 };
     const uint8_t coll = random_coll(h);
@@ -325,7 +127,7 @@ static void read_many(struct history *h)
     }
 }
 
-static void read_one(struct history *h)
+static void read_one(struct model_run *h)
 {
     if (rand_below(&h->rand, 32) == 0) read_many(h);
     const uint8_t coll = random_coll(h);
@@ -343,7 +145,7 @@ static void read_one(struct history *h)
 }
 
 /* A walk with turns, within bounds, against an index into the model. */
-static void walk(struct history *h)
+static void walk(struct model_run *h)
 {
     const uint8_t coll = random_coll(h);
     const char *name = NAMES[coll];
@@ -386,7 +188,7 @@ static void walk(struct history *h)
     free((void *)(uintptr_t)target.data);
 }
 
-static void seek_back(struct history *h)
+static void seek_back(struct model_run *h)
 {
     const uint8_t coll = random_coll(h);
     const loam_slice target = random_key(&h->rand, h->key_space);
@@ -407,7 +209,7 @@ static void seek_back(struct history *h)
     free((void *)(uintptr_t)target.data);
 }
 
-static void use_snapshot(struct history *h)
+static void use_snapshot(struct model_run *h)
 {
     const size_t i = (size_t)rand_below(&h->rand, SNAPSHOTS);
     if (h->snaps[i] == NULL) {
@@ -419,12 +221,12 @@ static void use_snapshot(struct history *h)
     if (differs != NULL)
         fail_msg("SEED=%llu after %llu operations: snapshot: %s", (unsigned long long)h->seed,
                  (unsigned long long)h->ops, differs);
-    if (rand_below(&h->rand, 2) == 0) close_snapshot(h, i);
+    if (rand_below(&h->rand, 2) == 0) model_run_close_snapshot(h, i);
 }
 
 /* ---- conditions and transactions ---- */
 
-static void write_if(struct history *h)
+static void write_if(struct model_run *h)
 {
     struct step step = {.what = rand_below(&h->rand, 3) == 0 ? 'd' : 'p', .coll = random_coll(h)};
     loam_slice old;
@@ -447,19 +249,19 @@ static void write_if(struct history *h)
             ? !there
             : there && (condition->kind == LOAM_IF_EQUAL || condition->seq == lookup.seq);
     step.ttl_ms = random_ttl(&h->rand);
-    step_stamp(&step, h->model, clock_of(h));
+    step_stamp(&step, h->model, model_run_clock(h));
     const loam_status rc = step_write_if(h->db, coll, &step, condition, &seq);
     expect(h, rc == (holds ? LOAM_OK : LOAM_CONFLICT));
     if (holds) {
         expect(h, step.what == 'd' || seq > lookup.seq);
-        committed(h, &step, 1, commits_durably(h, LOAM_DURABLE_DEFAULT));
+        model_run_committed(h, &step, 1, commits_durably(h, LOAM_DURABLE_DEFAULT));
         return;
     }
     step_free(&step);
 }
 
 /* Every key of a collection, as the transaction sees it. */
-static void check_seen(struct history *h, loam_txn *txn, const struct model *seen, uint8_t coll)
+static void check_seen(struct model_run *h, loam_txn *txn, const struct model *seen, uint8_t coll)
 {
     loam_iter *it;
     const size_t count = model_count(seen, NAMES[coll]);
@@ -496,7 +298,7 @@ static void free_work_steps(struct work *work, size_t keep)
         step_free(&work->steps[--work->count]);
 }
 
-static void read_in_txn(struct history *h, struct work *work)
+static void read_in_txn(struct model_run *h, struct work *work)
 {
     loam_slice expected;
     loam_buf value = {0};
@@ -510,7 +312,7 @@ static void read_in_txn(struct history *h, struct work *work)
     loam_buf_free(&value);
 }
 
-static void write_in_txn(struct history *h, struct work *work)
+static void write_in_txn(struct model_run *h, struct work *work)
 {
     struct step *step = &work->steps[work->count++];
     *step = (struct step){.what = rand_below(&h->rand, 3) == 0 ? 'd' : 'p', .coll = random_coll(h)};
@@ -528,7 +330,7 @@ static void write_in_txn(struct history *h, struct work *work)
     if (step_is_empty_range(step)) free_work_steps(work, work->count - 1);
 }
 
-static void roll_back(struct history *h, struct work *work, const struct model *beginning)
+static void roll_back(struct model_run *h, struct work *work, const struct model *beginning)
 {
     expect(h, loam_txn_rollback(work->txn) == LOAM_OK);
     free_work_steps(work, work->kept);
@@ -539,7 +341,7 @@ static void roll_back(struct history *h, struct work *work, const struct model *
         step_apply(work->seen, &work->steps[i]);
 }
 
-static void others_delete_range(struct history *h, struct work *work)
+static void others_delete_range(struct model_run *h, struct work *work)
 {
     const struct step step = random_range(&h->rand, h->model, random_coll(h), h->key_space);
     const loam_range range = step_range(&step);
@@ -554,10 +356,10 @@ static void others_delete_range(struct history *h, struct work *work)
     if (step.coll == work->read_coll && step_holds(&step, work->read_key) &&
         model_get(h->model, name, work->read_key, &value))
         work->key_written = true;
-    committed(h, &step, 1, commits_durably(h, LOAM_DURABLE_DEFAULT));
+    model_run_committed(h, &step, 1, commits_durably(h, LOAM_DURABLE_DEFAULT));
 }
 
-static void others_write(struct history *h, struct work *work)
+static void others_write(struct model_run *h, struct work *work)
 {
     if (rand_below(&h->rand, 4) == 0) {
         others_delete_range(h, work);
@@ -572,18 +374,18 @@ static void others_write(struct history *h, struct work *work)
     }
     step.value = random_value(&h->rand);
     if (step.ttl_ms == TTL_OF_COLL) step.ttl_ms = 0;
-    step_stamp(&step, h->model, clock_of(h));
+    step_stamp(&step, h->model, model_run_clock(h));
     expect(h,
            loam_put_ttl(h->db, handle(h, step.coll), step.key, step.value, step.ttl_ms) == LOAM_OK);
     work->others[step.coll] = true;
     if (step.coll == work->read_coll && step.key.len == read.len &&
         memcmp(step.key.data, read.data, read.len) == 0)
         work->key_written = true;
-    committed(h, &step, 1, commits_durably(h, LOAM_DURABLE_DEFAULT));
+    model_run_committed(h, &step, 1, commits_durably(h, LOAM_DURABLE_DEFAULT));
 }
 
 /* A transaction, others' writes in its midst, and whether it must or must not commit. */
-static void transact(struct history *h)
+static void transact(struct model_run *h)
 {
     struct work work = {.seen = model_copy(h->model)};
     struct model *beginning = model_copy(h->model);
@@ -621,14 +423,14 @@ static void transact(struct history *h)
     const bool may_conflict = work.may_conflict && work.count > 0;
     const loam_durability how = (loam_durability)rand_below(&h->rand, 4);
     for (size_t i = 0; i < work.count; i++)
-        step_stamp(&work.steps[i], h->model, clock_of(h));
+        step_stamp(&work.steps[i], h->model, model_run_clock(h));
     const loam_status rc = loam_txn_commit(work.txn, how);
     expect(h, rc == (conflicts ? LOAM_CONFLICT : LOAM_OK) || (rc == LOAM_CONFLICT && may_conflict));
     conflicts = rc == LOAM_CONFLICT;
     loam_txn_close(work.txn);
     if (!conflicts && work.count > 0) {
         h->ops += work.count;
-        committed(h, work.steps, work.count, commits_durably(h, how));
+        model_run_committed(h, work.steps, work.count, commits_durably(h, how));
         work.count = 0;
     }
     free_work_steps(&work, 0);
@@ -638,7 +440,7 @@ static void transact(struct history *h)
 }
 
 /* What is cloned again and again has tables that several have, with bounds of their own. */
-static void clone_one(struct history *h)
+static void clone_one(struct model_run *h)
 {
     const struct step step = {
         .what = 'c', .coll = random_coll(h), .to = (uint8_t)rand_below(&h->rand, COLLS)};
@@ -646,11 +448,11 @@ static void clone_one(struct history *h)
     const bool taken = model_has(h->model, to);
     expect(h, loam_clone(h->db, name, to, NULL) == (taken ? LOAM_EXISTS : LOAM_OK));
     if (taken) return;
-    close_snapshots(h);
-    committed(h, &step, 1, true);
+    model_run_close_snapshots(h);
+    model_run_committed(h, &step, 1, true);
 }
 
-static void change_collections(struct history *h)
+static void change_collections(struct model_run *h)
 {
     struct step step = {.coll = (uint8_t)(1 + rand_below(&h->rand, COLLS - 1)),
                         .to = (uint8_t)(1 + rand_below(&h->rand, COLLS - 1))};
@@ -672,29 +474,30 @@ static void change_collections(struct history *h)
         expect(h, loam_drop(h->db, name) == LOAM_OK);
         step.what = '-';
     }
-    close_snapshots(h); /* a model's snapshot knows collections by name, a store's does not */
-    committed(h, &step, 1, true);
+    model_run_close_snapshots(
+        h); /* a model's snapshot knows collections by name, a store's does not */
+    model_run_committed(h, &step, 1, true);
 }
 
 /* Looks at a copy, or moves into it. */
-static void use_checkpoint(struct history *h, const char *dir)
+static void use_checkpoint(struct model_run *h, const char *dir)
 {
     loam_db *first = h->db;
     loam_options options = h->options;
     options.read_only = rand_below(&h->rand, 2) == 0;
-    close_snapshots(h);
+    model_run_close_snapshots(h);
     if (rand_below(&h->rand, 2) == 0) {
         expect(h, loam_close(h->db) == LOAM_OK);
         memcpy(h->base, h->dir, sizeof h->base);
         memcpy(h->dir, dir, sizeof h->dir);
-        open_db(h);
-        clock_fell(h);
-        check_all(h);
+        model_run_open(h);
+        model_run_clock_fell(h);
+        model_run_check(h);
         return;
     }
     expect(h, db_open_in(&h->world, dir, &options, &h->db) == LOAM_OK);
-    clock_fell(h);
-    check_all(h);
+    model_run_clock_fell(h);
+    model_run_check(h);
     if (options.read_only && h->checkpoints < CHECKPOINTS_MAX) {
         (void)snprintf(h->base, sizeof h->base, "again %u", h->checkpoints++);
         expect(h, loam_checkpoint(h->db, h->base, NULL) == LOAM_OK);
@@ -706,7 +509,7 @@ static void use_checkpoint(struct history *h, const char *dir)
     h->db = first;
 }
 
-static void checkpoint(struct history *h)
+static void checkpoint(struct model_run *h)
 {
     loam_checkpoint_options options = loam_checkpoint_options_default();
     char dir[DIR_BYTES];
@@ -715,26 +518,26 @@ static void checkpoint(struct history *h)
     options.copy = rand_below(&h->rand, 2) == 0;
     if (h->base[0] != '\0' && rand_below(&h->rand, 2) == 0) options.base = h->base;
     expect(h, loam_checkpoint(h->db, dir, &options) == LOAM_OK);
-    now_durable(h);
+    model_run_durable(h);
     expect(h, db_verify_in(&h->world, dir, NULL, NULL) == LOAM_OK);
     use_checkpoint(h, dir);
 }
 
 /* A ttl among them, which is for puts from then on. */
-static void alter(struct history *h)
+static void alter(struct model_run *h)
 {
     const struct step step = random_options(&h->rand, random_coll(h));
     bool changes;
     expect(h, model_alter(h->db, handle(h, step.coll), *(const uint8_t *)step.value.data,
                           &changes) == LOAM_OK);
-    committed(h, &step, 1, changes); /* else nothing is written, and nothing synced */
+    model_run_committed(h, &step, 1, changes); /* else nothing is written, and nothing synced */
 }
 
-static void operate(struct history *h)
+static void operate(struct model_run *h)
 {
     const uint64_t choice = rand_below(&h->rand, 1000);
     h->ops++;
-    model_expire(h->model, clock_of(h));
+    model_expire(h->model, model_run_clock(h));
     if (choice < 460) {
         write_one(h);
     } else if (choice < 490) {
@@ -769,32 +572,30 @@ static void operate(struct history *h)
         alter(h);
     } else if (choice < 980) {
         expect(h, loam_sync(h->db) == LOAM_OK);
-        now_durable(h);
+        model_run_durable(h);
     } else if (choice < 984) {
-        reopen(h);
+        model_run_reopen(h);
     } else if (choice < 988) {
-        killed(h);
+        model_run_kill(h);
     } else if (choice < 994) {
-        power_lost(h);
+        model_run_lose_power(h);
     } else if (choice < 995) {
         expect(h, loam_verify_open(h->db, NULL, NULL) == LOAM_OK);
-    } else if (choice < 996) { /* clocks are set, also back */
-        simdisk_set_wall_ms(h->disk, rand_below(&h->rand, UINT64_C(4) << 40));
-    } else if (choice < 998) {
+    } else if (choice < 997) {
         checkpoint(h);
     } else if (choice < 998) { /* clocks are set, also back */
         const uint64_t span_ms = UINT64_C(1) << rand_below(&h->rand, 20);
         simdisk_set_wall_ms(h->disk, h->world.sys.calls->wall_ms(h->disk) - span_ms / 2 +
                                          rand_below(&h->rand, span_ms));
-        clock_fell(h);
+        model_run_clock_fell(h);
     } else {
-        check_all(h);
+        model_run_check(h);
     }
 }
 
-static struct history *history_new(uint64_t seed)
+static struct model_run *history_new(uint64_t seed)
 {
-    struct history *h = calloc(1, sizeof *h);
+    struct model_run *h = calloc(1, sizeof *h);
     last_words(HISTORY_SECONDS_MAX, "SEED=%llu", (unsigned long long)seed);
     h->seed = seed;
     h->rand.state = seed;
@@ -803,16 +604,16 @@ static struct history *history_new(uint64_t seed)
     h->durable = model_new();
     (void)snprintf(h->dir, sizeof h->dir, "db");
     h->key_space = 20 + (size_t)(rand_below(&h->rand, 3000) / (1 + rand_below(&h->rand, 12)));
-    open_db(h);
+    model_run_open(h);
     return h;
 }
 
-static void history_end(struct history *h)
+static void history_end(struct model_run *h)
 {
-    check_all(h);
-    close_snapshots(h);
+    model_run_check(h);
+    model_run_close_snapshots(h);
     expect(h, loam_close(h->db) == LOAM_OK);
-    free_steps(h, h->pending_count);
+    model_run_free_steps(h, h->pending_count);
     model_free(h->model);
     model_free(h->durable);
     simdisk_free(h->disk);
@@ -827,7 +628,7 @@ static void random_histories_equal_a_sorted_array(void **state)
     uint64_t done = 0, histories = 0, deaths = 0, losses = 0, reopens = 0, seed;
     struct seeds seeds = seeds_begin("HISTORIES", UINT32_MAX);
     while (seeds_go_on(&seeds, done, budget) && seeds_next(&seeds, &seed)) {
-        struct history *h = history_new(seed);
+        struct model_run *h = history_new(seed);
         for (int i = 0; i < HISTORY_OPS; i++)
             operate(h);
         done += h->ops;
