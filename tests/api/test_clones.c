@@ -105,8 +105,10 @@ static void clones_of_nothing_and_of_clones(void **state)
 static void options_and_deletions_of_ranges_come_along(void **state)
 {
     struct fixture *f = *state;
-    const loam_coll_options options = {
-        .struct_size = sizeof options, LOAM_ZSTD, .merge_operator = "add_i64", .ttl_ms = UINT64_MAX};
+    const loam_coll_options options = {.struct_size = sizeof options,
+                                       LOAM_ZSTD,
+                                       .merge_operator = "add_i64",
+                                       .ttl_ms = UINT64_MAX};
     const loam_range middle = {.from = loam_str("00000500"), .to = loam_str("00001500")};
     loam_coll *coll;
     loam_snapshot *snap;
