@@ -311,11 +311,13 @@ static loam_status install(struct flush *flush)
     }
     if (rc == LOAM_OK) rc = manifest_commit(db->manifest, &edit);
     if (rc == LOAM_OK) install_parts(flush);
+    /* Not the floor: since that was taken, its segment may have ended there. */
+    const uint64_t first_needed = catalog_log_bounds(db->catalog).floor;
     mutex_unlock(&db->manifest_lock);
 
     if (rc == LOAM_OK) {
         delete_passed(db, passed, passed_count);
-        rc = wal_release(db->wal, floor);
+        rc = wal_release(db->wal, floor, first_needed);
         /* A segment that is not recycled is only disk space; else the log's files or their directory fail, for good. */
         if (rc == LOAM_FULL || rc == LOAM_NOMEM) {
             db_log(db, LOAM_LOG_WARNING, "%s", loam_errmsg());

@@ -530,11 +530,11 @@ loam_status wal_switch(struct wal *wal)
 }
 
 /* Takes the oldest file off the list if nobody needs it any more. */
-static struct wal_file *take_dead(struct wal *wal, uint64_t floor)
+static struct wal_file *take_dead(struct wal *wal, uint64_t passed)
 {
     mutex_lock(&wal->lock);
     struct wal_file *file = wal->oldest;
-    if (file == NULL || file == wal->newest || file->end > floor || file->refs > 0) {
+    if (file == NULL || file == wal->newest || file->end > passed || file->refs > 0) {
         file = NULL;
     } else {
         wal->oldest = file->newer;
@@ -572,12 +572,12 @@ void wal_unpin(struct wal *wal)
     atomic_fetch_sub(&wal->pins, 1);
 }
 
-loam_status wal_release(struct wal *wal, uint64_t floor)
+loam_status wal_release(struct wal *wal, uint64_t floor, uint64_t passed)
 {
     loam_status rc = LOAM_OK;
     mutex_lock(&wal->prepare);
     if (floor > atomic_load(&wal->floor)) atomic_store(&wal->floor, floor);
-    for (struct wal_file *file; rc == LOAM_OK && (file = take_dead(wal, floor)) != NULL;) {
+    for (struct wal_file *file; rc == LOAM_OK && (file = take_dead(wal, passed)) != NULL;) {
         rc = recycle_or_delete(wal, file->log);
         mem_free(file);
     }

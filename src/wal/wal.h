@@ -56,9 +56,9 @@ LOAM_MUST loam_status wal_sync(struct wal *wal);
 LOAM_MUST loam_status wal_tend(struct wal *wal);
 bool wal_wants_tending(const struct wal *wal);
 
-/* Background. Nothing below floor is needed any more; segments that end at or below it are recycled or
-   deleted. The caller has made the floor, in whole segments, durable in the manifest. */
-LOAM_MUST loam_status wal_release(struct wal *wal, uint64_t floor);
+/* Background. Nothing below floor is needed any more; segments that end at or below passed are recycled or deleted. That is the start of
+   the segment that the manifest, durably, names as the first that is needed: the floor lies in it, or is its end. */
+LOAM_MUST loam_status wal_release(struct wal *wal, uint64_t floor, uint64_t passed);
 /* Between the two, dead segments are deleted and not used again: who has one open can read it to its end. */
 void wal_pin(struct wal *wal);
 void wal_unpin(struct wal *wal);

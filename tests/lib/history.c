@@ -82,10 +82,18 @@ static struct history *calling;
 static int open_seen(void *ctx, int dir, const char *name, enum sys_open how)
 {
     const int fd = calling->below.calls->open(ctx, dir, name, how);
-    const size_t len = strlen(name);
-    if (fd == calling->table_fd) calling->table_fd = -1; /* the number went to another file */
-    if (how == SYS_CREATE && fd >= 0 && len > 4 && strcmp(name + len - 4, ".sst") == 0)
-        calling->table_fd = fd;
+    const char *end = strrchr(name, '.');
+    struct history *h = calling;
+    /* The number went to another file. */
+    if (fd == h->table_fd) h->table_fd = -1;
+    for (int i = 0; i < 2; i++)
+        if (fd == h->manifest_fds[i]) h->manifest_fds[i] = -1;
+    if (how != SYS_CREATE || fd < 0 || end == NULL) return fd;
+    if (strcmp(end, ".sst") == 0) h->table_fd = fd;
+    if (strcmp(end, ".manifest") == 0) {
+        h->manifest_fds[1] = h->manifest_fds[0];
+        h->manifest_fds[0] = fd;
+    }
     return fd;
 }
 
@@ -104,7 +112,9 @@ static int64_t write_seen(void *ctx, int fd, uint64_t offset, const struct sys_p
                           unsigned piece_count, bool durable)
 {
     struct history *h = calling;
-    if (fd == h->table_fd && may_let_in(h) && rand_below(&h->rand, 2) == 0) {
+    const bool is_manifest = fd == h->manifest_fds[0] || fd == h->manifest_fds[1];
+    const bool is_seen = fd == h->table_fd || (is_manifest && durable); /* an edit */
+    if (is_seen && may_let_in(h) && rand_below(&h->rand, 2) == 0) {
         h->lets_in = false;
         h->let_in = history_write(h);
     }
@@ -115,7 +125,7 @@ static int64_t write_seen(void *ctx, int fd, uint64_t offset, const struct sys_p
 static struct sys_table watched_calls(struct history *h)
 {
     calling = h;
-    h->table_fd = -1;
+    h->table_fd = h->manifest_fds[0] = h->manifest_fds[1] = -1;
     h->below = simdisk_table(h->disk);
     h->calls = *h->below.calls;
     h->calls.open = open_seen;

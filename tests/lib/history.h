@@ -48,10 +48,11 @@ struct history {
     bool reads;       /* that may fail for a read, which is no reason for a fence */
     struct sys calls; /* the disk's, but for those that let a commit in */
     struct sys_table below;
-    int table_fd;       /* of the table that was begun last */
-    bool lets_in;       /* once, from now on */
-    loam_status let_in; /* what that commit answered */
-    bool goes_on;       /* after a failure: the history plays to its end, in the same handle */
+    int table_fd;        /* of the table that was begun last */
+    int manifest_fds[2]; /* of a manifest and the one in reserve */
+    bool lets_in;        /* once, from now on */
+    loam_status let_in;  /* what that commit answered */
+    bool goes_on;        /* after a failure: the history plays to its end, in the same handle */
     bool has_failed;
     /* Called after each operation but the last close, with its answer; now and maybe are kept for it: what was acknowledged, and
        (or NULL) that and the commit behind it of which nobody knows. */

@@ -234,7 +234,7 @@ static void released_segments_are_used_again_and_do_not_speak(void **state)
         const uint64_t end = append(&f, i % 50 == 0 ? LOG_DURABLE : LOG_VOLATILE);
         if (i % 100 != 99) continue;
         assert_true(wal_segment_of(f.wal, end, &id, &floor));
-        assert_int_equal(wal_release(f.wal, floor), LOAM_OK);
+        assert_int_equal(wal_release(f.wal, floor, floor), LOAM_OK);
         assert_int_equal(wal_tend(f.wal), LOAM_OK);
         assert_true(wal_live_bytes(f.wal) < 3 << 20);
     }
@@ -260,7 +260,7 @@ static void reading_begins_at_the_floor(void **state)
     for (int i = 0; i < 1500; i++)
         append(&f, LOG_VOLATILE);
     assert_true(wal_segment_of(f.wal, wal_end(f.wal), &id, &floor));
-    assert_int_equal(wal_release(f.wal, floor), LOAM_OK);
+    assert_int_equal(wal_release(f.wal, floor, floor), LOAM_OK);
     for (int i = 0; i < 100; i++)
         append(&f, LOG_VOLATILE);
     f.past.floor = floor;
