@@ -283,10 +283,12 @@ static loam_status write_files(struct checkpoint *cp)
 
 /* ---- all of it ------------------------------------------------------------------------------ */
 
-static void delete_from_target(void *ctx, const char *name)
+static loam_status check_place(const struct store *store, const char *dir, const char *of)
 {
-    const loam_status rc = store_delete(ctx, name);
-    (void)rc; /* what is left there is no store */
+    bool is_inside;
+    const loam_status rc = store_holds(store, dir, &is_inside);
+    if (rc < 0 || !is_inside) return rc;
+    return failed(LOAM_INVALID, "%s: is in %s itself; name another place", dir, of);
 }
 
 static loam_status open_stores(struct checkpoint *cp, const char *dir)
@@ -294,16 +296,13 @@ static loam_status open_stores(struct checkpoint *cp, const char *dir)
     const struct sys_table sys = cp->db->sys;
     const struct store_options fresh = {.must_not_exist = true},
                                present = {.read_only = true, .must_exist = true};
-    bool is_new, is_inside;
-    loam_status rc = store_holds(cp->db->store, dir, &is_inside);
-    if (rc < 0) return rc;
-    if (is_inside)
-        return failed(LOAM_INVALID, "%s: is in the store itself; name another place", dir);
-    if (cp->options.base != NULL) {
+    bool is_new;
+    loam_status rc = check_place(cp->db->store, dir, "the store");
+    if (rc == LOAM_OK && cp->options.base != NULL) {
         rc = store_open(sys, cp->options.base, &present, &is_new, &cp->base);
-        if (rc < 0) return rc;
+        if (rc == LOAM_OK) rc = check_place(cp->base, dir, "the base");
     }
-    rc = store_open(sys, dir, &fresh, &is_new, &cp->target);
+    if (rc == LOAM_OK) rc = store_open(sys, dir, &fresh, &is_new, &cp->target);
     if (rc < 0) return rc;
     cp->room = mem_alloc(COPY_BYTES);
     return cp->room == NULL ? LOAM_NOMEM : LOAM_OK;
@@ -337,8 +336,7 @@ static loam_status make_checkpoint(struct checkpoint *cp, const char *dir)
     }
     if (rc == LOAM_OK || cp->target == NULL) return rc;
     failure_save(&first);
-    const loam_status listed = store_list(cp->target, delete_from_target, cp->target);
-    (void)listed;
+    store_clear(cp->target);
     failure_restore(&first);
     return rc;
 }

@@ -56,7 +56,8 @@ loam_status db_check_coll(loam_db *db, loam_coll **coll)
 
 loam_status db_check_there(const loam_coll *coll)
 {
-    return atomic_load_explicit(&coll->is_shut, memory_order_relaxed) ? why_shut(coll) : LOAM_OK;
+    /* Acquire: whoever sees it sees why. */
+    return atomic_load_explicit(&coll->is_shut, memory_order_acquire) ? why_shut(coll) : LOAM_OK;
 }
 
 loam_status db_check_entry(const struct entry *entry)

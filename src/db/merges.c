@@ -20,7 +20,8 @@ static loam_status take_operator(loam_db *db, const loam_merge_operator *given)
         return failed(LOAM_INVALID, "a merge operator has a name, which is 1 to 63 bytes of a-z, "
                                     "0-9 and _, and combine");
     if (operator_find(db, given->name) != NULL)
-        return failed(LOAM_INVALID, "two merge operators are named \"%s\"", given->name);
+        return failed(LOAM_INVALID, "a merge operator \"%s\" is built in or given already",
+                      given->name);
     loam_merge_operator *taken = &db->operators[db->operator_count];
     *taken = *given;
     taken->name = mem_copy(given->name, strlen(given->name) + 1);

@@ -520,6 +520,21 @@ loam_status store_delete(struct store *store, const char *name)
     return removed < 0 ? failed_errno(-removed, "%s%s: deleting it", store->prefix, name) : LOAM_OK;
 }
 
+static void remove_object(void *ctx, const char *name)
+{
+    (void)store_remove(ctx, name);
+}
+
+void store_clear(struct store *store)
+{
+    check(!store->read_only);
+    const int removed = store_remove(store, root_name);
+    if (removed < 0) return; /* without objects it would be a damaged store */
+    (void)store_remove(store, root_new_name);
+    const loam_status listed = store_list(store, remove_object, store);
+    (void)listed;
+}
+
 loam_status store_free_bytes(struct store *store, uint64_t *bytes)
 {
     const struct sys_table sys = store->sys;

@@ -72,6 +72,8 @@ LOAM_MUST loam_status store_list_foreign(struct store *store,
 LOAM_MUST loam_status store_objects(struct store *store, enum object_kind kind,
                                     struct object_id **ids, size_t *count);
 LOAM_MUST loam_status store_delete(struct store *store, const char *name); /* absent is OK */
+/* Deletes the root, and then all objects, of one that was begun and is given up. What cannot be deleted stays, and is no store. */
+void store_clear(struct store *store);
 LOAM_MUST loam_status store_free_bytes(struct store *store, uint64_t *bytes);
 
 /* Reading. open: LOAM_NOTFOUND where there is no such object. read: exactly len bytes, or

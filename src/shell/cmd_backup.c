@@ -1,10 +1,12 @@
 /* cmd_backup.c - checkpoint, backup and restore; see handlers.h. All are loam_checkpoint(). */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,14 +38,16 @@ static int copy_store(struct session *session, loam_db *db, const char *target, 
     return stop != 0 ? stop : CODE_FAILED;
 }
 
+static void print_fault(void *ctx, const char *text)
+{
+    (void)ctx;
+    complain("%s", shown_sentence(text).text);
+}
+
 static int verify_copy(const char *target)
 {
-    const loam_status rc = loam_verify(target, NULL, NULL);
-    if (rc == LOAM_OK) return CODE_DONE;
-    const int code = complain_status(rc);
-    complain("%s: reads otherwise than it was written; delete it, and look at the disk",
-             shown_text(target).text);
-    return code;
+    const loam_status rc = loam_verify(target, print_fault, NULL);
+    return rc == LOAM_OK ? CODE_DONE : complain_status(rc);
 }
 
 int cmd_checkpoint(struct session *session, const struct args *args)
@@ -88,27 +92,67 @@ static char *numbered(const char *backups, unsigned number, const char *end)
     return path.data;
 }
 
-/* What an interrupted backup left: files alone, none of which anybody needs. */
-static void remove_part(const char *part)
+static bool is_of_a_store(const char *name)
 {
-    DIR *dir = opendir(part);
-    if (dir == NULL) return;
-    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
-        (void)unlinkat(dirfd(dir), entry->d_name, 0);
-    (void)closedir(dir);
-    (void)rmdir(part);
+    static const char *const ends[] = {".sst", ".wal", ".manifest", "root", "root.new", "owner"};
+    const size_t len = strlen(name);
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        const size_t end = strlen(ends[i]);
+        if (len >= end && strcmp(name + len - end, ends[i]) == 0) return true;
+    }
+    return false;
 }
 
-/* It gets its number when it is whole, so one that was interrupted is never taken for a backup. */
+/* What an interrupted backup left goes. False: something else is there. */
+static bool clear_part(const char *part)
+{
+    const int fd = open(part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (fd < 0) return errno == ENOENT;
+    DIR *dir = fdopendir(fd);
+    if (dir == NULL) {
+        (void)close(fd);
+        return false;
+    }
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
+        if (is_of_a_store(entry->d_name)) (void)unlinkat(fd, entry->d_name, 0);
+    (void)closedir(dir);
+    return rmdir(part) == 0;
+}
+
+/* A name in it is there after a loss of power. */
+static bool sync_names(const char *dir)
+{
+    const int fd = open(dir, O_RDONLY | O_DIRECTORY);
+    const bool synced = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0) (void)close(fd);
+    return synced;
+}
+
+static int copy_and_verify(struct session *session, const char *part, const char *base)
+{
+    int code = copy_store(session, session->db, part, true, base);
+    if (code == CODE_DONE) code = verify_copy(part);
+    if (code != CODE_DONE) (void)clear_part(part);
+    return code;
+}
+
+/* It gets its number when it is whole, so one that was interrupted is never taken for a backup. What is wrong with the one before may be
+   in what they share. */
 static int make_backup(struct session *session, const char *backups, unsigned latest)
 {
     char *base = latest > 0 ? numbered(backups, latest, "") : NULL;
     char *part = numbered(backups, latest + 1, ".part"), *path = numbered(backups, latest + 1, "");
-    remove_part(part);
-    int code = copy_store(session, session->db, part, true, base);
-    if (code != CODE_DONE) remove_part(part);
-    if (code == CODE_DONE) code = verify_copy(part);
-    if (code == CODE_DONE && rename(part, path) != 0) {
+    int code = CODE_FAILED;
+    if (!clear_part(part)) {
+        complain("%s: is in the way, and is not what a backup leaves", shown_text(part).text);
+        goto out;
+    }
+    code = copy_and_verify(session, part, base);
+    if (code != CODE_DONE && base != NULL && session_stop(session) == 0) {
+        complain("%s: not used, as it does not help: all is copied", shown_text(base).text);
+        code = copy_and_verify(session, part, NULL);
+    }
+    if (code == CODE_DONE && (rename(part, path) != 0 || !sync_names(backups))) {
         complain("%s: %s", shown_text(path).text, strerror(errno));
         code = CODE_FAILED;
     }
@@ -116,27 +160,63 @@ static int make_backup(struct session *session, const char *backups, unsigned la
         sink_text(&session->out, path);
         sink_byte(&session->out, '\n');
     }
+out:
     free(base);
     free(part);
     free(path);
     return code;
 }
 
+/* Two at a time would take one number. */
+static int lock_backups(const char *backups)
+{
+    const int fd = open(backups, O_RDONLY | O_DIRECTORY);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+    complain("%s: %s", shown_text(backups).text,
+             errno == EWOULDBLOCK ? "another backup is being made in it" : strerror(errno));
+    if (fd >= 0) (void)close(fd);
+    return -1;
+}
+
+static char *parent_of(const char *path)
+{
+    struct grow text = {0};
+    grow_add_text(&text, path);
+    while (text.len > 1 && text.data[text.len - 1] == '/')
+        text.len--;
+    while (text.len > 0 && text.data[text.len - 1] != '/')
+        text.len--;
+    grow_add(&text, ".", sizeof ".");
+    return text.data;
+}
+
+static bool make_dir(const char *path)
+{
+    if (mkdir(path, 0777) != 0) return errno == EEXIST;
+    char *parent = parent_of(path);
+    const bool synced = sync_names(parent);
+    free(parent);
+    return synced;
+}
+
 int cmd_backup(struct session *session, const struct args *args)
 {
     const char *backups = args->arg[0].data;
     unsigned latest;
-    if (mkdir(backups, 0777) != 0 && errno != EEXIST) {
+    if (!make_dir(backups)) {
         complain("%s: %s", shown_text(backups).text, strerror(errno));
         return CODE_FAILED;
     }
-    const int code = latest_number(backups, &latest);
-    if (code != CODE_DONE) return code;
-    if (latest == NUMBERS_MAX) {
+    const int lock = lock_backups(backups);
+    if (lock < 0) return CODE_FAILED;
+    int code = latest_number(backups, &latest);
+    if (code == CODE_DONE && latest == NUMBERS_MAX) {
         complain("%s: all numbers are given; begin another directory", shown_text(backups).text);
-        return CODE_FAILED;
+        code = CODE_FAILED;
     }
-    return make_backup(session, backups, latest);
+    if (code == CODE_DONE) code = make_backup(session, backups, latest);
+    (void)close(lock);
+    return code;
 }
 
 /* ---- restoring ------------------------------------------------------------------------------ */
@@ -164,6 +244,10 @@ int cmd_restore(struct session *session, const struct args *args)
     unsigned latest;
     if (session->db != NULL) {
         complain("restore: this store is open here; leave, and say `loam NEWDIR restore BACKUP`");
+        return CODE_USAGE;
+    }
+    if (session->read_only) {
+        complain("restore: would write, and --readonly forbids it");
         return CODE_USAGE;
     }
     int code = latest_number(backup, &latest);

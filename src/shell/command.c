@@ -50,7 +50,7 @@ const struct option_info option_infos[OPTIONS_COUNT] = {
                     {NULL},
                     "what is put lives so long: 500ms, 90s, 5m, 1h, 2d; 0 is for ever"},
     [OPTION_MERGE] =
-        {"--merge", VALUE_TEXT, "NAME", {NULL}, "the merge operator; once set it stays"},
+        {"--merge", VALUE_TEXT, "NAME", {NULL}, "add_i64, max_i64, append; once set it stays"},
 };
 
 #define RANGE_OPTION OPTION_BIT(OPTION_PREFIX)
@@ -222,7 +222,9 @@ const struct command commands[] = {
      true,
      cmd_incr,
      "adds N, or 1, to a counter and shows what it is then",
-     "The collection's merge operator is add_i64; a value is 8 bytes, little-endian."},
+     "The collection's merge operator is add_i64 (`alter NAME --merge add_i64`); a value is 8 "
+     "bytes, little-endian, and one "
+     "of another length counts as none. `incr KEY 0` shows the number."},
     {"cas",
      NULL,
      "KEY [OLD] NEW",

@@ -179,6 +179,52 @@ static void a_backup_is_restored_by_a_checkpoint_of_it(void **state)
     expect_store(fixture_path(f, "sealed"), KEYS, "first");
 }
 
+struct meddler {
+    loam_db *db;
+    int calls;
+};
+
+/* Everything is written over, flushed and merged while the checkpoint is being copied: the log's segments go, and all tables. */
+static bool meddle(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
+{
+    struct meddler *meddler = ctx;
+    (void)done_bytes;
+    (void)total_bytes;
+    if (meddler->calls++ > 1) return true;
+    for (int round = 0; round < 12; round++)
+        put_numbers(meddler->db, NULL, 0, KEYS, "meanwhile");
+    expect_ok(loam_flush(meddler->db, NULL));
+    expect_ok(loam_compact(meddler->db, NULL, NULL));
+    for (int round = 0; round < 12; round++)
+        put_numbers(meddler->db, NULL, 0, KEYS, "later");
+    return true;
+}
+
+static void what_it_holds_stays_until_it_is_copied(void **state)
+{
+    struct fixture *f = *state;
+    loam_options small = fixture_options();
+    loam_checkpoint_options options = loam_checkpoint_options_default();
+    struct meddler meddler = {0};
+    small.memtable_bytes = 1 << 20; /* segments are as small as they get, and used again */
+    fixture_close(f);
+    fixture_open(f, &small);
+    for (int round = 0; round < 12; round++)
+        put_numbers(f->db, NULL, 0, KEYS, "before");
+    expect_ok(loam_flush(f->db, NULL));
+    for (int round = 0; round < 4; round++)
+        put_numbers(f->db, NULL, 0, KEYS, "first");
+    meddler.db = f->db;
+    options.copy = true;
+    options.progress = meddle;
+    options.ctx = &meddler;
+    const char *dir = fixture_path(f, "copy");
+    expect_ok(loam_checkpoint(f->db, dir, &options));
+    assert_true(meddler.calls > 2);
+    expect_store(dir, KEYS, "first");
+    expect_numbers(f->db, NULL, KEYS, "later");
+}
+
 /* ---- what it refuses ------------------------------------------------------------------------ */
 
 static bool say_stop(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
@@ -205,6 +251,10 @@ static void what_cannot_be_is_refused(void **state)
     expect_status(LOAM_INVALID, loam_checkpoint(NULL, there, NULL));
     options.base = fixture_path(f, "nowhere");
     expect_status(LOAM_IOERR, loam_checkpoint(f->db, fixture_path(f, "new"), &options));
+    char in_base[320];
+    (void)snprintf(in_base, sizeof in_base, "%s/new", there);
+    options.base = there;
+    expect_failure(LOAM_INVALID, "in the base itself", loam_checkpoint(f->db, in_base, &options));
     options.base = NULL;
     for (int calls = 1; calls < 4; calls++) {
         const char *dir = fixture_path(f, "stopped");
@@ -227,6 +277,7 @@ int main(void)
         test_open(it_holds_what_was_there_and_goes_its_own_way),
         test_open(one_of_an_empty_store_is_empty),
         test_open(tables_are_shared_unless_copies_are_asked_for),
+        test_open(what_it_holds_stays_until_it_is_copied),
         test_open(a_backup_is_restored_by_a_checkpoint_of_it),
         test_open(what_cannot_be_is_refused),
     };
