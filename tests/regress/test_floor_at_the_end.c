@@ -82,7 +82,8 @@ static void a_kill_after_such_a_flush_loses_nothing(void **state)
     last_words(SECONDS_MAX, "SEED=1");
     open_store(disk);
     for (int round = 0; round < 20; round++) {
-        for (int i = 0; i <= round; i++) /* sometimes the rest is too small for a part of a commit */
+        for (int i = 0; i <= round;
+             i++) /* sometimes the rest is too small for a part of a commit */
             put("before", 900);
         lab.is_armed = true;
         assert_int_equal(loam_flush(lab.db, NULL), LOAM_OK);
