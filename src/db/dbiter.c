@@ -328,12 +328,28 @@ static loam_status join_shown(loam_iter *it, const struct entry *newest)
     return stand_at(it, PLACE_ON_ENTRY);
 }
 
-/* Shows it->key, of which this is the newest version. Its value may be that of a copy. */
-static inline loam_status show_entry(loam_iter *it, const struct entry *newest)
+/* Shows it->key, of which a version of this kind is the newest, and it->value as it is stored; not a plain put, which is shown as it
+   is. Not inlined: its caller is what every row passes. */
+static __attribute__((noinline)) loam_status show_odd(loam_iter *it, uint8_t kind, uint64_t seq)
 {
-    it->value = entry_value(newest);
-    if (newest->kind == ENTRY_MERGE && !it->keys_only) return join_shown(it, newest);
+    const struct entry newest = {it->key, it->value, seq, kind};
+    it->expires_ms = entry_expires_ms(&newest);
+    it->value = entry_value(&newest);
+    if (kind == ENTRY_MERGE && !it->keys_only) return join_shown(it, &newest);
     return stand_at(it, PLACE_ON_ENTRY);
+}
+
+static inline loam_status show(loam_iter *it, uint8_t kind, uint64_t seq)
+{
+    if (kind != ENTRY_PUT) return show_odd(it, kind, seq);
+    it->expires_ms = 0;
+    return stand_at(it, PLACE_ON_ENTRY);
+}
+
+/* Is the key there, if this is its newest version? */
+static inline bool is_shown(loam_iter *it, const struct entry *entry)
+{
+    return entry->kind == ENTRY_PUT || reader_sees(&it->clock, entry);
 }
 
 /* From inner's place on (rc is the answer of the move that brought it there), the first key that is there at seq. With `seen`
@@ -347,10 +363,10 @@ static loam_status settle_forward(loam_iter *it, loam_status rc, bool has_seen)
         if (it->has_to && bytes_compare(at->key, slice_of(&it->to)) >= 0)
             return stand_at(it, PLACE_BEYOND_LAST);
         const bool hidden = is_hidden(it, at->seq) || (has_seen && bytes_equal(at->key, it->seen));
-        if (!hidden && reader_sees(&it->clock, at)) {
+        if (!hidden && is_shown(it, at)) {
             it->key = at->key;
-            it->expires_ms = entry_expires_ms(at);
-            return show_entry(it, at);
+            it->value = at->value;
+            return show(it, at->kind, at->seq);
         }
         if (!hidden) { /* a tombstone, or expired: older versions of its key are gone */
             it->seen = at->key;
@@ -372,29 +388,23 @@ static loam_status settle_forward(loam_iter *it, loam_status rc, bool has_seen)
     return rc == LOAM_NOTFOUND ? stand_at(it, PLACE_BEYOND_LAST) : stick(it, rc);
 }
 
-/* Holds key and value of the newest version at seq of the key under inner, and moves inner before the key. Its kind says whether the key
-   is there, a put or an operand: what has expired is a tombstone. */
-static loam_status take_key_backward(loam_iter *it, struct entry *newest)
+/* Holds key and value of the newest version at seq of the key under inner, and moves inner before the key. *kind is ENTRY_DELETE where
+   the key is not there. */
+static loam_status take_key_backward(loam_iter *it, uint8_t *kind, uint64_t *seq)
 {
     struct iter *inner = it->inner;
     loam_status rc = LOAM_OK;
     it->key = inner->at.key;
     it->value = loam_bytes(NULL, 0);
-    newest->kind = ENTRY_DELETE;
+    *kind = ENTRY_DELETE;
     while (rc == LOAM_OK && bytes_equal(inner->at.key, it->key)) {
         if (!is_hidden(it, inner->at.seq)) {
-            const struct entry *at = &inner->at;
-            newest->kind = !reader_sees(&it->clock, at) ? ENTRY_DELETE
-                           : at->kind == ENTRY_MERGE    ? ENTRY_MERGE
-                                                        : ENTRY_PUT;
-            newest->seq = at->seq;
-            it->expires_ms = entry_expires_ms(at);
-            it->value = it->keys_only ? loam_bytes(NULL, 0) : entry_value(at);
+            *kind = is_shown(it, &inner->at) ? inner->at.kind : ENTRY_DELETE;
+            *seq = inner->at.seq;
+            it->value = it->keys_only && *kind == ENTRY_PUT ? loam_bytes(NULL, 0) : inner->at.value;
         }
         rc = prev_keeping_entry(it);
     }
-    newest->key = it->key;
-    newest->value = it->value;
     it->inner_beyond_front = rc == LOAM_NOTFOUND;
     return rc < 0 ? rc : LOAM_OK;
 }
@@ -405,11 +415,12 @@ static loam_status settle_backward(loam_iter *it, loam_status rc)
     it->backward = true;
     it->inner_beyond_front = rc == LOAM_NOTFOUND;
     while (rc == LOAM_OK) {
-        struct entry newest;
+        uint8_t kind;
+        uint64_t seq = 0;
         if (bytes_compare(it->inner->at.key, slice_of(&it->from)) < 0)
             return stand_at(it, PLACE_BEFORE_FIRST);
-        rc = take_key_backward(it, &newest);
-        if (rc == LOAM_OK && newest.kind != ENTRY_DELETE) return show_entry(it, &newest);
+        rc = take_key_backward(it, &kind, &seq);
+        if (rc == LOAM_OK && kind != ENTRY_DELETE) return show(it, kind, seq);
         if (rc == LOAM_OK && it->inner_beyond_front) rc = LOAM_NOTFOUND;
     }
     return rc == LOAM_NOTFOUND ? stand_at(it, PLACE_BEFORE_FIRST) : stick(it, rc);
