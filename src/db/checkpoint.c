@@ -63,7 +63,7 @@ static loam_status hold_versions(struct checkpoint *cp)
 static loam_status take_manifest(struct checkpoint *cp)
 {
     char name[OBJECT_NAME_BYTES];
-    struct root root;
+    struct root root = {0};
     struct object *object = NULL;
     loam_status rc = store_root_read(cp->db->store, &cp->root);
     if (rc == LOAM_NOTFOUND) rc = failed(LOAM_CORRUPT, "root: is missing; somebody removed it");

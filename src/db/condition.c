@@ -113,6 +113,7 @@ loam_status loam_put_if(loam_db *db, loam_coll *coll, loam_slice key, loam_slice
     return write_if(db, coll, &wish, condition, seq);
 }
 
+/* All of loam_put_if's, and a time. NOLINTNEXTLINE(readability-function-size) */
 loam_status loam_put_if_ttl(loam_db *db, loam_coll *coll, loam_slice key, loam_slice value,
                             uint64_t ttl_ms, const loam_if *condition, uint64_t *seq)
 {

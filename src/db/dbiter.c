@@ -339,7 +339,7 @@ static __attribute__((noinline)) loam_status show_odd(loam_iter *it, uint8_t kin
     return stand_at(it, PLACE_ON_ENTRY);
 }
 
-static inline loam_status show(loam_iter *it, uint8_t kind, uint64_t seq)
+static inline loam_status show_newest(loam_iter *it, uint8_t kind, uint64_t seq)
 {
     if (kind != ENTRY_PUT) return show_odd(it, kind, seq);
     it->expires_ms = 0;
@@ -366,7 +366,7 @@ static loam_status settle_forward(loam_iter *it, loam_status rc, bool has_seen)
         if (!hidden && is_shown(it, at)) {
             it->key = at->key;
             it->value = at->value;
-            return show(it, at->kind, at->seq);
+            return show_newest(it, at->kind, at->seq);
         }
         if (!hidden) { /* a tombstone, or expired: older versions of its key are gone */
             it->seen = at->key;
@@ -420,7 +420,7 @@ static loam_status settle_backward(loam_iter *it, loam_status rc)
         if (bytes_compare(it->inner->at.key, slice_of(&it->from)) < 0)
             return stand_at(it, PLACE_BEFORE_FIRST);
         rc = take_key_backward(it, &kind, &seq);
-        if (rc == LOAM_OK && kind != ENTRY_DELETE) return show(it, kind, seq);
+        if (rc == LOAM_OK && kind != ENTRY_DELETE) return show_newest(it, kind, seq);
         if (rc == LOAM_OK && it->inner_beyond_front) rc = LOAM_NOTFOUND;
     }
     return rc == LOAM_NOTFOUND ? stand_at(it, PLACE_BEFORE_FIRST) : stick(it, rc);

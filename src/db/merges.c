@@ -47,6 +47,7 @@ loam_status operators_init(loam_db *db, const loam_options *options)
 void operators_deinit(loam_db *db)
 {
     for (size_t i = 0; i < db->operator_count; i++)
+        /* A copy of ours behind a public const. NOLINTNEXTLINE(performance-no-int-to-ptr) */
         mem_free((void *)(uintptr_t)db->operators[i].name);
     mem_free(db->operators);
 }
