@@ -148,6 +148,7 @@ static loam_status copy_entries(struct repair *repair)
     loam_status rc = db_open_in(repair->world, repair->path, &options, &repair->db);
     if (rc < 0) return rc;
     repair->is_copying = repair->db->takes_any_operand = true;
+    expiry_note_time(repair->db, repair->facts.time_ms); /* what has expired stays so */
     repair->batch = loam_batch_new();
     if (repair->batch == NULL) rc = LOAM_NOMEM;
     if (rc == LOAM_OK) rc = make_collections(repair);

@@ -134,6 +134,8 @@ static loam_status survey_commit(void *ctx, const struct wal_commit *commit)
     if (survey->expected_seq != 0 && commit->seq < survey->expected_seq) return LOAM_OK;
     check_seq(survey, commit);
     survey->expected_seq = commit->seq + 1;
+    if (commit->time_ms > survey->repair->facts.time_ms)
+        survey->repair->facts.time_ms = commit->time_ms;
     if (commit->kind == RECORD_CHANGE) return survey_change(survey->repair, commit);
     at = get_varint32(at, end, &count);
     struct batch_reader reader = {at, end};

@@ -269,8 +269,9 @@ static loam_status take_log_change(struct salvage_facts *facts, const struct cha
         facts->log_floor = change->position;
     } else if (change->tag == CHANGE_LOG_ATTEST && change->position > facts->log_attested) {
         facts->log_attested = change->position;
-    } else if (change->tag == CHANGE_COUNTERS && change->seq > facts->change_seq) {
-        facts->change_seq = change->seq;
+    } else if (change->tag == CHANGE_COUNTERS) {
+        if (change->seq > facts->change_seq) facts->change_seq = change->seq;
+        if (change->time_ms > facts->time_ms) facts->time_ms = change->time_ms;
     } else if (change->tag == CHANGE_SNAPSHOT_END) {
         facts->is_complete = true;
     }

@@ -381,6 +381,26 @@ static void repair_keeps_when(void **state)
     open_world(w);
 }
 
+static void what_had_expired_does_not_come_back_by_a_repair(void **state)
+{
+    struct world *w = *state;
+    const struct db_world world = world_of(w);
+    expect_ok(loam_put_ttl(w->db, NULL, loam_str("k"), loam_str("v"), SECOND_MS));
+    expect_ok(loam_put_ttl(w->db, NULL, loam_str("later"), loam_str("v"), 9 * HOUR_MS));
+    simdisk_set_wall_ms(w->disk, WALL_MS + HOUR_MS);
+    expect_status(LOAM_NOTFOUND, get(w, "k"));
+    expect_ok(loam_put(w->db, NULL, loam_str("m"), loam_str("v")));
+    simdisk_set_wall_ms(w->disk, WALL_MS);
+    expect_ok(loam_close(w->db));
+    expect_ok(db_repair_in(&world, "db", "repaired", NULL, NULL));
+    loam_db *repaired;
+    expect_ok(db_open_in(&world, "repaired", NULL, &repaired));
+    expect_status(LOAM_NOTFOUND, loam_exists(repaired, NULL, loam_str("k")));
+    expect_status(LOAM_OK, loam_exists(repaired, NULL, loam_str("later")));
+    expect_ok(loam_close(repaired));
+    open_world(w);
+}
+
 #define test_in_world(name) cmocka_unit_test_setup_teardown(name, make_world, end_world)
 
 int main(void)
@@ -396,6 +416,7 @@ int main(void)
         test_in_world(whole_tables_go_unread_by_themselves),
         test_in_world(what_expires_among_others_comes_back_too),
         test_in_world(repair_keeps_when),
+        test_in_world(what_had_expired_does_not_come_back_by_a_repair),
     };
     return cmocka_run_group_tests_name("db/expiry", tests, NULL, NULL);
 }
