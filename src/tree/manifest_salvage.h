@@ -46,7 +46,7 @@ struct salvage_facts {
     bool is_whole;    /* and every later edit that there is word of */
     uint64_t change_seq;
     uint64_t time_ms; /* the newest */
-    bool has_log; /* where the last opener's log begins, and what is needed of it */
+    bool has_log;     /* where the last opener's log begins, and what is needed of it */
     uint32_t log_epoch;
     uint64_t log_start, log_floor, log_attested;
 };
