@@ -429,27 +429,24 @@ loam_status loam_delete_range(loam_db *db, loam_coll *coll, const loam_range *ra
 /* ---- batches -------------------------------------------------------------------------------- */
 
 /* A batch as the log is to hold it. */
-static loam_status commit_stamped(loam_db *db, const loam_batch *b, loam_durability how,
+static loam_status commit_stamped(loam_db *db, const struct batch_facts *facts, loam_durability how,
                                   struct reads *reads, uint64_t since)
 {
     uint8_t head[VARINT64_BYTES_MAX];
-    struct batch_facts facts = {.entry_count = 0};
-    const loam_status rc = batch_facts(b, db, &facts);
-    if (rc < 0) return rc;
-    if (facts.entry_count == 0) return commit_nothing(db, how);
-    const size_t head_bytes = (size_t)(put_varint64(head, facts.entry_count) - head);
-    const struct sys_piece pieces[2] = {{head, head_bytes}, {facts.bytes.data, facts.bytes.len}};
+    if (facts->entry_count == 0) return commit_nothing(db, how);
+    const size_t head_bytes = (size_t)(put_varint64(head, facts->entry_count) - head);
+    const struct sys_piece pieces[2] = {{head, head_bytes}, {facts->bytes.data, facts->bytes.len}};
     const struct commit commit = {.pieces = pieces,
                                   .piece_count = 2,
-                                  .body_bytes = head_bytes + facts.bytes.len,
+                                  .body_bytes = head_bytes + facts->bytes.len,
                                   .record_kind = RECORD_COMMIT,
-                                  .entry_count = facts.entry_count,
-                                  .put_count = facts.put_count,
-                                  .payload_bytes = facts.payload_bytes,
-                                  .debtor = facts.first_coll == NULL ? db->default_coll
-                                                                     : facts.first_coll,
-                                  .entries = facts.bytes,
-                                  .batch = facts.batch,
+                                  .entry_count = facts->entry_count,
+                                  .put_count = facts->put_count,
+                                  .payload_bytes = facts->payload_bytes,
+                                  .debtor = facts->first_coll == NULL ? db->default_coll
+                                                                      : facts->first_coll,
+                                  .entries = facts->bytes,
+                                  .batch = facts->batch,
                                   .reads = reads,
                                   .since = since};
     return write_commit(db, &commit, how, NULL);
@@ -466,9 +463,9 @@ loam_status commit_batch(loam_db *db, const loam_batch *b, loam_durability how, 
     if (rc == LOAM_OK && (unsigned)how > LOAM_DURABLE_PROCESS)
         rc = failed(LOAM_INVALID, "durability %d is none", (int)how);
     if (rc == LOAM_OK) rc = batch_stamp(b, db, &stamped);
-    if (rc < 0) return rc;
+    if (rc == LOAM_OK && stamped != NULL) rc = batch_facts(stamped, db, &facts);
     if (how == LOAM_DURABLE_DEFAULT) how = db->options.durability;
-    rc = commit_stamped(db, stamped != NULL ? stamped : b, how, reads, since);
+    if (rc == LOAM_OK) rc = commit_stamped(db, &facts, how, reads, since);
     loam_batch_free(stamped);
     return rc;
 }

@@ -96,10 +96,8 @@ static loam_status clone_coll(struct catalog_stage *stage, const struct change *
         return failed(LOAM_CORRUPT,
                       "a clone of collection %u up to %" PRIu64 ", which is flushed up to %" PRIu64,
                       change->source, change->seq, source->state.flushed_seq);
-    const struct coll_options *options = &source->state.options;
-    created.compression = (uint8_t)options->compression;
-    created.ttl_ms = options->ttl_ms;
-    if (options->merge_operator != NULL) created.merge_operator = loam_str(options->merge_operator);
+    const loam_coll_options options = coll_options_public(&source->state.options);
+    change_set_options(&created, &options);
     return create_coll(stage, &created, source);
 }
 

@@ -353,13 +353,18 @@ loam_coll_options coll_options_public(const struct coll_options *options)
                                .ttl_ms = options->ttl_ms};
 }
 
+void change_set_options(struct change *change, const loam_coll_options *options)
+{
+    const char *name = options->merge_operator;
+    change->compression = (uint8_t)options->compression;
+    change->ttl_ms = options->ttl_ms;
+    change->merge_operator = name != NULL ? loam_str(name) : loam_bytes(NULL, 0);
+}
+
 loam_status edit_set_options(struct edit *edit, uint32_t coll, const loam_coll_options *options)
 {
-    struct change change = {.tag = CHANGE_COLL_OPTIONS,
-                            .coll = coll,
-                            .compression = (uint8_t)options->compression,
-                            .ttl_ms = options->ttl_ms};
-    if (options->merge_operator != NULL) change.merge_operator = loam_str(options->merge_operator);
+    struct change change = {.tag = CHANGE_COLL_OPTIONS, .coll = coll};
+    change_set_options(&change, options);
     return edit_add(edit, &change);
 }
 

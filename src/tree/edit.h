@@ -83,6 +83,8 @@ bool coll_name_holds(loam_slice name, size_t *at);
 bool operator_name_holds(loam_slice name);
 /* What a creation, or a change of options, says they are. *into, which owns its name, is changed or, without memory, not. */
 LOAM_MUST loam_status coll_options_take(struct coll_options *into, const struct change *change);
+void change_set_options(struct change *change,
+                        const loam_coll_options *options); /* the other way; borrows its name */
 loam_coll_options coll_options_public(const struct coll_options *options); /* borrows its name */
 
 struct edit { /* a growing encoder; zero is empty */

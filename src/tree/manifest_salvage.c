@@ -221,10 +221,8 @@ static loam_status take_clone(struct salvage_facts *facts, const struct change *
     if (rc < 0) return rc;
     const struct salvage_coll *source = salvage_coll_find(facts, change->source);
     if (source != NULL && is_new) {
-        options.compression = (uint8_t)source->options.compression;
-        options.ttl_ms = source->options.ttl_ms;
-        if (source->options.merge_operator != NULL)
-            options.merge_operator = loam_str(source->options.merge_operator);
+        const loam_coll_options given = coll_options_public(&source->options);
+        change_set_options(&options, &given);
         rc = coll_options_take(&coll->options, &options);
         coll->flushed_seq = change->seq;
         if (source->flushed_seq <= change->seq) {
