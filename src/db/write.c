@@ -464,7 +464,7 @@ loam_status commit_batch(loam_db *db, const loam_batch *b, loam_durability how, 
         rc = failed(LOAM_INVALID, "durability %d is none", (int)how);
     if (rc == LOAM_OK) rc = batch_stamp(b, db, &stamped);
     if (rc == LOAM_OK && stamped != NULL) rc = batch_facts(stamped, db, &facts);
-    if (how == LOAM_DURABLE_DEFAULT) how = db->options.durability;
+    if (rc == LOAM_OK && how == LOAM_DURABLE_DEFAULT) how = db->options.durability;
     if (rc == LOAM_OK) rc = commit_stamped(db, &facts, how, reads, since);
     loam_batch_free(stamped);
     return rc;
