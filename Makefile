@@ -7,7 +7,7 @@
 #   make lint       format, layers, analyzers         make format     rewrites
 #   make asan tsan  the tests under sanitizers        make fuzz       SECONDS= for each target
 #   make bench      loam beside other engines: N= ROUNDS= ENGINES= BENCH="--workloads ycsb-*"
-#   make amalgam    build/loam.c + loam.h, the library as one file
+#   make amalgam    build/loam.c and its headers, the library as one file
 #   make coverage   lines that the tests reach        make mutants    M= break rules, and see who notices
 #   make soak       SECONDS= of fresh seeds of it all  make clean
 #
@@ -186,7 +186,7 @@ format:
 
 amalgam:
 	@mkdir -p $(BUILD)
-	scripts/amalgamate > $(BUILD)/loam.c && cp include/loam.h $(BUILD)/
+	scripts/amalgamate > $(BUILD)/loam.c && cp include/*.h $(BUILD)/
 	for cc in gcc clang; do $$cc -std=c11 -O2 -Wall -Wextra -Werror -fno-strict-aliasing \
 	  -I$(BUILD) -c $(BUILD)/loam.c -o $(BUILD)/loam-amalgam-$$cc.o || exit 1; done
 
@@ -203,7 +203,7 @@ bench-built: $(BUILD)/bench/loam_bench
 install: all
 	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig \
 	  $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m 644 include/loam.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 include/*.h $(DESTDIR)$(PREFIX)/include/
 	install -m 644 $(BUILD)/libloam.a $(DESTDIR)$(PREFIX)/lib/
 	install -m 755 $(BUILD)/$(SO) $(DESTDIR)$(PREFIX)/lib/
 	ln -sf $(SO) $(DESTDIR)$(PREFIX)/lib/libloam.so.$(SOVERSION)

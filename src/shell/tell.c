@@ -1,0 +1,112 @@
+/* tell.c - see tell.h. */
+#include "shell/tell.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/text.h"
+#include "shell/format_jsonl.h"
+#include "shell/signals.h"
+#include "shell/words.h"
+
+const loam_fact *tell_fact(const loam_finding *finding, const char *name)
+{
+    for (size_t i = 0; i < finding->fact_count; i++)
+        if (strcmp(finding->facts[i].name, name) == 0) return &finding->facts[i];
+    return NULL;
+}
+
+/* In UTC, so that what is printed does not depend on where. */
+static void tell_time(struct sink *out, uint64_t ms)
+{
+    const time_t seconds = (time_t)(ms / 1000);
+    struct tm parts;
+    char text[64];
+    if (gmtime_r(&seconds, &parts) == NULL ||
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts) == 0) {
+        sink_printf(out, "%" PRIu64 " ms", ms);
+        return;
+    }
+    sink_printf(out, "%s.%03uZ", text, (unsigned)(ms % 1000));
+}
+
+static void tell_duration(struct sink *out, uint64_t ns)
+{
+    if (ns < 10000)
+        sink_printf(out, "%" PRIu64 " ns", ns);
+    else if (ns < 10000000)
+        sink_printf(out, "%.1f us", (double)ns / 1e3);
+    else
+        sink_printf(out, "%.1f ms", (double)ns / 1e6);
+}
+
+void tell_value(struct sink *out, const loam_fact *fact)
+{
+    char size[TEXT_SIZE_BYTES_MAX];
+    switch (fact->kind) {
+    case LOAM_FACT_COUNT:
+        sink_printf(out, "%" PRIu64, fact->number);
+        break;
+    case LOAM_FACT_SIZE:
+        sink_text(out, text_format_size(size, fact->number));
+        break;
+    case LOAM_FACT_NS:
+        tell_duration(out, fact->number);
+        break;
+    case LOAM_FACT_TIME_MS:
+        tell_time(out, fact->number);
+        break;
+    case LOAM_FACT_FLAG:
+        sink_text(out, fact->number != 0 ? "yes" : "no");
+        break;
+    case LOAM_FACT_TEXT:
+    case LOAM_FACT_DATA:
+        if (fact->bytes.len == 0)
+            sink_text(out, "\"\"");
+        else
+            word_show(out, fact->bytes);
+        break;
+    }
+}
+
+static void tell_line(struct sink *out, const loam_finding *finding)
+{
+    for (uint32_t i = 0; i < finding->depth; i++)
+        sink_text(out, "  ");
+    sink_text(out, finding->kind);
+    for (size_t i = 0; i < finding->fact_count; i++) {
+        if (strcmp(finding->facts[i].name, "schema") == 0) continue;
+        sink_printf(out, "  %s ", finding->facts[i].name);
+        tell_value(out, &finding->facts[i]);
+    }
+    sink_byte(out, '\n');
+}
+
+static void tell_json(struct sink *out, const loam_finding *finding)
+{
+    sink_text(out, "{\"kind\":");
+    json_write_string(out, loam_str(finding->kind));
+    sink_printf(out, ",\"depth\":%u", finding->depth);
+    for (size_t i = 0; i < finding->fact_count; i++) {
+        const loam_fact *fact = &finding->facts[i];
+        sink_byte(out, ',');
+        if (fact->kind == LOAM_FACT_TEXT || fact->kind == LOAM_FACT_DATA)
+            json_write_field(out, fact->name, fact->bytes);
+        else if (fact->kind == LOAM_FACT_FLAG)
+            sink_printf(out, "\"%s\":%s", fact->name, fact->number != 0 ? "true" : "false");
+        else
+            sink_printf(out, "\"%s\":%" PRIu64, fact->name, fact->number);
+    }
+    sink_text(out, "}\n");
+}
+
+bool tell_finding(void *ctx, const loam_finding *finding)
+{
+    const struct tell *tell = ctx;
+    if (tell->json)
+        tell_json(tell->out, finding);
+    else
+        tell_line(tell->out, finding);
+    return tell->out->error == 0 && signals_stop() == 0;
+}
