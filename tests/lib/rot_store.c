@@ -170,9 +170,46 @@ static loam_coll *draw_coll(struct rot_store *store, const char **name)
     return coll;
 }
 
-static void write_some(struct rot_store *store)
+/* Entries of a store expire ages from now, or not at all: what is to be found must not depend on when it is looked at. */
+enum { AGES_BITS = 42 };
+
+static void delete_some(struct rot_store *store, loam_batch *batch, loam_coll *coll,
+                        const char *name)
+{
+    char text[2][24];
+    loam_range range = {.from = draw_key(store, text[0]), .to = draw_key(store, text[1])};
+    must(loam_batch_delete_range(batch, coll, &range));
+    model_delete_range(store->model, name, range.from, range.to);
+}
+
+static void merge_some(struct rot_store *store, loam_batch *batch, loam_coll *coll,
+                       const char *name, loam_slice key)
 {
     uint8_t bytes[8192];
+    loam_slice operand = draw_value(store, bytes);
+    const loam_merge_operator *merger = model_merger(store->model, name);
+    if (merger == NULL) return;
+    if (strcmp(merger->name, "add_i64") == 0) operand = loam_bytes("\1\2\3\0\0\0\0\0", 8);
+    must(loam_batch_merge(batch, coll, key, operand));
+    model_merge(store->model, name, key, operand);
+}
+
+static void put_some(struct rot_store *store, loam_batch *batch, loam_coll *coll, const char *name,
+                     loam_slice key)
+{
+    uint8_t bytes[8192];
+    const loam_slice value = draw_value(store, bytes);
+    if (rand_below(&store->rand, 6) == 0) {
+        must(loam_batch_put_ttl(batch, coll, key, value, UINT64_C(1) << AGES_BITS));
+        model_put_until(store->model, name, key, value, MODEL_SOME_TIME);
+        return;
+    }
+    must(loam_batch_put(batch, coll, key, value));
+    model_put(store->model, name, key, value);
+}
+
+static void write_some(struct rot_store *store)
+{
     char text[24];
     const char *name;
     loam_batch *batch = loam_batch_new();
@@ -180,13 +217,16 @@ static void write_some(struct rot_store *store)
     for (uint64_t i = 0; i < count; i++) {
         loam_coll *coll = draw_coll(store, &name);
         const loam_slice key = draw_key(store, text);
-        if (rand_below(&store->rand, 4) == 0) {
+        const uint64_t choice = rand_below(&store->rand, 24);
+        if (choice < 5) {
             must(loam_batch_delete(batch, coll, key));
             model_delete(store->model, name, key);
+        } else if (choice < 6) {
+            delete_some(store, batch, coll, name);
+        } else if (choice < 10) {
+            merge_some(store, batch, coll, name, key);
         } else {
-            const loam_slice value = draw_value(store, bytes);
-            must(loam_batch_put(batch, coll, key, value));
-            model_put(store->model, name, key, value);
+            put_some(store, batch, coll, name, key);
         }
     }
     must(loam_write(store->db, batch, (loam_durability)(1 + rand_below(&store->rand, 3))));
@@ -204,6 +244,7 @@ static void change_collections(struct rot_store *store)
     }
     loam_coll_options options = loam_coll_options_default();
     options.compression = COMPRESSIONS[at];
+    options.merge_operator = model_merger_for(NAMES[at])->name;
     if (rand_below(&store->rand, 3) == 0) {
         const char *name;
         (void)draw_coll(store, &name);
@@ -213,6 +254,7 @@ static void change_collections(struct rot_store *store)
     }
     must(loam_create(store->db, NAMES[at], &options, NULL));
     model_create(store->model, NAMES[at]);
+    model_set_merger(store->model, NAMES[at], options.merge_operator);
 }
 
 static void live_a_moment(struct rot_store *store)

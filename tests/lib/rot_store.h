@@ -2,7 +2,7 @@
  * rot_store.h - a small store from a seed, its files as bytes, and what must be read from it when some of them are other ones.
  *
  * Role: lives a short life on the simulated disk: several openings, collections of every compression, levels, extents, tombstones, versions,
- *   packed objects, a log over several segments. It ends closed, killed or without power. Keeps the files as they were at its end, and
+ *   deletions of ranges, operands of merges, entries that expire, packed objects, a log over several segments. It ends closed, killed or without power. Keeps the files as they were at its end, and
  *   as they were at earlier moments, and the model after each commit.
  * Invariants: (1) what is read is right, or refused. (2) Only in a log that was not closed, and only where nothing that is left says that it was durable, may
  *   damage look like a torn end: then exactly the commits before it are there. (3) A byte is marked where it carries information: there
