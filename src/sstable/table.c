@@ -138,7 +138,11 @@ static loam_status load_table(struct table *table, struct table_loaded **out)
     loaded->source.base = table->meta.offset;
     loaded->source.uid = table->meta.uid;
     loam_status rc = object_open(table->owner.store, name, &loaded->source.object);
-    if (rc == LOAM_NOTFOUND) rc = failed(LOAM_CORRUPT, "%s: byte 0: the object is missing", name);
+    if (rc == LOAM_NOTFOUND)
+        rc = failed(LOAM_CORRUPT,
+                    "%s: byte 0: the object is missing: somebody removed it, or the manifest has "
+                    "lost its end",
+                    name);
     if (rc < 0) {
         mem_free(loaded);
         return rc;

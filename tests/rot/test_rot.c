@@ -93,8 +93,11 @@ static void check_refusal(const struct lab *lab, loam_status rc)
     const struct damage *damage = lab->damage;
     const char *text = loam_errmsg(), *name = damage->changes[0].file->name;
     if (rc != LOAM_CORRUPT) complain(lab, "not the status of damage", rc);
+    /* What the last edits took away is looked for where they are gone. */
+    const bool blames_manifest = strstr(name, ".manifest") != NULL &&
+                                 strstr(text, "or the manifest has lost its end") != NULL;
     const bool names_file =
-        damage->is_marked ? strstr(text, name) != NULL
+        damage->is_marked ? strstr(text, name) != NULL || blames_manifest
                           : strstr(text, ".sst") != NULL || strstr(text, ".wal") != NULL ||
                                 strstr(text, ".manifest") != NULL || strstr(text, "root") != NULL;
     if (!names_file) complain(lab, "the file is not named", rc);
