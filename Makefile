@@ -74,6 +74,8 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
+$(BUILD)/src/shell/inspect_page.o: src/shell/inspect_page.html
+
 # One object, in which everything but loam_* is local: nothing of ours meets a user's names.
 $(BUILD)/libloam.a: $(call obj,$(LIB_SRC)) $(BUILD)/sources
 	$(call say,AR)$(LD) -r -o $(BUILD)/loam-all.o $(filter %.o,$^) && \

@@ -39,6 +39,22 @@ void fact_bytes(struct findings *findings, const char *name, loam_fact_kind kind
         (loam_fact){.name = name, .kind = kind, .bytes = bytes};
 }
 
+void fact_id(struct findings *findings, const char *name, uint64_t id)
+{
+    char *hex = findings->hex[findings->now.fact_count % FACTS_MAX];
+    for (unsigned i = 0; i < 16; i++)
+        hex[i] = "0123456789abcdef"[id >> (60 - 4 * i) & 15];
+    fact_bytes(findings, name, LOAM_FACT_TEXT, loam_bytes(hex, 16));
+}
+
+void fact_data(struct findings *findings, const char *name, loam_slice bytes, size_t max,
+               const char *length_name)
+{
+    const size_t shown = bytes.len < max ? bytes.len : max;
+    fact_bytes(findings, name, LOAM_FACT_DATA, loam_bytes(bytes.data, shown));
+    if (shown < bytes.len) fact_count(findings, length_name, bytes.len);
+}
+
 void finding_send(struct findings *findings)
 {
     if (!findings->is_stopped && !findings->found(findings->ctx, &findings->now))

@@ -19,6 +19,7 @@ struct findings {
     bool is_begun, is_stopped;
     loam_finding now;
     loam_fact facts[FACTS_MAX];
+    char hex[FACTS_MAX][17]; /* of the facts that are identities */
 };
 
 LOAM_MUST loam_status findings_init(struct findings *findings, loam_found found,
@@ -28,6 +29,11 @@ loam_status findings_rc(const struct findings *findings);
 void finding_begin(struct findings *findings, const char *kind, uint32_t depth);
 void fact_number(struct findings *findings, const char *name, loam_fact_kind kind, uint64_t number);
 void fact_bytes(struct findings *findings, const char *name, loam_fact_kind kind, loam_slice bytes);
+/* Which one, as 16 hexadecimal digits: of 64 bits that mean nothing as a number. */
+void fact_id(struct findings *findings, const char *name, uint64_t id);
+/* A user's bytes, the first max of them; where that is not all, their length, as named. */
+void fact_data(struct findings *findings, const char *name, loam_slice bytes, size_t max,
+               const char *length_name);
 static inline void fact_count(struct findings *findings, const char *name, uint64_t number)
 {
     fact_number(findings, name, LOAM_FACT_COUNT, number);

@@ -13,24 +13,8 @@
 
 loam_status repair_open_log(struct repair *repair)
 {
-    const struct salvage_facts *facts = &repair->facts;
-    struct wal_clues clues = {.store = repair->store};
-    if (repair->has_root) {
-        clues.store_id = repair->root.store_id;
-        clues.epoch = repair->root.epoch;
-        clues.log_key = repair->root.log_key;
-        clues.sealed = repair->root.sealed;
-        clues.seal_end = repair->root.log_end;
-    } else if (facts->has_manifest) {
-        clues.store_id = facts->store_id;
-    }
-    if (facts->has_log) {
-        clues.has_bounds = true;
-        clues.start_epoch = facts->log_epoch;
-        clues.start = facts->log_start;
-        clues.floor = facts->log_floor;
-        clues.attested = facts->log_attested;
-    }
+    const struct wal_clues clues = salvage_clues(&repair->facts, repair->store,
+                                                 repair->has_root ? &repair->root : NULL);
     return wal_salvage_new(&clues, &repair->log);
 }
 

@@ -16,7 +16,7 @@ struct object {
     struct store *store;
     int fd;
     uint64_t bytes;
-    char name[OBJECT_NAME_BYTES];
+    char name[]; /* of any length: it may be no name of ours */
 };
 
 struct object_writer {
@@ -58,13 +58,14 @@ loam_status object_open(struct store *store, const char *name, struct object **o
 {
     const struct sys_table sys = store->sys;
     int fd = -1;
-    struct object *object = mem_zalloc(sizeof *object);
+    const size_t name_bytes = strlen(name) + 1;
+    struct object *object = mem_zalloc(sizeof *object + name_bytes);
     if (object == NULL) return LOAM_NOMEM;
     loam_status rc = open_existing(store, name, SYS_READ, &fd);
     if (rc != LOAM_OK) goto out;
     object->store = store;
     object->fd = fd;
-    set_object_name(object->name, name);
+    memcpy(object->name, name, name_bytes);
     const int sized = sys.calls->size(sys.ctx, fd, &object->bytes);
     if (sized < 0) {
         rc = not_full(failed_errno(-sized, "%s%s: asking for its size", store->prefix, name));
@@ -122,6 +123,23 @@ loam_status object_read_salvage(struct object *object, uint64_t offset, void *ds
         *lost += piece;
     }
     return LOAM_OK;
+}
+
+loam_status object_load_salvage(struct store *store, const char *name, uint64_t limit,
+                                struct object_load *load)
+{
+    struct object *object = NULL;
+    load->bytes.len = load->lost = 0;
+    loam_status rc = object_open(store, name, &object);
+    if (rc == LOAM_IOERR && !object_was_refused()) rc = LOAM_CORRUPT;
+    if (rc != LOAM_OK) return rc;
+    load->size = object_bytes(object);
+    const size_t len = (size_t)(load->size < limit ? load->size : limit);
+    rc = buf_reserve(&load->bytes, len > 0 ? len : 1);
+    if (rc == LOAM_OK) rc = object_read_salvage(object, 0, load->bytes.data, len, &load->lost);
+    if (rc == LOAM_OK) load->bytes.len = len;
+    object_close(object);
+    return rc;
 }
 
 void object_will_need(struct object *object, uint64_t offset, uint64_t len)

@@ -300,7 +300,7 @@ loam_status store_open(struct sys_table sys, const char *dir, const struct store
     struct store *store = new_store(sys, dir, options);
     if (store == NULL) return LOAM_NOMEM;
     loam_status rc = open_directory(store, !options->read_only && !options->must_exist);
-    if (rc == LOAM_OK) rc = lock_store(store);
+    if (rc == LOAM_OK && !options->unlocked) rc = lock_store(store);
     if (rc == LOAM_OK) rc = find_root(store, options, &without_root);
     if (rc < 0) {
         store_close(store);
@@ -310,6 +310,28 @@ loam_status store_open(struct sys_table sys, const char *dir, const struct store
     *is_new = without_root;
     *out = store;
     return LOAM_OK;
+}
+
+loam_status store_look(struct sys_table sys, const char *path, const char **name,
+                       struct store **out)
+{
+    const struct store_options options = {
+        .read_only = true, .must_exist = true, .salvage = true, .unlocked = true};
+    const char *slash = strrchr(path, '/');
+    bool is_new;
+    const int dir = sys.calls->open_dir(sys.ctx, path);
+    if (dir >= 0) (void)sys.calls->close(sys.ctx, dir);
+    const bool is_file = dir == -ENOTDIR || dir == -ENOENT;
+    *name = !is_file ? "" : slash == NULL ? path : slash + 1;
+    if ((*name)[0] == '\0') return store_open(sys, path, &options, &is_new, out);
+    if (slash == NULL) return store_open(sys, ".", &options, &is_new, out);
+    const size_t len = slash > path ? (size_t)(slash - path) : 1;
+    char *parent = mem_zalloc(len + 1);
+    if (parent == NULL) return LOAM_NOMEM;
+    memcpy(parent, path, len);
+    const loam_status rc = store_open(sys, parent, &options, &is_new, out);
+    mem_free(parent);
+    return rc;
 }
 
 const char *store_path(const struct store *store)

@@ -33,6 +33,7 @@ struct store_options {
     bool must_exist, must_not_exist;
     uint64_t log_bytes_least; /* 0: 256 KiB; tests take less, to cross more boundaries sooner */
     bool salvage;             /* with read_only: whatever stands there, also without a root */
+    bool unlocked;            /* with salvage: beside whoever writes; what is read may be torn */
 };
 
 /* Opens or creates dir and locks it. Creation makes the directory where it is missing (its last
@@ -45,6 +46,10 @@ LOAM_MUST loam_status store_open(struct sys_table sys, const char *dir,
                                  const struct store_options *options, bool *is_new,
                                  struct store **out);
 void store_close(struct store *store); /* unlocks; accepts NULL */
+/* Looks at path without a lock: it is the store's directory, and *name becomes empty, or else a file, and *name the last part of
+   path. Whether there is such a file is not asked. */
+LOAM_MUST loam_status store_look(struct sys_table sys, const char *path, const char **name,
+                                 struct store **out);
 
 const char *store_path(const struct store *store); /* as given to store_open; for messages */
 /* Is path the store's directory, or something in it? For who must not write there. */
@@ -84,6 +89,15 @@ LOAM_MUST loam_status object_read(struct object *object, uint64_t offset, void *
    *lost. LOAM_NOMEM and LOAM_MISUSE only. */
 LOAM_MUST loam_status object_read_salvage(struct object *object, uint64_t offset, void *dst,
                                           size_t len, size_t *lost);
+/* Likewise the first bytes of an object, at most limit. LOAM_NOTFOUND: there is none; LOAM_CORRUPT: it is there, and the device does
+   not open it. */
+struct object_load {
+    loam_buf bytes; /* the caller's to free, whatever is answered */
+    uint64_t size;  /* of the object */
+    size_t lost;
+};
+LOAM_MUST loam_status object_load_salvage(struct store *store, const char *name, uint64_t limit,
+                                          struct object_load *load);
 /* Is the latest LOAM_IOERR a refusal of permission? For salvage, to which only what a device fails to give is damage. */
 bool object_was_refused(void);
 void object_will_need(struct object *object, uint64_t offset, uint64_t len);

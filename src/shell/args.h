@@ -35,6 +35,8 @@ enum option_id {
     OPTION_COMPRESSION,
     OPTION_TTL,
     OPTION_MERGE,
+    OPTION_ALL_ENTRIES,
+    OPTION_HTML,
     OPTIONS_COUNT
 };
 
@@ -47,7 +49,7 @@ struct args {
     struct grow arg[ARGS_MAX]; /* NUL-terminated behind len */
     size_t count;
     uint32_t given; /* OPTION_BIT()s */
-    struct grow prefix, workloads, merge;
+    struct grow prefix, workloads, merge, html;
     uint64_t limit, from_line, entries, ttl_ms;
     const char *format, *mode, *compression; /* static */
 };

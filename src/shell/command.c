@@ -51,6 +51,10 @@ const struct option_info option_infos[OPTIONS_COUNT] = {
                     "what is put lives so long: 500ms, 90s, 5m, 1h, 2d; 0 is for ever"},
     [OPTION_MERGE] =
         {"--merge", VALUE_TEXT, "NAME", {NULL}, "add_i64, max_i64, append; once set it stays"},
+    [OPTION_ALL_ENTRIES] =
+        {"--entries", VALUE_NONE, NULL, {NULL}, "with entries; of a store, all of its files"},
+    [OPTION_HTML] =
+        {"--html", VALUE_TEXT, "FILE", {NULL}, "a page for a browser instead, in one file"},
 };
 
 #define RANGE_OPTION OPTION_BIT(OPTION_PREFIX)
@@ -484,6 +488,23 @@ const struct command commands[] = {
      "what is intact and what is lost; when something is, the exit status is 3. Entries of "
      "collections whose names are lost go to recovered-1, recovered-2 and so on: where several "
      "hold a key, the lower number is the newer."},
+    {"inspect",
+     NULL,
+     "[PATH]",
+     {ARG_FILE},
+     0,
+     OPTION_BIT(OPTION_ALL_ENTRIES) | OPTION_BIT(OPTION_LIMIT) | OPTION_BIT(OPTION_JSON) |
+         OPTION_BIT(OPTION_HTML) | OPTION_BIT(OPTION_YES),
+     ACCESS_DIR,
+     false,
+     cmd_inspect,
+     "shows what stands in the files of a store, damaged or not",
+     "Without PATH: the files of DIR and what they are for, collections, levels and tables, the log. "
+     "PATH is a file in DIR, or anywhere: a root, a manifest with its history of edits, a log segment "
+     "with its records, or tables with their pages, of which --limit shows the first N. What is damaged is said, and "
+     "reading goes on behind it; then the exit status is 3. Nothing is locked or changed: beside "
+     "a process that writes, what is half written may look damaged. --html draws the tree along its "
+     "keys, with its history to scrub through; --yes replaces FILE."},
     {"checkpoint",
      NULL,
      "TARGET",
@@ -658,13 +679,17 @@ const struct command *command_nearest(loam_slice name)
     return is_near(best, name.len) ? nearest : NULL;
 }
 
-enum option_id option_find(loam_slice name)
+enum option_id option_find(loam_slice name, uint32_t options)
 {
-    enum option_id id = 0;
-    while (id < OPTIONS_COUNT && (name.len != strlen(option_infos[id].name) ||
-                                  memcmp(name.data, option_infos[id].name, name.len) != 0))
-        id++;
-    return id;
+    enum option_id found = OPTIONS_COUNT;
+    for (enum option_id id = 0; id < OPTIONS_COUNT; id++) {
+        if (name.len != strlen(option_infos[id].name) ||
+            memcmp(name.data, option_infos[id].name, name.len) != 0)
+            continue;
+        if ((options & OPTION_BIT(id)) != 0) return id;
+        found = id;
+    }
+    return found;
 }
 
 enum option_id option_nearest(loam_slice name, uint32_t options)

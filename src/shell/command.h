@@ -57,8 +57,8 @@ const struct command *command_find(loam_slice name);
 /* The command whose name is nearest to what was typed, or NULL when none is near. */
 const struct command *command_nearest(loam_slice name);
 
-/* By its name with dashes, exactly. OPTIONS_COUNT when there is none. */
-enum option_id option_find(loam_slice name);
+/* By its name with dashes, exactly; the one in `options`, if several commands have one of that name. OPTIONS_COUNT when there is none. */
+enum option_id option_find(loam_slice name, uint32_t options);
 /* Among those in `options`: the nearest. */
 enum option_id option_nearest(loam_slice name, uint32_t options);
 

@@ -192,6 +192,12 @@ static int take_duration(const struct args *args, enum option_id id, loam_slice 
     return code;
 }
 
+static struct grow *text_for(struct args *args, enum option_id id)
+{
+    if (id == OPTION_HTML) return &args->html;
+    return id == OPTION_MERGE ? &args->merge : &args->workloads;
+}
+
 static const char **choice_for(struct args *args, enum option_id id)
 {
     if (id == OPTION_COMPRESSION) return &args->compression;
@@ -214,8 +220,7 @@ static int take_option(const struct command_line *line, struct args *args, enum 
         args->prefix.len = 0;
         return take_bytes(line, args->command, value->text, value->quoted, &args->prefix);
     case VALUE_TEXT:
-        return take_text(args, id, value->text,
-                         id == OPTION_MERGE ? &args->merge : &args->workloads);
+        return take_text(args, id, value->text, text_for(args, id));
     case VALUE_DURATION:
         return take_duration(args, id, value->text, &args->ttl_ms);
     case VALUE_NUMBER:
@@ -239,7 +244,7 @@ static bool complain_mistyped(const struct args *args, loam_slice name)
     const struct command *command = args->command;
     if (command->options == 0 || command->args[0] == ARG_NAME) return false;
     if (command->access == ACCESS_CREATE && command->args[0] == ARG_KEY) return false;
-    if (option_find(name) != OPTIONS_COUNT && command->args_min == 0) {
+    if (option_find(name, command->options) != OPTIONS_COUNT && command->args_min == 0) {
         complain("%s: no option %s; `help %s` lists its options. After -- it is an argument",
                  command->name, shown_bytes(name).text, command->name);
         return true;
@@ -261,7 +266,7 @@ static int take_if_option(const struct command_line *line, struct args *args, si
     const char *equals = memchr(start, '=', word->text.len);
     loam_slice name = word->text;
     if (equals != NULL) name.len = (size_t)(equals - start);
-    const enum option_id id = option_find(name);
+    const enum option_id id = option_find(name, args->command->options);
     if (id == OPTIONS_COUNT || (args->command->options & OPTION_BIT(id)) == 0)
         return complain_mistyped(args, name) ? CODE_USAGE : CODE_ABSENT;
     struct word value = {.quoted = word->value_quoted};
@@ -339,4 +344,5 @@ void args_free(struct args *args)
     grow_free(&args->prefix);
     grow_free(&args->workloads);
     grow_free(&args->merge);
+    grow_free(&args->html);
 }

@@ -23,7 +23,7 @@ struct cursor_place {
 
 static bool takes_value(const struct command *command, const struct word *word, enum option_id *id)
 {
-    *id = word->quoted ? OPTIONS_COUNT : option_find(word->text);
+    *id = word->quoted ? OPTIONS_COUNT : option_find(word->text, command->options);
     return *id < OPTIONS_COUNT && (command->options & OPTION_BIT(*id)) != 0 &&
            option_infos[*id].value != VALUE_NONE;
 }
@@ -34,7 +34,7 @@ static bool is_option_word(const struct command *command, const struct word *wor
     const char *equals = memchr(word->text.data, '=', word->text.len);
     loam_slice name = word->text;
     if (equals != NULL) name.len = (size_t)(equals - (const char *)name.data);
-    const enum option_id id = option_find(name);
+    const enum option_id id = option_find(name, command->options);
     return id < OPTIONS_COUNT && (command->options & OPTION_BIT(id)) != 0;
 }
 

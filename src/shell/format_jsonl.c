@@ -190,7 +190,7 @@ void json_write_string(struct sink *sink, loam_slice bytes)
     sink_byte(sink, '"');
     while (at < end) {
         const char *run = at;
-        while (at < end && stands_for_itself(*at))
+        while (at < end && stands_for_itself(*at) && !(sink->in_html && *at == '<'))
             at++;
         sink_write(sink, run, (size_t)(at - run));
         if (at == end) break;

@@ -9,6 +9,7 @@
 #ifndef LOAM_SHELL_SINK_H
 #define LOAM_SHELL_SINK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,7 @@ struct sink {
     int error; /* errno of the first failure, or 0 */
     char *buffer;
     size_t len;
+    bool in_html; /* JSON is written so that no < stands in it */
 };
 
 void sink_init(struct sink *sink, int fd);

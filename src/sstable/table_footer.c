@@ -143,6 +143,8 @@ static const char *get_places(const uint8_t *raw, uint64_t footer_at, struct tab
         places[i]->stored_bytes = get_u64(raw + FOOTER_PLACES_AT + 24 * i + 8);
         places[i]->raw_bytes = get_u64(raw + FOOTER_PLACES_AT + 24 * i + 16);
     }
+    footer->smallest_bytes = get_u32(raw + 72);
+    footer->largest_bytes = get_u32(raw + 76);
     return check_places(footer, footer_at);
 }
 
@@ -202,4 +204,29 @@ loam_status table_footer_probe(struct object *object, uint64_t end, struct table
     if (rc < 0) return rc;
     if (head.raw_bytes != FOOTER_RAW_BYTES || head.codec != CODEC_RAW) return LOAM_NOTFOUND;
     return get_places(raw, at, footer) == NULL ? LOAM_OK : LOAM_NOTFOUND;
+}
+
+loam_status table_footer_stream(const struct block_source *source, enum block_type type,
+                                const struct footer_place *place, loam_buf *bytes)
+{
+    struct stream_reader reader = {0};
+    const size_t len = (size_t)place->raw_bytes;
+    bytes->len = 0;
+    loam_status rc = buf_reserve(bytes, len > 0 ? len : 1);
+    if (rc == LOAM_OK)
+        rc = stream_open(&reader, source, type, place->at, place->at + place->stored_bytes);
+    if (rc == LOAM_OK) rc = stream_rest(&reader, bytes->data, len);
+    if (rc == LOAM_OK) bytes->len = len;
+    stream_close(&reader);
+    return rc;
+}
+
+bool table_footer_keys(const struct table_footer *footer, loam_slice bounds, loam_slice *smallest,
+                       loam_slice *largest)
+{
+    const size_t small = footer->smallest_bytes, large = footer->largest_bytes;
+    if (small > bounds.len || large != bounds.len - small) return false;
+    *smallest = loam_bytes(bounds.data, small);
+    *largest = loam_bytes((const uint8_t *)bounds.data + small, large);
+    return true;
 }

@@ -18,6 +18,7 @@ struct footer_place { /* of a stream */
 
 struct table_footer {
     struct footer_place index, filter, bounds;
+    uint32_t smallest_bytes, largest_bytes; /* of the keys in the bounds; when it was read */
 };
 
 /* Appends bounds and footer; meta is complete but for its bytes, which become known. */
@@ -32,5 +33,11 @@ LOAM_MUST loam_status table_footer_read(const struct block_source *source,
    object id). LOAM_NOTFOUND: none does; LOAM_TOONEW, LOAM_NOMEM. */
 LOAM_MUST loam_status table_footer_probe(struct object *object, uint64_t end,
                                          struct table_meta *meta, struct table_footer *footer);
+/* The two keys in the raw bytes of the bounds; false: they do not fit. */
+bool table_footer_keys(const struct table_footer *footer, loam_slice bounds, loam_slice *smallest,
+                       loam_slice *largest);
+/* The raw bytes of a stream, into bytes. LOAM_CORRUPT: it is damaged. */
+LOAM_MUST loam_status table_footer_stream(const struct block_source *source, enum block_type type,
+                                          const struct footer_place *place, loam_buf *bytes);
 
 #endif

@@ -10,7 +10,6 @@
 #include "sstable/table_footer.h"
 #include "sstable/table_index.h"
 #include "sstable/table_page.h"
-#include "sstable/table_stream.h"
 
 #include "base/poison.h"
 
@@ -32,7 +31,7 @@ struct walk {
     uint64_t window_at;
     size_t window_len;
     struct table_index index; /* page_count 0: there is none */
-    uint8_t *index_bytes;
+    loam_buf index_bytes;
 };
 
 /* ---- bytes ---- */
@@ -102,8 +101,17 @@ static loam_status take_page(struct walk *walk, const struct block_head *head, l
               page_lay_out(walk->page, walk->raw, head->raw_bytes, head->format) == NULL;
     if (!*intact) return rc == LOAM_CORRUPT ? LOAM_OK : rc;
     const struct page page = page_view(walk->page);
+    struct entry entry, last;
+    page_entry(&page, 0, &entry);
+    page_entry(&page, page.entry_count - 1, &last);
+    const struct salvaged_page told = {.at = walk->source.base + walk->at,
+                                       .bytes = BLOCK_HEADER_BYTES + head->stored_bytes,
+                                       .head = *head,
+                                       .entry_count = page.entry_count,
+                                       .first = entry.key,
+                                       .last = last.key};
+    if (walk->salvage->page != NULL) rc = walk->salvage->page(walk->salvage->ctx, &told);
     for (uint32_t i = 0; rc == LOAM_OK && i < page.entry_count; i++) {
-        struct entry entry;
         page_entry(&page, i, &entry);
         rc = yield(walk, &entry);
     }
@@ -157,8 +165,16 @@ static loam_status take_extent(struct walk *walk, const struct block_head *head,
     if (rc == LOAM_OK) {
         rc = extent_read_value(&walk->source, &extent);
         if (rc == LOAM_OK) {
+            const struct salvaged_page told = {.at = walk->source.base + walk->at,
+                                               .bytes = *end - walk->at,
+                                               .head = *head,
+                                               .is_extent = true,
+                                               .entry_count = 1,
+                                               .first = extent.entry.key,
+                                               .last = extent.entry.key};
             walk->found->page_count++;
-            rc = yield(walk, &extent.entry);
+            if (walk->salvage->page != NULL) rc = walk->salvage->page(walk->salvage->ctx, &told);
+            if (rc == LOAM_OK) rc = yield(walk, &extent.entry);
         } else if (rc == LOAM_IOERR || rc == LOAM_CORRUPT) {
             rc = LOAM_NOTFOUND;
         }
@@ -176,21 +192,14 @@ static loam_status load_witness(struct walk *walk)
     const struct table_salvage *salvage = walk->salvage;
     struct table_meta meta;
     struct table_footer footer;
-    struct stream_reader reader;
     loam_status rc =
         table_footer_probe(salvage->object, salvage->offset + salvage->bytes, &meta, &footer);
     if (rc != LOAM_OK) return rc == LOAM_NOTFOUND ? LOAM_OK : rc;
     if (meta.uid != salvage->uid || meta.bytes != salvage->bytes) return LOAM_OK;
-    const struct footer_place *place = &footer.index;
-    walk->pages_end = place->at;
-    walk->index_bytes = mem_alloc((size_t)place->raw_bytes);
-    if (walk->index_bytes == NULL) return LOAM_NOMEM;
-    rc = stream_open(&reader, &walk->source, BLOCK_INDEX, place->at,
-                     place->at + place->stored_bytes);
-    if (rc == LOAM_OK) rc = stream_rest(&reader, walk->index_bytes, (size_t)place->raw_bytes);
-    stream_close(&reader);
-    const loam_slice bytes = loam_bytes(walk->index_bytes, (size_t)place->raw_bytes);
-    if (rc == LOAM_OK && index_open(&walk->index, bytes, place->at) != NULL)
+    walk->pages_end = footer.index.at;
+    rc = table_footer_stream(&walk->source, BLOCK_INDEX, &footer.index, &walk->index_bytes);
+    const loam_slice bytes = loam_bytes(walk->index_bytes.data, walk->index_bytes.len);
+    if (rc == LOAM_OK && index_open(&walk->index, bytes, footer.index.at) != NULL)
         walk->index.page_count = 0;
     return rc == LOAM_CORRUPT || rc == LOAM_IOERR ? LOAM_OK : rc;
 }
@@ -280,7 +289,7 @@ loam_status table_salvage_walk(const struct table_salvage *salvage, struct table
     mem_free(walk.window);
     mem_free(walk.raw);
     mem_free(walk.page);
-    mem_free(walk.index_bytes);
+    loam_buf_free(&walk.index_bytes);
     return rc;
 }
 

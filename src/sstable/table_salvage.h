@@ -8,7 +8,7 @@
  *   (2) A chunk in the middle of a damaged extent is never taken for the beginning of another: behind damage, where
  *   there is no index to ask, extents are passed over up to the next place that is a beginning for certain.
  *   (3) Memory: a few chunks and the entry at hand.
- * In the picture: sstable layer; db/repair.c is the only caller.
+ * In the picture: sstable layer; db/repair.c and db/inspect.c call it.
  */
 #ifndef LOAM_SSTABLE_TABLE_SALVAGE_H
 #define LOAM_SSTABLE_TABLE_SALVAGE_H
@@ -17,11 +17,21 @@
 #include "sstable/table_block.h"
 #include "sstable/table_writer.h"
 
+struct salvaged_page {
+    uint64_t at, bytes;     /* of the object; with headers, of an extent all blocks */
+    struct block_head head; /* of the first block */
+    bool is_extent;
+    uint32_t entry_count;
+    loam_slice first, last; /* keys */
+};
+
 struct table_salvage {
     struct object *object; /* borrowed */
     uint64_t offset, bytes, uid;
     /* Entries in entry order, all versions. A failure ends the walk and is its answer. */
     loam_status (*each)(void *ctx, const struct entry *entry);
+    /* Before the entries of each page and extent; answers as each(). NULL: nobody asks. */
+    loam_status (*page)(void *ctx, const struct salvaged_page *page);
     /* Damage at a byte of the object; harmless: no entry is lost by it. NULL: nobody asks. */
     void (*hole)(void *ctx, uint64_t at, uint64_t bytes, bool harmless);
     void *ctx;

@@ -458,3 +458,159 @@ loam_status edit_next(struct edit_reader *reader, struct change *change)
     reader->at = at;
     return LOAM_OK;
 }
+
+/* ---- telling ----------------------------------------------------------------------------------- */
+
+enum told_as { TELL_COUNT, TELL_SIZE, TELL_TIME, TELL_ID, TELL_NAME, TELL_KEY, TELL_CODEC, TELL_NOT };
+
+struct told_member { /* of struct change, in whatever change */
+    uint16_t offset;
+    uint8_t as;
+    const char *name, *length_name;
+};
+
+#define TOLD(member, as, name)                                                                     \
+    {                                                                                              \
+        (uint16_t) offsetof(struct change, member), as, name, name "_bytes"                        \
+    }
+
+static const struct told_member told_members[] = {
+    TOLD(coll, TELL_COUNT, "collection"),
+    TOLD(source, TELL_COUNT, "source"),
+    TOLD(level, TELL_COUNT, "level"),
+    TOLD(run, TELL_COUNT, "run"),
+    TOLD(uid, TELL_ID, "uid"),
+    TOLD(seq, TELL_COUNT, "seq"),
+    TOLD(position, TELL_COUNT, "position"),
+    TOLD(position_end, TELL_COUNT, "position_end"),
+    TOLD(running, TELL_ID, "running"),
+    TOLD(time_ms, TELL_TIME, "time"),
+    TOLD(next_coll, TELL_COUNT, "next_collection"),
+    TOLD(next_run, TELL_COUNT, "next_run"),
+    TOLD(object.epoch, TELL_COUNT, "epoch"),
+    TOLD(object.number, TELL_COUNT, "number"),
+    TOLD(name, TELL_NAME, "name"),
+    TOLD(compression, TELL_CODEC, "compression"),
+    TOLD(ttl_ms, TELL_COUNT, "ttl_ms"),
+    TOLD(merge_operator, TELL_NAME, "merge_operator"),
+    TOLD(meta.object.epoch, TELL_COUNT, "epoch"),
+    TOLD(meta.object.number, TELL_COUNT, "number"),
+    TOLD(meta.offset, TELL_COUNT, "offset"),
+    TOLD(meta.bytes, TELL_SIZE, "bytes"),
+    TOLD(meta.uid, TELL_ID, "uid"),
+    TOLD(meta.smallest, TELL_KEY, "smallest"),
+    TOLD(meta.largest, TELL_KEY, "largest"),
+    TOLD(meta.seq_min, TELL_COUNT, "seq_min"),
+    TOLD(meta.seq_max, TELL_COUNT, "seq_max"),
+    TOLD(meta.entry_count, TELL_COUNT, "entries"),
+    TOLD(meta.tombstone_count, TELL_COUNT, "tombstones"),
+    TOLD(meta.payload_bytes, TELL_SIZE, "payload_bytes"),
+    TOLD(meta.page_count, TELL_COUNT, "pages"),
+    TOLD(meta.dense_count, TELL_COUNT, "dense_pages"),
+    TOLD(meta.swept_seq, TELL_COUNT, "swept_seq"),
+    TOLD(meta.expiring_count, TELL_COUNT, "expiring"),
+    TOLD(meta.expires_first_ms, TELL_TIME, "expires_first"),
+    TOLD(meta.expires_last_ms, TELL_TIME, "expires_last"),
+    TOLD(from, TELL_KEY, "from"),
+    TOLD(to, TELL_KEY, "to"),
+    TOLD(ranges, TELL_NOT, "ranges"), /* its deletions are findings of their own */
+};
+
+static const char *const change_names[CHANGE_TAG_COUNT] = {
+    [CHANGE_COLL_CREATE] = "collection created",
+    [CHANGE_COLL_RENAME] = "collection renamed",
+    [CHANGE_COLL_DROP] = "collection dropped",
+    [CHANGE_TABLE_ADD] = "table added",
+    [CHANGE_TABLE_REMOVE] = "table removed",
+    [CHANGE_TABLE_CLIP] = "table clipped",
+    [CHANGE_FLUSHED] = "flushed",
+    [CHANGE_LOG_SEGMENT] = "log segment",
+    [CHANGE_LOG_START] = "log start",
+    [CHANGE_LOG_FLOOR] = "log floor",
+    [CHANGE_LOG_ATTEST] = "log attest",
+    [CHANGE_COUNTERS] = "counters",
+    [CHANGE_SNAPSHOT_END] = "snapshot end",
+    [CHANGE_TABLE_ADD_SWEPT] = "table added",
+    [CHANGE_TABLE_ADD_EXPIRING] = "table added",
+    [CHANGE_RANGES] = "ranges",
+    [CHANGE_COLL_OPTIONS] = "collection options",
+    [CHANGE_COLL_CLONE] = "collection cloned",
+};
+
+static void tell_field(struct findings *findings, const struct change *change, struct field field,
+                       size_t data_bytes_max)
+{
+    static const char *const codecs[] = {"lz4", "zstd", "none"};
+    size_t at = 0;
+    while (at < sizeof told_members / sizeof told_members[0] &&
+           told_members[at].offset != field.offset)
+        at++;
+    check(at < sizeof told_members / sizeof told_members[0]);
+    const struct told_member *told = &told_members[at];
+    const loam_slice bytes =
+        field.kind == FIELD_BYTES ? bytes_field(change, field) : loam_bytes(NULL, 0);
+    const uint64_t number = field.kind == FIELD_BYTES ? 0 : number_field(change, field);
+    switch ((enum told_as)told->as) {
+    case TELL_COUNT:
+        fact_count(findings, told->name, number);
+        break;
+    case TELL_SIZE:
+        fact_number(findings, told->name, LOAM_FACT_SIZE, number);
+        break;
+    case TELL_TIME:
+        fact_number(findings, told->name, LOAM_FACT_TIME_MS, number);
+        break;
+    case TELL_ID:
+        fact_id(findings, told->name, number);
+        break;
+    case TELL_NAME:
+        fact_bytes(findings, told->name, LOAM_FACT_TEXT, bytes);
+        break;
+    case TELL_KEY:
+        fact_data(findings, told->name, bytes, data_bytes_max, told->length_name);
+        break;
+    case TELL_CODEC:
+        fact_text(findings, told->name, codecs[number]);
+        break;
+    case TELL_NOT:
+        break;
+    }
+}
+
+struct range_telling {
+    struct findings *findings;
+    uint32_t depth;
+    size_t data_bytes_max;
+};
+
+static loam_status tell_range(void *ctx, const struct range *range)
+{
+    const struct range_telling *telling = ctx;
+    struct findings *findings = telling->findings;
+    finding_begin(findings, "deletion", telling->depth);
+    fact_data(findings, "from", range->from, telling->data_bytes_max, "from_bytes");
+    fact_data(findings, "to", range->to, telling->data_bytes_max, "to_bytes");
+    fact_count(findings, "seq", range->seq);
+    finding_send(findings);
+    return findings_rc(findings);
+}
+
+void change_tell(struct findings *findings, uint32_t depth, const struct change *change,
+                 size_t data_bytes_max)
+{
+    struct range_telling telling = {findings, depth + 1, data_bytes_max};
+    struct range_set *set = NULL;
+    const enum change_tag tag = tag_on_disk(change);
+    check(change_names[tag] != NULL);
+    finding_begin(findings, "change", depth);
+    fact_text(findings, "what", change_names[tag]);
+    fact_count(findings, "tag", tag);
+    for (const struct field *field = fields_of[tag]; field->kind != FIELD_END; field++)
+        tell_field(findings, change, *field, data_bytes_max);
+    finding_send(findings);
+    if (tag != CHANGE_RANGES || range_set_decode(change->ranges, &set) != LOAM_OK || set == NULL)
+        return;
+    const loam_status stopped = range_set_each(set, tell_range, &telling);
+    (void)stopped; /* findings_rc() says it, too */
+    range_set_unref(set);
+}

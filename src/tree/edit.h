@@ -14,6 +14,7 @@
 #ifndef LOAM_TREE_EDIT_H
 #define LOAM_TREE_EDIT_H
 
+#include "base/findings.h"
 #include "record/range_set.h"
 #include "sstable/table_writer.h"
 
@@ -120,5 +121,9 @@ static inline struct edit_reader edit_reader_over(loam_slice bytes)
 }
 /* LOAM_OK, LOAM_NOTFOUND at the end, LOAM_CORRUPT or LOAM_TOONEW. Slices point into the bytes. */
 LOAM_MUST loam_status edit_next(struct edit_reader *reader, struct change *change);
+
+/* Tells a change with all its fields, as they stand on disk; a deletion of a range as a finding below it. Of keys data_bytes_max. */
+void change_tell(struct findings *findings, uint32_t depth, const struct change *change,
+                 size_t data_bytes_max);
 
 #endif

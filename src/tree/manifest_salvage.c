@@ -329,6 +329,29 @@ static loam_status take_change(struct salvage_facts *facts, const struct change 
     return LOAM_OK;
 }
 
+struct wal_clues salvage_clues(const struct salvage_facts *facts, struct store *store,
+                               const struct root *root)
+{
+    struct wal_clues clues = {.store = store};
+    if (root != NULL) {
+        clues.store_id = root->store_id;
+        clues.epoch = root->epoch;
+        clues.log_key = root->log_key;
+        clues.sealed = root->sealed;
+        clues.seal_end = root->log_end;
+    } else if (facts->has_manifest) {
+        clues.store_id = facts->store_id;
+    }
+    if (facts->has_log) {
+        clues.has_bounds = true;
+        clues.start_epoch = facts->log_epoch;
+        clues.start = facts->log_start;
+        clues.floor = facts->log_floor;
+        clues.attested = facts->log_attested;
+    }
+    return clues;
+}
+
 struct facts_reading {
     struct salvage_facts *facts;
     manifest_salvage_line *line;
@@ -366,23 +389,20 @@ static loam_status take_edits(struct facts_reading *reading, const struct root *
 {
     struct record record;
     loam_status rc = LOAM_OK;
-    const uint64_t last = reading->view.bytes.len;
     const uint64_t limit = root != NULL && root->sealed ? root->manifest_end : UINT64_MAX;
     const uint64_t stated = root != NULL ? root->manifest_end : 0;
-    uint64_t position = 0, at = 0;
+    uint64_t position = 0;
     reading->facts->is_whole = true;
-    while (rc == LOAM_OK && at < last && at < limit) {
-        if (segment_record_at(&reading->view, at, NULL, &record) != LOAM_OK) {
-            at += 8;
-            continue;
-        }
+    while (rc == LOAM_OK) {
+        const uint64_t at = segment_next_record(&reading->view, position, limit, NULL, &record);
+        if (at == UINT64_MAX) break;
         if (at > position) {
             reading->facts->is_whole = false;
             say_edits(reading, SEGMENT_HEADER_BYTES + position, at - position,
                       "edits of the manifest are damaged here; it is read on behind them");
         }
         if (record.kind == RECORD_EDIT) rc = take_edit(reading, &record);
-        position = at = record.end;
+        position = record.end;
     }
     if (rc < 0) return rc;
     if (position < stated) {
@@ -404,21 +424,16 @@ static loam_status take_edits(struct facts_reading *reading, const struct root *
 static loam_status load_hurt_manifest(struct store *store, struct object_id id,
                                       struct segment_view *view, bool *is_blank)
 {
-    struct object *object = NULL;
-    size_t lost = 0;
+    struct object_load load = {.lost = 0};
     bool too_new = false, found = false;
     *is_blank = false;
     memset(view, 0, sizeof *view);
     object_name_make(OBJECT_MANIFEST, id, view->name);
-    loam_status rc = object_open(store, view->name, &object);
-    if (rc == LOAM_IOERR && !object_was_refused()) return LOAM_NOTFOUND;
-    if (rc != LOAM_OK) return rc;
-    const size_t len = (size_t)object_bytes(object);
-    rc = buf_reserve(&view->bytes, len + 1);
-    if (rc == LOAM_OK) rc = object_read_salvage(object, 0, view->bytes.data, len, &lost);
-    view->bytes.len = len;
-    object_close(object);
-    *is_blank = rc == LOAM_OK && lost == 0 && segment_is_blank(&view->bytes);
+    loam_status rc = object_load_salvage(store, view->name, UINT64_MAX, &load);
+    if (rc == LOAM_CORRUPT) rc = LOAM_NOTFOUND;
+    view->bytes = load.bytes;
+    const size_t len = load.bytes.len;
+    *is_blank = rc == LOAM_OK && load.lost == 0 && segment_is_blank(&view->bytes);
     const uint8_t *bytes = view->bytes.data;
     for (size_t at = 0; rc == LOAM_OK && !found && at < SEGMENT_HEADER_BYTES; at += 4096) {
         if (at + 128 > len) break;

@@ -5,13 +5,14 @@
  *   the catalog, which applies an edit whole or not at all, would refuse.
  * Invariants: (1) without damage the list says what the catalog would. (2) Edits are taken in order of position; behind a
  *   hole they are still taken, and the facts are known not to be whole.
- * In the picture: tree layer; db/repair.c is the only caller.
+ * In the picture: tree layer; db/repair.c and db/inspect.c call it.
  */
 #ifndef LOAM_TREE_MANIFEST_SALVAGE_H
 #define LOAM_TREE_MANIFEST_SALVAGE_H
 
 #include "tree/edit.h"
 #include "tree/root.h"
+#include "wal/wal_salvage.h"
 
 struct salvage_coll {
     uint32_t id;
@@ -59,6 +60,9 @@ LOAM_MUST loam_status manifest_salvage(struct store *store, const struct root *r
                                        manifest_salvage_line *line, void *ctx,
                                        struct salvage_facts *facts);
 void salvage_facts_deinit(struct salvage_facts *facts);
+/* What root (NULL: it is not readable), which is borrowed, and facts say of the log. */
+struct wal_clues salvage_clues(const struct salvage_facts *facts, struct store *store,
+                               const struct root *root);
 
 struct salvage_coll *salvage_coll_find(const struct salvage_facts *facts,
                                        uint32_t id); /* or NULL */

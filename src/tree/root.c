@@ -41,6 +41,21 @@ static bool is_zero(const uint8_t *from, const uint8_t *end)
     return from == end;
 }
 
+void root_take(const uint8_t bytes[static ROOT_BYTES], struct root *root)
+{
+    *root = (struct root){
+        .epoch = get_u32(bytes + 32),
+        .log_key = get_u64(bytes + 48),
+        .manifest = {.epoch = get_u32(bytes + 40), .number = get_u32(bytes + 36)},
+        .manifest_end = get_u64(bytes + 56),
+        .manifest_running = get_u64(bytes + 64),
+        .sealed = (bytes[14] & ROOT_SEALED) != 0,
+        .log_end = get_u64(bytes + 72),
+        .log_running = get_u64(bytes + 80),
+    };
+    memcpy(root->store_id, bytes + 16, STORE_ID_BYTES);
+}
+
 loam_status root_decode(loam_slice slice, const char *path, struct root *root)
 {
     const uint8_t *bytes = slice.data;
@@ -58,16 +73,6 @@ loam_status root_decode(loam_slice slice, const char *path, struct root *root)
     if ((bytes[14] & ~ROOT_SEALED) != 0 || bytes[15] != 0 || !is_zero(bytes + 44, bytes + 48) ||
         !is_zero(bytes + 88, bytes + ROOT_BYTES))
         return failed(LOAM_CORRUPT, "%s: byte 14: what must be zero is not", path);
-    *root = (struct root){
-        .epoch = get_u32(bytes + 32),
-        .log_key = get_u64(bytes + 48),
-        .manifest = {.epoch = get_u32(bytes + 40), .number = get_u32(bytes + 36)},
-        .manifest_end = get_u64(bytes + 56),
-        .manifest_running = get_u64(bytes + 64),
-        .sealed = (bytes[14] & ROOT_SEALED) != 0,
-        .log_end = get_u64(bytes + 72),
-        .log_running = get_u64(bytes + 80),
-    };
-    memcpy(root->store_id, bytes + 16, STORE_ID_BYTES);
+    root_take(bytes, root);
     return LOAM_OK;
 }

@@ -30,6 +30,8 @@ struct root {
 };
 
 void root_encode(const struct root *root, uint8_t bytes[static ROOT_BYTES]);
+/* The fields as they stand, right or not. */
+void root_take(const uint8_t bytes[static ROOT_BYTES], struct root *root);
 /* LOAM_CORRUPT or LOAM_TOONEW; path goes into the message. */
 LOAM_MUST loam_status root_decode(loam_slice bytes, const char *path, struct root *root);
 

@@ -348,6 +348,25 @@ loam_status segment_record_at(const struct segment_view *view, uint64_t position
     return LOAM_OK;
 }
 
+uint64_t segment_next_record(const struct segment_view *view, uint64_t at, uint64_t limit,
+                             uint64_t *running, struct record *record)
+{
+    const uint64_t last = view->header.start + view->bytes.len;
+    for (; at < last && at < limit; at += 8)
+        if (segment_record_at(view, at, running, record) == LOAM_OK) return at;
+    return UINT64_MAX;
+}
+
+bool segment_find_start(struct segment_view *view, uint64_t low, uint64_t high)
+{
+    struct record record;
+    for (uint64_t start = low; start <= high; start += 8) {
+        view->header.start = start;
+        if (segment_record_at(view, start, NULL, &record) == LOAM_OK) return true;
+    }
+    return false;
+}
+
 uint64_t segment_attested_beyond(const struct segment_view *view, uint64_t position,
                                  uint64_t *found_at)
 {

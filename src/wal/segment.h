@@ -134,6 +134,14 @@ void segment_view_deinit(struct segment_view *view);
 loam_status segment_record_at(const struct segment_view *view, uint64_t position, uint64_t *running,
                               struct record *record);
 
+/* For salvage: the first valid record at or behind `at` and before limit, and where it stands; UINT64_MAX: none. Moves *running over
+   it, if that is not NULL. */
+uint64_t segment_next_record(const struct segment_view *view, uint64_t at, uint64_t limit,
+                             uint64_t *running, struct record *record);
+
+/* For a segment whose header is lost but for its key: finds where it begins, from low up to high, by its first record. */
+bool segment_find_start(struct segment_view *view, uint64_t low, uint64_t high);
+
 /* The largest synced_upto of any valid record that stands at or beyond position, found in steps
    of 8 bytes, and where it was found; 0 when there is none. */
 uint64_t segment_attested_beyond(const struct segment_view *view, uint64_t position,

@@ -42,35 +42,18 @@ struct wal_salvage {
 
 /* ---- loading --------------------------------------------------------------------------------- */
 
-/* Up to limit bytes of a file, zeros where the device gives none. LOAM_NOTFOUND: no such file any more; LOAM_CORRUPT: it is
-   there, and the device does not open it. */
-static loam_status load_front(struct store *store, const char *name, uint64_t limit,
-                              loam_buf *bytes, uint64_t *size, size_t *lost)
-{
-    struct object *object = NULL;
-    loam_status rc = object_open(store, name, &object);
-    *lost = 0;
-    if (rc == LOAM_IOERR && !object_was_refused()) rc = LOAM_CORRUPT;
-    if (rc != LOAM_OK) return rc;
-    *size = object_bytes(object);
-    const size_t len = (size_t)(*size < limit ? *size : limit);
-    rc = buf_reserve(bytes, len > 0 ? len : 1);
-    if (rc == LOAM_OK) rc = object_read_salvage(object, 0, bytes->data, len, lost);
-    if (rc == LOAM_OK) bytes->len = len;
-    object_close(object);
-    return rc;
-}
-
 static loam_status load_hurt_segment(const struct wal_salvage *salvage,
                                      const struct found_segment *segment, struct segment_view *view,
                                      size_t *lost)
 {
-    uint64_t size;
+    struct object_load load = {.lost = 0};
     memset(view, 0, sizeof *view);
     object_name_make(OBJECT_SEGMENT, segment->file, view->name);
     view->header = segment->header;
     const loam_status rc =
-        load_front(salvage->clues.store, view->name, SEGMENT_READ_MAX, &view->bytes, &size, lost);
+        object_load_salvage(salvage->clues.store, view->name, SEGMENT_READ_MAX, &load);
+    view->bytes = load.bytes;
+    *lost = load.lost;
     if (rc != LOAM_OK) segment_view_deinit(view);
     return rc;
 }
@@ -107,21 +90,21 @@ static loam_status look_at_segment(const struct wal_salvage *salvage, struct fou
     const struct wal_clues *clues = &salvage->clues;
     const struct segment_header *header = &segment->header;
     char name[OBJECT_NAME_BYTES];
-    loam_buf bytes = {0};
+    struct object_load load = {.lost = 0};
     object_name_make(OBJECT_SEGMENT, segment->file, name);
-    size_t lost;
-    loam_status rc =
-        load_front(clues->store, name, SEGMENT_HEADER_BYTES, &bytes, &segment->bytes, &lost);
+    loam_status rc = object_load_salvage(clues->store, name, SEGMENT_HEADER_BYTES, &load);
     segment->is_unread = rc == LOAM_CORRUPT;
-    if (segment->is_unread) return LOAM_OK;
-    if (rc == LOAM_OK) rc = choose_hurt_header(&bytes, segment);
-    if (rc == LOAM_OK && lost == 0 && segment_is_blank(&bytes)) {
-        loam_buf_free(&bytes);
-        rc = load_front(clues->store, name, SEGMENT_READ_MAX, &bytes, &segment->bytes, &lost);
-        segment->is_blank = rc == LOAM_OK && lost == 0 && segment_is_blank(&bytes);
+    if (segment->is_unread) rc = LOAM_NOTFOUND;
+    segment->bytes = load.size;
+    if (rc == LOAM_OK) rc = choose_hurt_header(&load.bytes, segment);
+    if (rc == LOAM_OK && load.lost == 0 && segment_is_blank(&load.bytes)) {
+        rc = object_load_salvage(clues->store, name, SEGMENT_READ_MAX, &load);
+        segment->bytes = load.size;
+        segment->is_blank = rc == LOAM_OK && load.lost == 0 && segment_is_blank(&load.bytes);
         if (rc == LOAM_CORRUPT) rc = LOAM_OK; /* the walk will say so */
     }
-    loam_buf_free(&bytes);
+    loam_buf_free(&load.bytes);
+    if (segment->is_unread) return LOAM_OK;
     if (rc != LOAM_OK || !segment->has_header) return rc;
     segment->is_foreign = (clues->store_id != NULL &&
                            memcmp(header->store_id, clues->store_id, STORE_ID_BYTES) != 0) ||
@@ -444,16 +427,6 @@ static loam_status take_log_record(struct log_walk *walk, const struct segment_v
     return walk->each(walk->ctx, &commit);
 }
 
-/* The next position at or behind `at` where a valid record stands; UINT64_MAX: none. */
-static uint64_t next_record(const struct segment_view *view, uint64_t at, uint64_t limit,
-                            struct record *record)
-{
-    const uint64_t last = view->header.start + view->bytes.len;
-    for (; at < last && at < limit; at += 8)
-        if (segment_record_at(view, at, NULL, record) == LOAM_OK) return at;
-    return UINT64_MAX;
-}
-
 /* A segment without a header: its records know their position, so the first one is tried at all that there can be. */
 static bool find_start(const struct log_walk *walk, struct segment_view *view, uint64_t limit)
 {
@@ -464,14 +437,10 @@ static bool find_start(const struct log_walk *walk, struct segment_view *view, u
     uint64_t most = walk->previous_bytes + view->bytes.len;
     if (most > SEGMENT_READ_MAX) most = SEGMENT_READ_MAX;
     view->header.start = walk->position;
-    if (next_record(view, walk->position, limit, &record) != UINT64_MAX) return true;
+    if (segment_next_record(view, walk->position, limit, NULL, &record) != UINT64_MAX) return true;
     uint64_t start = walk->position;
     if (walk->reached == 0) start = start > most ? start - most : 0;
-    for (; start <= walk->position + most; start += 8) {
-        view->header.start = start;
-        if (segment_record_at(view, start, NULL, &record) == LOAM_OK) return true;
-    }
-    return false;
+    return segment_find_start(view, start, walk->position + most);
 }
 
 /* *end: of the last valid record in it. */
@@ -483,7 +452,7 @@ static loam_status walk_records(struct log_walk *walk, const struct segment_view
     *end = view->header.start;
     if (*end > walk->position) pass_hole(walk, view, *end);
     while (rc == LOAM_OK) {
-        const uint64_t next = next_record(view, *end, limit, &record);
+        const uint64_t next = segment_next_record(view, *end, limit, NULL, &record);
         if (next == UINT64_MAX) break;
         if (next > walk->position)
             pass_hole(walk, view, next);

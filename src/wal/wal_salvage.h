@@ -9,7 +9,7 @@
  *   valid stands behind it and nothing says that the log was durable beyond; else it is a hole, also where wal_reader.h would
  *   end the log: what stands behind was written, and whoever repairs wants it. Without damage, and after a kill, both yield
  *   the same commits. (3) A commit of which a part is missing is not there.
- * In the picture: wal layer; db/repair.c is the only caller. Changes no file.
+ * In the picture: wal layer; db/repair.c and db/inspect.c call it. Changes no file.
  */
 #ifndef LOAM_WAL_WAL_SALVAGE_H
 #define LOAM_WAL_WAL_SALVAGE_H

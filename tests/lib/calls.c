@@ -5,6 +5,8 @@
 #include "lib/calls_merge.h"
 #include "lib/calls_ttl.h"
 
+#include "db/inspect.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -619,6 +621,19 @@ static loam_status make_look(struct bench *b)
     return db_repair_in(&b->world, "db", NULL, NULL, NULL);
 }
 
+static bool hear_finding(void *ctx, const loam_finding *finding)
+{
+    (void)ctx;
+    return finding->kind != NULL;
+}
+
+static loam_status make_inspect(struct bench *b)
+{
+    loam_inspect_options options = loam_inspect_options_default();
+    options.files = options.entries = true;
+    return inspect_in(b->world.sys, "db", &options, hear_finding, NULL);
+}
+
 /* What a failed one has begun is of no use, so each has a place of its own. */
 static loam_status make_repair(struct bench *b)
 {
@@ -749,6 +764,8 @@ const struct call calls[] = {
     {"loam_verify_open", NULL, READS, make_verify_open, NULL, NULL, false, false},
     {"loam_checkpoint", "of links", READS_AND_WRITES, make_checkpoint, NULL, NULL, false, false},
     {"loam_checkpoint", "of copies", READS_AND_WRITES, make_copy, NULL, NULL, false, false},
+    {"loam_inspect", "after a close", REPAIRS, make_inspect, NULL, NULL, true, false},
+    {"loam_inspect", "while it is open", REPAIRS, make_inspect, NULL, NULL, false, false},
     {"loam_repair", "to look", REPAIRS, make_look, NULL, NULL, true, false},
     {"loam_repair", "into a new store", REPAIRS, make_repair, NULL, NULL, true, false},
 };
