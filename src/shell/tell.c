@@ -77,7 +77,9 @@ static void tell_line(struct sink *out, const loam_finding *finding)
     sink_text(out, finding->kind);
     for (size_t i = 0; i < finding->fact_count; i++) {
         if (strcmp(finding->facts[i].name, "schema") == 0) continue;
-        sink_printf(out, "  %s ", finding->facts[i].name);
+        sink_text(out, "  ");
+        if (strcmp(finding->facts[i].name, finding->kind) != 0) /* "level 3" says it */
+            sink_printf(out, "%s ", finding->facts[i].name);
         tell_value(out, &finding->facts[i]);
     }
     sink_byte(out, '\n');

@@ -17,7 +17,7 @@
 
 #define GOLDEN "tests/format/golden/"
 
-enum { KEYS = 3000, LOGGED = 40, FILES_MAX = 32, SUMS_MAX = 160, LOG_FILE_UNIT = 256 << 10 };
+enum { KEYS = 3000, LOGGED = 40, FILES_MAX = 32, SUMS_MAX = 400, LOG_FILE_UNIT = 256 << 10 };
 
 static const char *const golden_stores[] = {
     "store-1",  "store-1-killed",  "clones-1", "clones-1-killed", "merges-1",
@@ -174,6 +174,7 @@ static void each_kind_of_file_is_shown(void **state)
     struct fixture *f = *state;
     struct seen seen = {.stop_at = 0};
     make_known(f);
+    fixture_close(f);
     expect_undamaged(largest(f, ".sst"), &seen);
     assert_int_equal(*sum_of(&seen, "entry", NULL), KEYS);
     assert_int_equal(*sum_of(&seen, "page", "entries"), KEYS);
@@ -190,8 +191,7 @@ static void each_kind_of_file_is_shown(void **state)
     expect_undamaged(largest(f, ".manifest"), &seen);
     assert_true(*sum_of(&seen, "edit", NULL) > 3);
     assert_int_equal(*sum_of(&seen, "edit", "changes"), *sum_of(&seen, "change", NULL));
-    assert_int_equal(*sum_of(&seen, "change", "entries"), KEYS + 500);
-    fixture_close(f);
+    assert_true(*sum_of(&seen, "change", "entries") >= KEYS + 500); /* before merges, too */
     expect_undamaged(fixture_path(f, "store/root"), &seen);
     assert_int_equal(*sum_of(&seen, "root", "sealed"), 1);
     assert_int_equal(*sum_of(&seen, "root", "epoch"), 1);
@@ -235,6 +235,7 @@ static void limits_are_kept(void **state)
     loam_inspect_options options = all_options();
     struct seen seen = {.stop_at = 0};
     make_known(f);
+    fixture_close(f);
     options.data_bytes_max = 3;
     options.from = 2;
     options.limit = 5;
@@ -435,7 +436,7 @@ static void what_repair_finds_is_shown_whatever_byte_is_changed(void **state)
     struct fixture *f = *state;
     struct golden golden;
     char path[600];
-    const uint64_t stride = 61 * seeds_stride(8);
+    const uint64_t stride = 149 * seeds_stride(8);
     make_store_dir(f);
     for (size_t i = 0; i < sizeof golden_stores / sizeof golden_stores[0]; i += 1 + i % 3) {
         lay_out_golden(f, golden_stores[i], &golden);
@@ -487,7 +488,7 @@ static void a_segment_without_a_header_is_read_on(void **state)
     struct seen whole = {.stop_at = 0}, seen = {.stop_at = 0};
     const loam_inspect_options options = all_options();
     make_store_dir(f);
-    lay_out_golden(f, "store-1-killed", &golden);
+    lay_out_golden(f, "clones-1-killed", &golden);
     char path[512];
     (void)snprintf(path, sizeof path, "%s", largest(f, ".wal"));
     expect_ok(look(path, &options, &whole));
