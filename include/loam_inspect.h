@@ -54,7 +54,8 @@ typedef struct loam_inspect_options {
     bool files;            /* of a directory: each file of the store, too, as if it was named */
     bool entries;          /* those of the log and of tables, too */
     size_t data_bytes_max; /* so many bytes of each key and value are told; 64 */
-    uint64_t from, limit;  /* of a file's records, edits or pages so many are passed over, and then at
+    uint64_t from,
+        limit; /* of a file's records, edits or pages so many are passed over, and then at
                               most so many told; 0, and all */
 } loam_inspect_options;
 

@@ -177,10 +177,11 @@ loam_status inspect_file(struct inspect *inspect, uint32_t depth, const char *na
     case FILE_FOREIGN:
         break;
     }
-    return failed(LOAM_INVALID,
-                  "%s: is no file of a store: neither its name nor its bytes are those of a root, a "
-                  "manifest, a log segment or tables",
-                  name);
+    return failed(
+        LOAM_INVALID,
+        "%s: is no file of a store: neither its name nor its bytes are those of a root, a "
+        "manifest, a log segment or tables",
+        name);
 }
 
 /* ---- the call ------------------------------------------------------------------------------------------ */
@@ -195,8 +196,7 @@ static loam_status learn_facts(struct inspect *inspect)
 {
     loam_buf bytes = {0};
     loam_status rc = store_root_read(inspect->store, &bytes);
-    if (rc == LOAM_OK)
-        rc = root_decode(loam_bytes(bytes.data, bytes.len), "root", &inspect->root);
+    if (rc == LOAM_OK) rc = root_decode(loam_bytes(bytes.data, bytes.len), "root", &inspect->root);
     loam_buf_free(&bytes);
     inspect->has_root = rc == LOAM_OK;
     if (rc == LOAM_NOMEM) return rc;
@@ -210,8 +210,7 @@ static loam_status run_inspect(struct inspect *inspect, const char *path, const 
 {
     const bool is_directory = name[0] == '\0';
     loam_status rc = learn_facts(inspect);
-    if (rc == LOAM_OK)
-        rc = is_directory ? inspect_store(inspect) : inspect_file(inspect, 0, name);
+    if (rc == LOAM_OK) rc = is_directory ? inspect_store(inspect) : inspect_file(inspect, 0, name);
     if (rc == LOAM_NOTFOUND) return failed_errno(ENOENT, "%s: there is no such file", path);
     if (rc == LOAM_OK) rc = findings_rc(&inspect->findings);
     if (rc == LOAM_CONFLICT) return failed(rc, "%s: inspecting it was stopped", path);

@@ -127,7 +127,7 @@ static void tell_header(struct log_telling *telling, uint32_t depth, uint64_t fi
 }
 
 /* A file that is used again holds an earlier segment's header until it is begun; a later one's was never its own. */
-static void check_header(struct log_telling *telling, const struct object_id *id)
+static void judge_header(struct log_telling *telling, const struct object_id *id)
 {
     char what[WHAT_BYTES];
     uint64_t at;
@@ -200,7 +200,8 @@ static struct edit_sum sum_edit(loam_slice body)
     struct edit_reader reader = edit_reader_over(body);
     struct change change;
     while (edit_next(&reader, &change) == LOAM_OK) {
-        const bool adds = change.tag == CHANGE_TABLE_ADD, removes = change.tag == CHANGE_TABLE_REMOVE;
+        const bool adds = change.tag == CHANGE_TABLE_ADD,
+                   removes = change.tag == CHANGE_TABLE_REMOVE;
         sum.changes++;
         sum.adds += adds;
         sum.removes += removes;
@@ -375,7 +376,7 @@ static loam_status tell_file(struct log_telling *telling, uint32_t depth, uint64
     tell_header(telling, depth, file_bytes);
     if (is_blank) return findings_rc(&inspect->findings);
     if (telling->has_header) {
-        check_header(telling, id);
+        judge_header(telling, id);
         return tell_records(telling);
     }
     if (id != NULL && !telling->is_manifest) rc = lend_header(telling, *id, &is_lent);
@@ -404,8 +405,7 @@ loam_status inspect_segment(struct inspect *inspect, uint32_t depth, const char 
         return inspect_meet(inspect, depth, name, rc);
     }
     rc = tell_file(&telling, depth, load.size, id);
-    if (rc == LOAM_OK && load.lost > 0)
-        hurt_log(&telling, 0, load.lost, "not given by the device");
+    if (rc == LOAM_OK && load.lost > 0) hurt_log(&telling, 0, load.lost, "not given by the device");
     loam_buf_free(&telling.view.bytes);
     loam_buf_free(&telling.parts);
     return rc;

@@ -68,8 +68,8 @@ static void free_files(struct file_names *files)
     mem_free(files->names);
 }
 
-static const char *role_of_segment(const struct inspect *inspect, const struct segment_header *header,
-                                   uint64_t bytes)
+static const char *role_of_segment(const struct inspect *inspect,
+                                   const struct segment_header *header, uint64_t bytes)
 {
     const struct salvage_facts *facts = &inspect->facts;
     if (header == NULL) return "not begun";
@@ -197,11 +197,11 @@ static loam_status load_bounds(struct inspect *inspect, struct state_table *tabl
     if (rc == LOAM_OK &&
         !table_footer_keys(&table->footer, bounds, &table->smallest, &table->largest))
         rc = LOAM_CORRUPT;
-    table->fault = rc == LOAM_OK          ? NULL
-                   : object == NULL       ? "the file is missing or cannot be opened"
-                   : rc == LOAM_NOTFOUND  ? "the table's footer is damaged, or another's"
-                   : rc == LOAM_TOONEW    ? "the table is of a newer format"
-                                          : "the table's bounds are damaged";
+    table->fault = rc == LOAM_OK         ? NULL
+                   : object == NULL      ? "the file is missing or cannot be opened"
+                   : rc == LOAM_NOTFOUND ? "the table's footer is damaged, or another's"
+                   : rc == LOAM_TOONEW   ? "the table is of a newer format"
+                                         : "the table's bounds are damaged";
     object_close(object);
     return rc == LOAM_NOMEM ? rc : LOAM_OK;
 }
@@ -344,9 +344,8 @@ static void hurt_manifest(void *ctx, const char *text, uint64_t lost_bytes)
 static loam_status hear_manifest(struct inspect *inspect)
 {
     struct salvage_facts again;
-    const loam_status rc =
-        manifest_salvage(inspect->store, inspect->has_root ? &inspect->root : NULL, hurt_manifest,
-                         inspect, &again);
+    const loam_status rc = manifest_salvage(
+        inspect->store, inspect->has_root ? &inspect->root : NULL, hurt_manifest, inspect, &again);
     if (rc == LOAM_OK) salvage_facts_deinit(&again);
     return inspect_meet(inspect, 1, "manifest", rc);
 }
@@ -425,12 +424,14 @@ static void tell_store(struct inspect *inspect, size_t file_count)
     fact_text(findings, "path", store_path(inspect->store));
     fact_count(findings, "files", file_count);
     fact_number(findings, "unsealed", LOAM_FACT_FLAG, !inspect->has_root || !inspect->root.sealed);
-    if (object_load_salvage(inspect->store, "owner", 16, &owner) == LOAM_OK && owner.bytes.len > 1) {
+    if (object_load_salvage(inspect->store, "owner", 16, &owner) == LOAM_OK &&
+        owner.bytes.len > 1) {
         pid = owner.bytes.data; /* decimal, and a newline */
         fact_bytes(findings, "owner", LOAM_FACT_TEXT, loam_bytes(pid, owner.bytes.len - 1));
         if (!inspect->has_root || !inspect->root.sealed)
-            fact_text(findings, "note",
-                      "a process has it open, or was killed; what it writes meanwhile may look torn");
+            fact_text(
+                findings, "note",
+                "a process has it open, or was killed; what it writes meanwhile may look torn");
     }
     finding_send(findings);
     loam_buf_free(&owner.bytes);
@@ -448,8 +449,7 @@ loam_status inspect_store(struct inspect *inspect)
         tell_store(inspect, files.count);
         rc = inspect_root(inspect, 1, "root");
         if (rc == LOAM_NOTFOUND)
-            rc = inspect_meet(inspect, 1, "root",
-                              failed(LOAM_CORRUPT, "root: byte 0: is missing"));
+            rc = inspect_meet(inspect, 1, "root", failed(LOAM_CORRUPT, "root: byte 0: is missing"));
     }
     if (rc == LOAM_OK) rc = tell_files(inspect, &files);
     if (rc == LOAM_OK) rc = hear_manifest(inspect);

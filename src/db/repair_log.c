@@ -13,8 +13,8 @@
 
 loam_status repair_open_log(struct repair *repair)
 {
-    const struct wal_clues clues = salvage_clues(&repair->facts, repair->store,
-                                                 repair->has_root ? &repair->root : NULL);
+    const struct wal_clues clues =
+        salvage_clues(&repair->facts, repair->store, repair->has_root ? &repair->root : NULL);
     return wal_salvage_new(&clues, &repair->log);
 }
 

@@ -499,11 +499,15 @@ const struct command commands[] = {
      false,
      cmd_inspect,
      "shows what stands in the files of a store, damaged or not",
-     "Without PATH: the files of DIR and what they are for, collections, levels and tables, the log. "
-     "PATH is a file in DIR, or anywhere: a root, a manifest with its history of edits, a log segment "
-     "with its records, or tables with their pages, of which --limit shows the first N. What is damaged is said, and "
+     "Without PATH: the files of DIR and what they are for, collections, levels and tables, the "
+     "log. "
+     "PATH is a file in DIR, or anywhere: a root, a manifest with its history of edits, a log "
+     "segment "
+     "with its records, or tables with their pages, of which --limit shows the first N. What is "
+     "damaged is said, and "
      "reading goes on behind it; then the exit status is 3. Nothing is locked or changed: beside "
-     "a process that writes, what is half written may look damaged. --html draws the tree along its "
+     "a process that writes, what is half written may look damaged. --html draws the tree along "
+     "its "
      "keys, with its history to scrub through; --yes replaces FILE."},
     {"checkpoint",
      NULL,

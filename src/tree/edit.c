@@ -461,7 +461,16 @@ loam_status edit_next(struct edit_reader *reader, struct change *change)
 
 /* ---- telling ----------------------------------------------------------------------------------- */
 
-enum told_as { TELL_COUNT, TELL_SIZE, TELL_TIME, TELL_ID, TELL_NAME, TELL_KEY, TELL_CODEC, TELL_NOT };
+enum told_as {
+    TELL_COUNT,
+    TELL_SIZE,
+    TELL_TIME,
+    TELL_ID,
+    TELL_NAME,
+    TELL_KEY,
+    TELL_CODEC,
+    TELL_NOT
+};
 
 struct told_member { /* of struct change, in whatever change */
     uint16_t offset;

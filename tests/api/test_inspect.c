@@ -20,8 +20,8 @@
 enum { KEYS = 3000, LOGGED = 40, FILES_MAX = 32, SUMS_MAX = 400, LOG_FILE_UNIT = 256 << 10 };
 
 static const char *const golden_stores[] = {
-    "store-1",  "store-1-killed",  "clones-1", "clones-1-killed", "merges-1",
-    "merges-1-killed", "ranges-1", "ranges-1-killed", "expiring-1", "expiring-1-killed"};
+    "store-1",         "store-1-killed", "clones-1",        "clones-1-killed", "merges-1",
+    "merges-1-killed", "ranges-1",       "ranges-1-killed", "expiring-1",      "expiring-1-killed"};
 
 /* ---- what was found ------------------------------------------------------------------------------------ */
 
