@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "db/inspect.h"
 #include "segments.h"
+#include "sstable/table_format.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -436,7 +436,7 @@ static void what_repair_finds_is_shown_whatever_byte_is_changed(void **state)
     struct fixture *f = *state;
     struct golden golden;
     char path[600];
-    const uint64_t stride = 149 * seeds_stride(8);
+    const uint64_t stride = 331 * seeds_stride(8);
     make_store_dir(f);
     for (size_t i = 0; i < sizeof golden_stores / sizeof golden_stores[0]; i += 1 + i % 3) {
         lay_out_golden(f, golden_stores[i], &golden);
@@ -481,6 +481,35 @@ static void what_is_cut_or_gone_is_shown(void **state)
     remove_golden(f, &golden);
 }
 
+/* Each file alone: what stands before and behind the damage. */
+static void what_is_intact_behind_damage_is_shown(void **state)
+{
+    struct fixture *f = *state;
+    struct golden golden;
+    static const struct {
+        const char *ending, *kind;
+        int lost;
+        bool at_end;
+    } cases[] = {
+        {".wal", "record", 1, false}, {".manifest", "edit", 1, false}, {".sst", "entry", 0, true}};
+    make_store_dir(f);
+    lay_out_golden(f, "clones-1", &golden);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct seen whole = {.stop_at = 0}, seen = {.stop_at = 0};
+        char path[512];
+        (void)snprintf(path, sizeof path, "%s", largest(f, cases[i].ending));
+        expect_undamaged(path, &whole);
+        const uint64_t size = *sum_of(&whole, "tables", "bytes");
+        fixture_flip_byte(path, cases[i].at_end ? size - 20 : 8192 + 20);
+        const loam_inspect_options options = all_options();
+        expect_failure(LOAM_CORRUPT, "damaged; see the findings", look(path, &options, &seen));
+        assert_int_equal(*sum_of(&seen, cases[i].kind, NULL) + (uint64_t)cases[i].lost,
+                         *sum_of(&whole, cases[i].kind, NULL));
+        assert_true(*sum_of(&seen, "damaged", NULL) > 0);
+    }
+    remove_golden(f, &golden);
+}
+
 static void a_segment_without_a_header_is_read_on(void **state)
 {
     struct fixture *f = *state;
@@ -515,6 +544,7 @@ int main(void)
         test_closed(stores_of_all_features_are_shown_whole),
         test_closed(what_repair_finds_is_shown_whatever_byte_is_changed),
         test_closed(what_is_cut_or_gone_is_shown),
+        test_closed(what_is_intact_behind_damage_is_shown),
         test_closed(a_segment_without_a_header_is_read_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
