@@ -66,6 +66,16 @@ static loam_status take_copies(struct log_telling *telling)
     return LOAM_OK;
 }
 
+static uint64_t log_bytes(struct inspect *inspect, struct object_id id)
+{
+    struct object_load load = {.lost = 0};
+    char name[OBJECT_NAME_BYTES];
+    object_name_make(OBJECT_SEGMENT, id, name);
+    const loam_status rc = object_load_salvage(inspect->store, name, 0, &load);
+    loam_buf_free(&load.bytes);
+    return rc == LOAM_OK && load.size < INSPECT_SEGMENT_BYTES_MAX ? load.size : 0;
+}
+
 /* Without a header: the key is the root's, or in the headers of its opener's other segments; where it begins its own records tell. */
 static loam_status lend_header(struct log_telling *telling, struct object_id id, bool *is_lent)
 {
@@ -75,11 +85,11 @@ static loam_status lend_header(struct log_telling *telling, struct object_id id,
     struct object_id *ids = NULL;
     size_t count = 0;
     bool has_key = inspect->has_root && inspect->root.epoch == id.epoch;
-    uint64_t low = 0, high = INSPECT_SEGMENT_BYTES_MAX;
+    uint64_t low = 0, room = telling->view.bytes.len; /* it begins within one of about its size */
     *is_lent = false;
     if (has_key) header->log_key = inspect->root.log_key;
     if (inspect->has_facts && facts->has_log && facts->log_epoch == id.epoch)
-        low = high = facts->log_start;
+        low = facts->log_start;
     loam_status rc = store_objects(inspect->store, OBJECT_SEGMENT, &ids, &count);
     for (size_t i = 0; rc == LOAM_OK && i < count; i++) {
         if (ids[i].epoch != id.epoch || object_id_equal(ids[i], id)) continue;
@@ -88,12 +98,11 @@ static loam_status lend_header(struct log_telling *telling, struct object_id id,
         has_key = true;
         if (ids[i].number + 1 != id.number) continue;
         low = other.start;
-        high = other.start + INSPECT_SEGMENT_BYTES_MAX;
+        room = telling->view.bytes.len + log_bytes(inspect, ids[i]);
     }
     mem_free(ids);
-    if (id.number > 1 && high == low) high += INSPECT_SEGMENT_BYTES_MAX;
     header->id = id;
-    *is_lent = rc == LOAM_OK && has_key && segment_find_start(&telling->view, low, high);
+    *is_lent = rc == LOAM_OK && has_key && segment_find_start(&telling->view, low, low + room);
     return rc == LOAM_NOMEM ? rc : LOAM_OK;
 }
 

@@ -495,12 +495,14 @@ static void what_is_intact_behind_damage_is_shown(void **state)
         (void)snprintf(path, sizeof path, "%s", largest(f, cases[i].ending));
         expect_undamaged(path, &whole);
         const uint64_t size = *sum_of(&whole, "tables", "bytes");
-        fixture_flip_byte(path, cases[i].at_end ? size - 20 : 8192 + 20);
+        const uint64_t at = cases[i].at_end ? size - 20 : 8192 + 20;
+        fixture_flip_byte(path, at);
         const loam_inspect_options options = all_options();
         expect_failure(LOAM_CORRUPT, "damaged; see the findings", look(path, &options, &seen));
         assert_int_equal(*sum_of(&seen, cases[i].kind, NULL) + (uint64_t)cases[i].lost,
                          *sum_of(&whole, cases[i].kind, NULL));
         assert_true(*sum_of(&seen, "damaged", NULL) > 0);
+        fixture_flip_byte(path, at);
     }
     remove_golden(f, &golden);
 }
