@@ -431,7 +431,7 @@ static void what_repair_finds_is_shown_whatever_byte_is_changed(void **state)
     struct fixture *f = *state;
     struct golden golden;
     char path[600];
-    const uint64_t stride = 331 * seeds_stride(8);
+    const uint64_t stride = 701 * seeds_stride(4);
     make_store_dir(f);
     for (size_t i = 0; i < sizeof golden_stores / sizeof golden_stores[0]; i += 1 + i % 3) {
         lay_out_golden(f, golden_stores[i], &golden);
@@ -443,7 +443,7 @@ static void what_repair_finds_is_shown_whatever_byte_is_changed(void **state)
             uint64_t size = (uint64_t)ftell(file);
             (void)fclose(file);
             if (size > 12000) size = 12000; /* what stands behind is of the same kinds */
-            for (uint64_t at = k + i; at < size; at += size < 200 ? 3 : stride) {
+            for (uint64_t at = k + i; at < size; at += size < 200 ? 5 : stride) {
                 fixture_flip_byte(path, at);
                 check_damaged(f, path, at);
                 fixture_flip_byte(path, at);
@@ -464,7 +464,7 @@ static void what_is_cut_or_gone_is_shown(void **state)
     for (size_t k = 0; k < golden.count; k++) {
         (void)snprintf(path, sizeof path, "%s/%s", f->store, golden.names[k]);
         copy_file(path, whole, 0);
-        for (off_t len = 0; len < 9000; len += len < 200 ? 50 : 1777) {
+        for (off_t len = 0; len < 9000; len += len < 200 ? 70 : 2777) {
             assert_int_equal(truncate(path, len), 0);
             check_damaged(f, path, (uint64_t)len);
             copy_file(whole, path, 0);
