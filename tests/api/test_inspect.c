@@ -280,7 +280,7 @@ static void found_may_stop_it_at_each_finding(void **state)
     const loam_inspect_options options = all_options();
     struct seen seen = {.stop_at = 0};
     expect_ok(look(GOLDEN "ranges-1", &options, &seen));
-    const uint64_t all = seen.count, stride = 1 + all / 400;
+    const uint64_t all = seen.count, stride = 1 + all / 100;
     assert_true(all > 1000);
     (void)f;
     for (uint64_t n = 1; n < all; n += n < 60 ? 1 : stride) {
