@@ -1,5 +1,6 @@
 /*
- * fuzz_batch.c - whatever batch_next() takes from bytes lies within them and is written back as the same bytes.
+ * fuzz_batch.c - whatever batch_next() takes from bytes lies within them and is written back as the same bytes; so is what a commit
+ *   begins with.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -29,11 +30,25 @@ static size_t check_entry(const uint8_t *at, size_t left, uint32_t coll_id,
     return head_bytes + entry->key.len + entry->value.len;
 }
 
+static void check_head(loam_slice bytes, bool has_index)
+{
+    uint8_t head[COMMIT_HEAD_BYTES_MAX];
+    struct commit_body body;
+    if (!commit_body_open(bytes, has_index, &body)) return;
+    const size_t len = commit_head_put(head, body.entry_count, body.caller_index);
+    check(body.entry_count > 0 && has_index == (body.caller_index > 0) && len <= bytes.len);
+    check(memcmp(bytes.data, head, len) == 0);
+    check(body.entries.at == (const uint8_t *)bytes.data + len);
+    check(body.entries.end == (const uint8_t *)bytes.data + bytes.len);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint8_t *exact = malloc(size > 0 ? size : 1);
     if (exact == NULL) return 0;
     if (size > 0) memcpy(exact, data, size);
+    check_head(loam_bytes(exact, size), false);
+    check_head(loam_bytes(exact, size), true);
     struct batch_reader reader = batch_reader_over(loam_bytes(exact, size));
     struct entry entry;
     uint32_t coll_id;

@@ -25,7 +25,7 @@ struct share {       /* one collection's part of a batch */
 struct loam_batch {
     loam_buf bytes;
     uint32_t entry_count, put_count;
-    uint64_t payload_bytes;
+    uint64_t payload_bytes, caller_index;
     loam_coll *first_coll;
     bool is_foreign; /* collections of two databases */
     bool has_ttls;   /* of its own: entries that a commit changes */
@@ -212,8 +212,17 @@ loam_status batch_facts(const loam_batch *batch, const loam_db *db, struct batch
                                   .entry_count = batch->entry_count,
                                   .put_count = batch->put_count,
                                   .payload_bytes = batch->payload_bytes,
+                                  .caller_index = batch->caller_index,
                                   .first_coll = batch->first_coll,
                                   .batch = batch};
+    return LOAM_OK;
+}
+
+loam_status loam_batch_set_index(loam_batch *b, uint64_t index)
+{
+    if (b == NULL) return failed(LOAM_INVALID, "the batch is NULL");
+    if (index == 0) return failed(LOAM_INVALID, "index 0 stands for none; begin with 1");
+    b->caller_index = index;
     return LOAM_OK;
 }
 
@@ -265,6 +274,7 @@ loam_status batch_stamp(const loam_batch *b, const loam_db *db, loam_batch **out
         return rc;
     }
     stamped->first_coll = b->first_coll;
+    stamped->caller_index = b->caller_index;
     *out = stamped;
     return LOAM_OK;
 }

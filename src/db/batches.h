@@ -12,7 +12,7 @@
 struct batch_facts {
     loam_slice bytes;
     uint32_t entry_count, put_count;
-    uint64_t payload_bytes;
+    uint64_t payload_bytes, caller_index;
     loam_coll *first_coll; /* NULL: only the default collection is named */
     const loam_batch *batch;
 };

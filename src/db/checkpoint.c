@@ -98,9 +98,12 @@ static void end_of_log(const struct checkpoint *cp, struct object_id *last, uint
 
 static bool is_needed(const struct checkpoint *cp, struct object_id id, struct object_id last)
 {
-    const struct object_id floor = catalog_log_bounds(cp->db->catalog).floor_segment;
-    if (db_wants_object(cp->db, OBJECT_SEGMENT, id)) return true;
-    return id.epoch == last.epoch && id.number >= floor.number && id.number <= last.number;
+    const struct log_bounds bounds = catalog_log_bounds(cp->db->catalog);
+    for (size_t i = 0; i < bounds.segment_count; i++)
+        if (object_id_equal(id, bounds.segments[i].id))
+            return bounds.segments[i].end > bounds.floor;
+    return id.epoch == last.epoch && id.number >= bounds.floor_segment.number &&
+           id.number <= last.number;
 }
 
 static loam_status open_segments(struct checkpoint *cp)

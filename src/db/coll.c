@@ -375,12 +375,15 @@ static loam_status rename_locked(loam_db *db, loam_coll *coll, const char *to)
     const struct change change = {
         .tag = CHANGE_COLL_RENAME, .coll = coll->id, .name = loam_str(to)};
     loam_status rc = name == NULL ? LOAM_NOMEM : edit_add(&edit, &change);
+    const uint64_t named_seq = coll_doubt_name(coll, UINT64_MAX);
     mutex_lock(&db->manifest_lock);
     if (rc == LOAM_OK) rc = commit_change(db, &edit, NULL);
     mutex_unlock(&db->manifest_lock);
     if (rc == LOAM_OK) {
-        coll_show_name(coll, name);
+        coll_show_name(coll, name, commit_last_seq(db));
         name = NULL;
+    } else {
+        (void)coll_doubt_name(coll, named_seq);
     }
     mem_free(name);
     edit_deinit(&edit);

@@ -3,6 +3,7 @@
  *
  * Two chained hashes: by id for the lane, which meets ids in batches, and by name for the calls. A handle lives as long as its database.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -205,14 +206,37 @@ void coll_free_all(loam_db *db)
     mem_free(db->by_name.slots);
 }
 
-/* Takes name. */
-void coll_show_name(loam_coll *coll, char *name)
+bool coll_name_since(loam_db *db, uint32_t id, char name[static COLL_NAME_ROOM], uint64_t *seq)
+{
+    mutex_lock(&db->names);
+    const struct loam_coll *coll = db->all;
+    while (coll != NULL && coll->id != id)
+        coll = coll->all_next;
+    if (coll != NULL) {
+        (void)snprintf(name, COLL_NAME_ROOM, "%s", coll->name);
+        *seq = coll->named_seq;
+    }
+    mutex_unlock(&db->names);
+    return coll != NULL;
+}
+
+uint64_t coll_doubt_name(struct loam_coll *coll, uint64_t seq)
+{
+    mutex_lock(&coll->db->names);
+    const uint64_t before = coll->named_seq;
+    coll->named_seq = seq;
+    mutex_unlock(&coll->db->names);
+    return before;
+}
+
+void coll_show_name(loam_coll *coll, char *name, uint64_t seq)
 {
     loam_db *db = coll->db;
     mutex_lock(&db->names);
     take_name(&db->by_name, coll);
     mem_free(coll->name);
     coll->name = name;
+    coll->named_seq = seq;
     put_name(&db->by_name, coll);
     db->by_name.count++;
     mutex_unlock(&db->names);
@@ -236,10 +260,10 @@ void coll_show_options(loam_coll *coll, const struct coll_options *options, char
     mutex_unlock(&coll->db->names);
 }
 
-loam_status coll_rename_handle(loam_coll *coll, const char *to)
+loam_status coll_rename_handle(loam_coll *coll, const char *to, uint64_t seq)
 {
     char *name = coll_copy_name(to);
     if (name == NULL) return LOAM_NOMEM;
-    coll_show_name(coll, name);
+    coll_show_name(coll, name, seq);
     return LOAM_OK;
 }

@@ -15,8 +15,9 @@
  *   names       name -> collection; short
  *   snapshots   the list of snapshots; `visible` is read under it for jobs; short
  *   jobs        the queue and its waits; short
+ *   feeds       nothing but waiting for a commit to be visible; short
  *   fence_lock  the reason for being read-only; short
- * No I/O and no user callback under views, names, snapshots, jobs or fence_lock.
+ * No I/O and no user callback under views, names, snapshots, jobs, feeds or fence_lock.
  * Invariants: (1) visible moves only forward, only to commit ends, and never past a commit whose own durability is not
  *   met. (2) A reader takes its view first and its sequence second. (3) A memtable is flushed only when visible >= its
  *   last sequence, and only after the log is durable up to its last commit. (4) Jobs take visible and the snapshots
@@ -35,6 +36,7 @@
 #include "db/recent.h"
 #include "memtable/memtable.h"
 #include "os/thread.h"
+#include "record/batch.h"
 #include "record/operands.h"
 #include "tree/manifest.h"
 #include "tree/pick.h"
@@ -96,6 +98,8 @@ struct loam_coll {
     uint32_t compact_claims; /* callers who wait for their turn; jobs lock */
     bool compact_queued, compact_running,
         compact_stuck; /* jobs lock; stuck: its input is corrupt */
+    uint64_t
+        named_seq; /* names lock: its name is what it was called from here on; UINT64_MAX: it is being renamed */
 };
 
 struct reads;
@@ -143,6 +147,10 @@ struct jobs {
     _Atomic bool tend_asked; /* changed under lock */
 };
 
+struct caller_index {         /* of the newest commit that has one */
+    uint64_t index, seq, end; /* 0: none; the commit's last; where it ends in the log, or 0 */
+};
+
 struct loam_db {
     struct sys_table sys;
     struct store *store;
@@ -168,6 +176,7 @@ struct loam_db {
                                  below it; UINT64_MAX: none */
     struct coll_map by_id;
     struct recent recent; /* what was committed lately, for transactions */
+    struct caller_index caller_index;
 
     struct mutex manifest_lock;
     struct catalog *catalog;
@@ -191,8 +200,13 @@ struct loam_db {
 
     struct jobs jobs;
 
+    struct mutex feeds; /* with nothing of its own: who waits for visible to move */
+    struct cond feeds_shown;
+    _Atomic uint32_t feed_count;
+
     struct mutex fence_lock;
-    _Atomic int fenced; /* loam_status; set once */
+    _Atomic int fenced;            /* loam_status; set once */
+    _Atomic uint32_t feed_waiters; /* beside what every writer reads, and hardly ever written */
     char fence_text[STATUS_TEXT_MAX];
 
     _Atomic uint64_t visible;
@@ -274,6 +288,11 @@ LOAM_MUST loam_status db_counters_to_edit(loam_db *db, struct edit *edit, uint64
 LOAM_MUST loam_status db_recover(loam_db *db, bool is_new, bool mapped_log);
 /* What manifest and root know of the log; wal_past_deinit() it. */
 LOAM_MUST loam_status db_wal_past(const loam_db *db, struct wal_past *past);
+/* The parts of a commit, and of a change of collections; options->tag is CHANGE_COLL_OPTIONS where a creation says more. LOAM_CORRUPT:
+   no writer makes such a record. */
+LOAM_MUST loam_status db_open_commit(const struct wal_commit *commit, struct commit_body *body);
+LOAM_MUST loam_status db_read_change(const struct wal_commit *commit, struct change *change,
+                                     struct change *options);
 /* Does the manifest, or the root, refer to such a file? */
 bool db_wants_object(loam_db *db, enum object_kind kind, struct object_id id);
 
@@ -335,15 +354,21 @@ char *coll_copy_name(const char *name); /* NULL: out of memory */
 /* The present name, for messages. A rename frees the old one: without the names lock, nobody may look at it. */
 enum { COLL_NAME_ROOM = 256 };
 void coll_tell_name(struct loam_coll *coll, char name[static COLL_NAME_ROOM]);
-void coll_show_name(struct loam_coll *coll, char *name); /* takes name */
+/* Takes name, which is its own from this sequence number on. */
+void coll_show_name(struct loam_coll *coll, char *name, uint64_t seq);
+/* The name that a collection has, or had when it was dropped in this opening, and since when. False: there is none. */
+bool coll_name_since(loam_db *db, uint32_t id, char name[static COLL_NAME_ROOM], uint64_t *seq);
+/* Sets since when, for while it is renamed; answers what it was. */
+uint64_t coll_doubt_name(struct loam_coll *coll, uint64_t seq);
 /* A copy of the name of the merge operator that it is to have; NULL if it has that, or is to have none. */
 LOAM_MUST loam_status coll_copy_operator(const struct loam_coll *coll, const char *name,
                                          char **out);
 /* Takes that copy. */
 void coll_show_options(struct loam_coll *coll, const struct coll_options *options,
                        char *merge_operator);
-LOAM_MUST loam_status coll_rename_handle(struct loam_coll *coll, const char *to); /* recovery */
-void coll_forget(struct loam_coll *coll); /* off the maps; the handle stays */
+LOAM_MUST loam_status coll_rename_handle(struct loam_coll *coll, const char *to,
+                                         uint64_t seq); /* recovery */
+void coll_forget(struct loam_coll *coll);               /* off the maps; the handle stays */
 void coll_free_all(loam_db *db);
 
 /* ---- write.c ------------------------------------------------------------------------------- */
@@ -355,6 +380,7 @@ struct commit { /* what is to be committed, as the log will hold it */
     unsigned piece_count;
     uint64_t body_bytes;
     uint8_t record_kind; /* RECORD_COMMIT or RECORD_CHANGE */
+    uint64_t caller_index;
     uint32_t entry_count, put_count;
     uint64_t payload_bytes;
     struct loam_coll *debtor; /* for whose merges it waits */
@@ -390,6 +416,12 @@ LOAM_MUST loam_status commit_locked(loam_db *db, const struct commit *commit, lo
                                     uint64_t *seq, uint64_t *wait_position) REQUIRES(&db->lane);
 /* Waits for the position and moves visible. */
 LOAM_MUST loam_status commit_publish(loam_db *db, uint64_t last_seq, uint64_t wait_position);
+
+/* ---- feed.c ---------------------------------------------------------------------------------- */
+
+void feeds_wake(loam_db *db); /* visible has moved */
+/* Adds the index of the newest commit that has one to an edit after which the log may let that go; makes it durable before. manifest lock. */
+LOAM_MUST loam_status feed_index_to_edit(loam_db *db, struct edit *edit);
 
 /* ---- survive.c: which entries a flush or a compaction may leave out --------------------------- */
 

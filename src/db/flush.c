@@ -216,41 +216,16 @@ static uint64_t floor_without(struct flush *flush)
     return floor;
 }
 
-/* The change that says so, in whole segments. False when the floor does not move. manifest lock. */
+/* The change that says so, in whole segments: the first that is needed, by number if it is of this opening. False when the floor does not
+   move. manifest lock. */
 static bool floor_change(loam_db *db, uint64_t floor, struct change *change)
 {
     const struct log_bounds bounds = catalog_log_bounds(db->catalog);
     *change = (struct change){.tag = CHANGE_LOG_FLOOR, .position = bounds.start};
-    if (wal_segment_of(db->wal, floor, &change->object, &change->position))
-        return change->object.number != bounds.floor_segment.number ||
-               change->position > bounds.floor;
-    change->object = (struct object_id){bounds.epoch, 0};
-    for (size_t i = 0; i < bounds.segment_count; i++) {
-        if (floor >= bounds.segments[i].end) continue;
-        change->position = bounds.segments[i].start;
-        break;
-    }
-    return change->position > bounds.floor;
-}
-
-/* Deletes earlier openers' segments that end at or below the floor. They are still listed in `bounds`. */
-static void delete_passed(loam_db *db, const struct object_id *ids, size_t count)
-{
-    char name[OBJECT_NAME_BYTES];
-    for (size_t i = 0; i < count; i++) {
-        object_name_make(OBJECT_SEGMENT, ids[i], name);
-        if (store_delete(db->store, name) < 0) db_log(db, LOAM_LOG_WARNING, "%s", loam_errmsg());
-    }
-}
-
-static struct object_id *passed_segments(loam_db *db, uint64_t floor, size_t *count)
-{
-    const struct log_bounds bounds = catalog_log_bounds(db->catalog);
-    struct object_id *ids = mem_alloc_array(bounds.segment_count + 1, sizeof *ids);
-    *count = 0;
-    for (size_t i = 0; ids != NULL && i < bounds.segment_count; i++)
-        if (bounds.segments[i].end <= floor) ids[(*count)++] = bounds.segments[i].id;
-    return ids; /* NULL leaves the files for the next opener's cleaning */
+    if (!wal_segment_of(db->wal, floor, &change->object, &change->position) ||
+        change->object.epoch != bounds.epoch)
+        change->object = (struct object_id){bounds.epoch, 0};
+    return change->object.number != bounds.floor_segment.number || change->position > bounds.floor;
 }
 
 /* ---- installing ----------------------------------------------------------------------------- */
@@ -297,18 +272,13 @@ static loam_status install(struct flush *flush)
     loam_db *db = flush->db;
     struct edit edit = {0};
     struct change change = {.tag = CHANGE_LOG_ATTEST, .position = wal_synced(db->wal)};
-    struct object_id *passed = NULL;
-    size_t passed_count = 0;
     const uint64_t floor = floor_without(flush);
 
     mutex_lock(&db->manifest_lock);
     loam_status rc = join_edits(flush, &edit);
+    if (rc == LOAM_OK) rc = feed_index_to_edit(db, &edit);
     if (rc == LOAM_OK) rc = edit_add(&edit, &change);
-    const bool moves = rc == LOAM_OK && floor_change(db, floor, &change);
-    if (moves) {
-        passed = passed_segments(db, change.position, &passed_count);
-        rc = edit_add(&edit, &change);
-    }
+    if (rc == LOAM_OK && floor_change(db, floor, &change)) rc = edit_add(&edit, &change);
     if (rc == LOAM_OK) rc = manifest_commit(db->manifest, &edit);
     if (rc == LOAM_OK) install_parts(flush);
     /* Not the floor: since that was taken, its segment may have ended there. */
@@ -316,7 +286,6 @@ static loam_status install(struct flush *flush)
     mutex_unlock(&db->manifest_lock);
 
     if (rc == LOAM_OK) {
-        delete_passed(db, passed, passed_count);
         rc = wal_release(db->wal, floor, first_needed);
         /* A segment that is not recycled is only disk space; else the log's files or their directory fail, for good. */
         if (rc == LOAM_FULL || rc == LOAM_NOMEM) {
@@ -324,7 +293,6 @@ static loam_status install(struct flush *flush)
             rc = LOAM_OK;
         }
     }
-    mem_free(passed);
     edit_deinit(&edit);
     return rc;
 }

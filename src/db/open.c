@@ -42,6 +42,7 @@ static loam_status resolve_options(struct sys_table sys, loam_options *options)
     if (options->memtable_bytes < MEMTABLE_BYTES_LEAST)
         return failed(LOAM_INVALID, "memtable_bytes is %llu; at least 16 KiB are needed",
                       (unsigned long long)options->memtable_bytes);
+    if (options->feed_bytes > BUDGET_BYTES_MOST) options->feed_bytes = BUDGET_BYTES_MOST;
     if (options->runs_per_level == 0) options->runs_per_level = 8;
     if (options->runs_per_level > RUNS_PER_LEVEL_MAX)
         return failed(LOAM_INVALID, "runs_per_level is %u; at most %d are allowed",
@@ -72,19 +73,22 @@ static void delete_unused(void *ctx, struct object_id id)
 
 static void init_locks(loam_db *db)
 {
-    struct mutex *locks[] = {&db->changes, &db->lane,      &db->manifest_lock, &db->views,
-                             &db->names,   &db->snapshots, &db->fence_lock,    &db->jobs.lock};
+    struct mutex *locks[] = {&db->changes, &db->lane,       &db->manifest_lock,
+                             &db->views,   &db->names,      &db->snapshots,
+                             &db->feeds,   &db->fence_lock, &db->jobs.lock};
     for (size_t i = 0; i < sizeof locks / sizeof locks[0]; i++)
         mutex_init(locks[i]);
     cond_init(&db->jobs.work);
     cond_init(&db->jobs.done);
     cond_init(&db->jobs.tend);
+    cond_init(&db->feeds_shown);
 }
 
 static void free_db(loam_db *db)
 {
-    struct mutex *locks[] = {&db->changes, &db->lane,      &db->manifest_lock, &db->views,
-                             &db->names,   &db->snapshots, &db->fence_lock,    &db->jobs.lock};
+    struct mutex *locks[] = {&db->changes, &db->lane,       &db->manifest_lock,
+                             &db->views,   &db->names,      &db->snapshots,
+                             &db->feeds,   &db->fence_lock, &db->jobs.lock};
     coll_free_all(db);
     epoch_free(db->epoch);
     if (db->catalog != NULL) catalog_free(db->catalog);
@@ -98,6 +102,7 @@ static void free_db(loam_db *db)
     cond_deinit(&db->jobs.work);
     cond_deinit(&db->jobs.done);
     cond_deinit(&db->jobs.tend);
+    cond_deinit(&db->feeds_shown);
     mem_free(db);
 }
 
@@ -233,13 +238,14 @@ loam_status loam_close(loam_db *db)
     if (db == NULL) return LOAM_OK;
     if (store_is_child(db->store))
         return failed(LOAM_MISUSE, "this database was opened before fork(); its parent closes it");
-    const uint32_t iters = atomic_load(&db->iter_count);
+    const uint32_t iters = atomic_load(&db->iter_count), feeds = atomic_load(&db->feed_count);
     mutex_lock(&db->snapshots);
     const uint32_t snapshots = db->snapshot_count;
     mutex_unlock(&db->snapshots);
     if (iters > 0 || snapshots > 0)
         return failed(LOAM_BUSY, "%u iterators and %u snapshots are open; close them first", iters,
                       snapshots);
+    if (feeds > 0) return failed(LOAM_BUSY, "%u feeds are open; close them first", feeds);
     jobs_stop(db);
     const loam_status rc = seal(db);
     free_db(db);

@@ -23,6 +23,7 @@
 
 enum {
     OLD_SEGMENTS_MAX = 16,
+    PASSED_SEGMENTS_MAX = 128, /* of one opening that are kept for readers of the log */
     PENDING_MAX = 8,        /* entries on their way: a miss takes about as long as adding so many */
     PENDING_BYTES_MAX = 512 /* larger ones are not worth a copy */
 };
@@ -155,26 +156,36 @@ static loam_status commit_is_damaged(const struct wal_commit *commit, const char
     return failed(LOAM_CORRUPT, "%s: byte %" PRIu64 ": %s", commit->name, commit->offset, what);
 }
 
+loam_status db_open_commit(const struct wal_commit *commit, struct commit_body *body)
+{
+    if (!commit_body_open(commit->body, (commit->flags & RECORD_CALLER_INDEX) != 0, body))
+        return commit_is_damaged(commit, "a commit without a count");
+    if (body->entry_count - 1 > SEQ_MAX - commit->seq)
+        return commit_is_damaged(commit, "its sequence numbers are too high");
+    return LOAM_OK;
+}
+
 static loam_status replay_entries(struct recovery *recovery, const struct wal_commit *commit,
                                   uint32_t *count)
 {
-    const uint8_t *from = commit->body.data, *end = from + commit->body.len;
-    const uint8_t *at = get_varint32(from, end, count);
-    if (at == NULL || *count == 0 || (commit->flags & RECORD_CALLER_INDEX) != 0)
-        return commit_is_damaged(commit, "a commit without a count");
-    if (*count - 1 > SEQ_MAX - commit->seq)
-        return commit_is_damaged(commit, "its sequence numbers are too high");
-    struct batch_reader reader = {at, end};
+    struct commit_body body;
     struct entry entry;
     uint32_t coll_id;
+    loam_status rc = db_open_commit(commit, &body);
+    if (rc < 0) return rc;
+    *count = body.entry_count;
+    if (body.caller_index > 0)
+        recovery->db->caller_index =
+            (struct caller_index){body.caller_index, commit->seq + *count - 1, 0};
     for (uint32_t i = 0; i < *count; i++) {
-        loam_status rc = batch_next(&reader, &coll_id, &entry);
+        rc = batch_next(&body.entries, &coll_id, &entry);
         if (rc != LOAM_OK) return commit_is_damaged(commit, "its entries do not parse");
         entry.seq = commit->seq + i;
         rc = replay_entry(recovery, coll_id, &entry, commit);
         if (rc < 0) return rc;
     }
-    if (reader.at != end) return commit_is_damaged(commit, "more entries than its count");
+    if (body.entries.at != body.entries.end)
+        return commit_is_damaged(commit, "more entries than its count");
     return LOAM_OK;
 }
 
@@ -196,10 +207,10 @@ static loam_status show_coll(loam_db *db, const struct coll_state *state)
     return coll_handle_new(db, state);
 }
 
-static loam_status show_rename(loam_db *db, const struct coll_state *state)
+static loam_status show_rename(loam_db *db, const struct coll_state *state, uint64_t seq)
 {
     loam_coll *coll = coll_by_id(db, state->id);
-    return coll == NULL ? LOAM_OK : coll_rename_handle(coll, state->name);
+    return coll == NULL ? LOAM_OK : coll_rename_handle(coll, state->name, seq);
 }
 
 static loam_status show_options(loam_db *db, const struct coll_state *state)
@@ -231,10 +242,14 @@ static loam_status show_drop(loam_db *db, uint32_t coll_id)
 
 /* The change of a record. A creation may be followed by options of the same collection, which its handle is given with it; of
    others, only the first would be shown to readers. */
-static loam_status read_change(const struct wal_commit *commit, struct change *change)
+loam_status db_read_change(const struct wal_commit *commit, struct change *change,
+                           struct change *options)
 {
     struct change another;
     struct edit_reader reader = edit_reader_over(commit->body);
+    memset(options, 0, sizeof *options);
+    if ((commit->flags & RECORD_CALLER_INDEX) != 0)
+        return commit_is_damaged(commit, "a change with a caller's index");
     if (edit_next(&reader, change) != LOAM_OK)
         return commit_is_damaged(commit, "a change that does not parse");
     if (change->tag != CHANGE_COLL_CREATE && change->tag != CHANGE_COLL_RENAME &&
@@ -243,8 +258,10 @@ static loam_status read_change(const struct wal_commit *commit, struct change *c
         return commit_is_damaged(commit, "a change that is none of collections");
     loam_status rc = edit_next(&reader, &another);
     if (rc == LOAM_OK && change->tag == CHANGE_COLL_CREATE && another.tag == CHANGE_COLL_OPTIONS &&
-        another.coll == change->coll)
+        another.coll == change->coll) {
+        *options = another;
         rc = edit_next(&reader, &another);
+    }
     return rc == LOAM_NOTFOUND ? LOAM_OK : commit_is_damaged(commit, "more than one change");
 }
 
@@ -255,7 +272,7 @@ static loam_status show_change(loam_db *db, enum change_tag tag, uint32_t coll_i
     const struct coll_state *state = catalog_coll_by_id(db->catalog, coll_id);
     if (tag == CHANGE_COLL_OPTIONS) return show_options(db, state);
     if (is_taken(db, state)) return commit_is_damaged(commit, "a name that another collection has");
-    return tag == CHANGE_COLL_RENAME ? show_rename(db, state) : show_coll(db, state);
+    return tag == CHANGE_COLL_RENAME ? show_rename(db, state, commit->seq) : show_coll(db, state);
 }
 
 /* A clone shares what its source had in tables. If this recovery has flushed the source since, that is the beginning of more, and
@@ -287,10 +304,10 @@ static loam_status contradicts(const struct wal_commit *commit)
 static loam_status replay_change(struct recovery *recovery, const struct wal_commit *commit)
 {
     loam_db *db = recovery->db;
-    struct change change = {.coll = 0};
+    struct change change = {.coll = 0}, options;
     if (commit->seq <= catalog_counters(db->catalog).change_seq) return LOAM_OK; /* it has it */
     loam_status rc = add_pending(recovery, 0); /* it may drop their collection */
-    if (rc == LOAM_OK) rc = read_change(commit, &change);
+    if (rc == LOAM_OK) rc = db_read_change(commit, &change, &options);
     if (rc < 0) return rc;
     rc = change.tag == CHANGE_COLL_CLONE ? apply_clone(db, &change)
                                          : catalog_apply(db->catalog, commit->body);
@@ -330,6 +347,9 @@ static loam_status make_handles(loam_db *db)
         const struct coll_state *state = catalog_coll_at(db->catalog, i);
         if (!is_taken(db, state)) {
             rc = show_coll(db, state);
+            if (rc == LOAM_OK && state->id != 0) /* any change so far may have been its renaming */
+                (void)coll_doubt_name(coll_by_id(db, state->id),
+                                      catalog_counters(db->catalog).change_seq);
             continue;
         }
         object_name_make(OBJECT_MANIFEST, db->root.manifest, name);
@@ -397,6 +417,7 @@ static loam_status read_past(struct recovery *recovery)
     if (rc < 0) return rc;
     const struct catalog_counters counters = catalog_counters(db->catalog);
     expiry_note_time(db, counters.time_ms);
+    db->caller_index = (struct caller_index){counters.caller_index, counters.caller_index_seq, 0};
     db->next_coll = counters.next_coll;
     db->next_run = counters.next_run;
     db->object_epoch =
@@ -421,40 +442,98 @@ static uint64_t lowest_needed(loam_db *db, uint64_t end)
     return lowest;
 }
 
-static loam_status keep_segment(struct edit *edit, const struct object_id id, uint64_t start,
-                                uint64_t end, uint64_t lowest, uint64_t *floor)
+/* The segments that the new opener's manifest lists. */
+struct listing {
+    const loam_db *db;
+    struct edit *edit;
+    uint64_t lowest; /* recovery needs nothing below */
+    uint64_t kept;   /* and readers nothing below this */
+};
+
+static loam_status list_segment(const struct listing *listing, struct wal_extent extent)
 {
-    const struct change change = {
-        .tag = CHANGE_LOG_SEGMENT, .object = id, .position = start, .position_end = end};
-    if (end <= lowest) return LOAM_OK;
-    if (start < *floor) *floor = start;
-    return edit_add(edit, &change);
+    struct segment_header header;
+    const struct change change = {.tag = CHANGE_LOG_SEGMENT,
+                                  .object = extent.id,
+                                  .position = extent.start,
+                                  .position_end = extent.end};
+    if (extent.end <= listing->kept) return LOAM_OK;
+    if (extent.end <= listing->lowest) { /* which recovery has not read */
+        const loam_status rc = segment_peek(listing->db->store, OBJECT_SEGMENT, extent.id, &header);
+        if (rc < 0 && rc != LOAM_CORRUPT) return rc;
+        if (rc != LOAM_OK || header.start != extent.start ||
+            memcmp(header.store_id, listing->db->root.store_id, STORE_ID_BYTES) != 0)
+            return LOAM_OK;
+    }
+    return edit_add(listing->edit, &change);
 }
 
-/* The log's bounds as the new opener sees them: the old segments that are needed, and where its own begin. */
+/* The last opener's segments before the first that recovery needed: those that are still there have successive numbers, and each ends
+   where the next one starts. */
+static loam_status list_passed(const struct listing *listing, const struct log_bounds *old)
+{
+    struct segment_header header;
+    struct wal_extent extents[PASSED_SEGMENTS_MAX];
+    struct object_id id = old->floor_segment;
+    uint64_t end = old->floor;
+    size_t count = 0;
+    loam_status rc = LOAM_OK;
+    while (id.number > 1 && end > listing->kept && count < PASSED_SEGMENTS_MAX) {
+        id.number--;
+        rc = segment_peek(listing->db->store, OBJECT_SEGMENT, id, &header);
+        if (rc != LOAM_OK || header.start > end) break;
+        extents[count++] = (struct wal_extent){id, header.start, end};
+        end = header.start;
+    }
+    if (rc < 0 && rc != LOAM_CORRUPT) return rc;
+    rc = LOAM_OK;
+    while (rc == LOAM_OK && count > 0)
+        rc = list_segment(listing, extents[--count]);
+    return rc;
+}
+
+/* Where recovery begins to need the log: at the start of the segment that `lowest` lies in. */
+static uint64_t floor_of(const struct wal_tail *tail, const struct log_bounds *old, uint64_t lowest)
+{
+    uint64_t floor = tail->end;
+    for (size_t i = 0; i < old->segment_count; i++)
+        if (old->segments[i].end > lowest && old->segments[i].start < floor)
+            floor = old->segments[i].start;
+    for (size_t i = 0; i < tail->extent_count; i++)
+        if (tail->extents[i].end > lowest && tail->extents[i].start < floor)
+            floor = tail->extents[i].start;
+    return floor;
+}
+
+/* The log's bounds as the new opener sees them: the old segments that are needed or kept, and where its own begin. */
 static loam_status bounds_edit(struct recovery *recovery, struct edit *edit)
 {
+    loam_db *db = recovery->db;
     const struct wal_tail *tail = &recovery->tail;
-    const struct log_bounds old = catalog_log_bounds(recovery->db->catalog);
-    const uint64_t lowest = lowest_needed(recovery->db, tail->end);
-    uint64_t floor = tail->end;
-    const struct change start = {.tag = CHANGE_LOG_START,
-                                 .object = {recovery->db->root.epoch, 0},
-                                 .position = tail->end,
-                                 .running = tail->running};
-    loam_status rc = edit_add(edit, &start);
+    const struct log_bounds old = catalog_log_bounds(db->catalog);
+    const uint64_t lowest = lowest_needed(db, tail->end), most = db->options.feed_bytes;
+    const struct listing listing = {db, edit, lowest, lowest > most ? lowest - most : 0};
+    const struct change begin[3] = {
+        {.tag = CHANGE_LOG_START,
+         .object = {db->root.epoch, 0},
+         .position = tail->end,
+         .running = tail->running},
+        {.tag = CHANGE_LOG_FLOOR,
+         .object = {db->root.epoch, 0},
+         .position = floor_of(tail, &old, lowest)},
+        {.tag = CHANGE_LOG_ATTEST, .position = tail->end},
+    };
+    loam_status rc = LOAM_OK;
+    for (size_t i = 0; rc == LOAM_OK && i < 3; i++)
+        rc = edit_add(edit, &begin[i]);
     for (size_t i = 0; rc == LOAM_OK && i < old.segment_count; i++)
-        rc = keep_segment(edit, old.segments[i].id, old.segments[i].start, old.segments[i].end,
-                          lowest, &floor);
+        rc = list_segment(&listing, (struct wal_extent){old.segments[i].id, old.segments[i].start,
+                                                        old.segments[i].end});
+    if (rc == LOAM_OK) rc = list_passed(&listing, &old);
     for (size_t i = 0; rc == LOAM_OK && i < tail->extent_count; i++)
-        rc = keep_segment(edit, tail->extents[i].id, tail->extents[i].start, tail->extents[i].end,
-                          lowest, &floor);
-    const struct change needed = {
-        .tag = CHANGE_LOG_FLOOR, .object = {recovery->db->root.epoch, 0}, .position = floor};
-    const struct change attest = {.tag = CHANGE_LOG_ATTEST, .position = tail->end};
-    if (rc == LOAM_OK) rc = edit_add(edit, &needed);
-    if (rc == LOAM_OK) rc = edit_add(edit, &attest);
-    if (rc == LOAM_OK) rc = db_counters_to_edit(recovery->db, edit, 0);
+        rc = list_segment(&listing, tail->extents[i]);
+    if (rc == LOAM_OK) rc = feed_index_to_edit(db, edit);
+    if (rc == LOAM_OK) rc = db_counters_to_edit(db, edit, 0);
     return rc;
 }
 
@@ -503,20 +582,29 @@ static enum log_use log_use_of(const loam_db *db, bool mapped)
 static loam_status begin_log(struct recovery *recovery, bool mapped)
 {
     loam_db *db = recovery->db;
-    const uint64_t least = store_log_bytes_least(db->store);
+    const uint64_t least = store_log_bytes_least(db->store), kept = db->options.feed_bytes;
     uint64_t most = db->options.memtable_bytes / SEGMENTS_OF_MEMTABLE & ~UINT64_C(4095);
     if (most < least) most = least;
     if (most > SEGMENT_BYTES_MOST) most = SEGMENT_BYTES_MOST;
+    struct wal_past past;
+    loam_status rc = db_wal_past(db, &past);
+    if (rc < 0) return rc;
     struct wal_config config = {.store = db->store,
                                 .epoch = db->root.epoch,
                                 .log_key = db->root.log_key,
                                 .start = recovery->tail.end,
                                 .running = recovery->tail.running,
-                                .floor = catalog_log_bounds(db->catalog).floor,
+                                .floor = past.floor,
+                                .past = past.listed,
+                                .past_count = past.listed_count,
+                                .kept_bytes = kept,
+                                .held_bytes_max = kept > 0 ? kept : db_log_bound(db),
                                 .segment_bytes_max = most,
                                 .use = log_use_of(db, mapped)};
     memcpy(config.store_id, db->root.store_id, STORE_ID_BYTES);
-    return wal_new(&config, &db->wal);
+    rc = wal_new(&config, &db->wal);
+    wal_past_deinit(&past);
+    return rc;
 }
 
 /* Every opening leaves a segment behind. When they become many, what they hold goes to tables, so that openings stay quick
@@ -524,8 +612,10 @@ static loam_status begin_log(struct recovery *recovery, bool mapped)
 static loam_status flush_many_segments(struct recovery *recovery)
 {
     loam_db *db = recovery->db;
-    const size_t count =
-        catalog_log_bounds(db->catalog).segment_count + recovery->tail.extent_count;
+    const struct log_bounds bounds = catalog_log_bounds(db->catalog);
+    size_t count = recovery->tail.extent_count;
+    for (size_t i = 0; i < bounds.segment_count; i++)
+        count += bounds.segments[i].end > bounds.floor;
     if (count <= OLD_SEGMENTS_MAX) return LOAM_OK;
     const loam_status rc = flush_run(db, FLUSH_ALL);
     return rc == LOAM_FULL || rc == LOAM_NOMEM ? LOAM_OK : rc;

@@ -111,8 +111,8 @@ static loam_status survey_coll(struct repair *repair, uint32_t id)
 static loam_status survey_commit(void *ctx, const struct wal_commit *commit)
 {
     struct log_survey *survey = ctx;
-    const uint8_t *at = commit->body.data, *end = at + commit->body.len;
-    uint32_t count = 0, coll_id = 0, last_id = 0;
+    uint32_t coll_id = 0, last_id = 0;
+    struct commit_body body;
     struct entry entry;
     loam_status rc = LOAM_OK;
     if (survey->expected_seq != 0 && commit->seq < survey->expected_seq) return LOAM_OK;
@@ -121,15 +121,15 @@ static loam_status survey_commit(void *ctx, const struct wal_commit *commit)
     if (commit->time_ms > survey->repair->facts.time_ms)
         survey->repair->facts.time_ms = commit->time_ms;
     if (commit->kind == RECORD_CHANGE) return survey_change(survey->repair, commit);
-    at = get_varint32(at, end, &count);
-    struct batch_reader reader = {at, end};
-    for (uint64_t seq = commit->seq; at != NULL && rc == LOAM_OK; seq++) {
-        if (batch_next(&reader, &coll_id, &entry) != LOAM_OK) break;
+    const bool opens =
+        commit_body_open(commit->body, (commit->flags & RECORD_CALLER_INDEX) != 0, &body);
+    for (uint64_t seq = commit->seq; opens && rc == LOAM_OK; seq++) {
+        if (batch_next(&body.entries, &coll_id, &entry) != LOAM_OK) break;
         if (coll_id != last_id) rc = survey_coll(survey->repair, coll_id);
         last_id = coll_id;
         survey->expected_seq = seq + 1;
     }
-    if (rc < 0 || (at != NULL && reader.at == end)) return rc;
+    if (rc < 0 || (opens && body.entries.at == body.entries.end)) return rc;
     survey->repair->is_lossy = true;
     repair_say(survey->repair, "%s: byte %" PRIu64 ": its entries do not parse", commit->name,
                commit->offset);
@@ -172,17 +172,17 @@ static loam_status take_log_commit(void *ctx, const struct wal_commit *commit)
 {
     struct log_taking *taking = ctx;
     struct repair *repair = taking->repair;
-    const uint8_t *at = commit->body.data, *end = at + commit->body.len;
-    uint32_t count = 1, coll_id = 0;
+    uint32_t coll_id = 0;
+    struct commit_body body;
     struct entry entry;
     loam_status rc = LOAM_OK;
     if (commit->seq < taking->expected_seq) return LOAM_OK;
     taking->expected_seq = commit->seq + 1;
-    if (commit->kind == RECORD_COMMIT) at = get_varint32(at, end, &count);
-    if (commit->kind != RECORD_COMMIT || at == NULL) return LOAM_OK;
-    struct batch_reader reader = {at, end};
+    if (commit->kind != RECORD_COMMIT ||
+        !commit_body_open(commit->body, (commit->flags & RECORD_CALLER_INDEX) != 0, &body))
+        return LOAM_OK;
     for (uint64_t seq = commit->seq; rc == LOAM_OK; seq++) {
-        if (batch_next(&reader, &coll_id, &entry) != LOAM_OK) break;
+        if (batch_next(&body.entries, &coll_id, &entry) != LOAM_OK) break;
         taking->expected_seq = seq + 1;
         const struct salvage_coll *coll = salvage_coll_find(&repair->facts, coll_id);
         if (coll == NULL) continue;

@@ -19,12 +19,13 @@ static uint64_t total_debt(loam_db *db)
     return debt;
 }
 
-static uint64_t old_log_bytes(loam_db *db)
+/* Tables, and of a log that nobody writes what is listed. */
+static uint64_t listed_bytes(loam_db *db)
 {
     uint64_t bytes = 0;
     mutex_lock(&db->manifest_lock);
     const struct log_bounds bounds = catalog_log_bounds(db->catalog);
-    for (size_t i = 0; i < bounds.segment_count; i++)
+    for (size_t i = 0; db->wal == NULL && i < bounds.segment_count; i++)
         bytes += bounds.segments[i].end - bounds.segments[i].start;
     bytes += catalog_table_bytes(db->catalog);
     mutex_unlock(&db->manifest_lock);
@@ -66,7 +67,7 @@ loam_status loam_stats_get(loam_db *db, loam_stats *out)
     const struct page_cache_stats cache = page_cache_stats(db->cache);
     const uint64_t log_bytes = db->wal == NULL ? 0 : wal_live_bytes(db->wal);
     loam_stats stats = {
-        .disk_bytes = old_log_bytes(db) + log_bytes,
+        .disk_bytes = listed_bytes(db) + log_bytes,
         .memtable_bytes = atomic_load(&db->memtable_bytes) + arena_pool_bytes(db->arenas),
         .cache_bytes = cache.frame_bytes,
         .metadata_bytes = cache.charged_bytes,

@@ -191,6 +191,7 @@ loam_status commit_locked(loam_db *db, const struct commit *commit, loam_durabil
     const bool durable = how == LOAM_DURABLE_COMMIT;
     const uint64_t from = wal_end(db->wal);
     const struct record_spec spec = {.kind = commit->record_kind,
+                                     .flags = commit->caller_index > 0 ? RECORD_CALLER_INDEX : 0,
                                      .seq = db->next_seq,
                                      .time_ms =
                                          atomic_load_explicit(&db->clock_ms, memory_order_relaxed)};
@@ -214,6 +215,8 @@ loam_status commit_locked(loam_db *db, const struct commit *commit, loam_durabil
     }
     if (commit->record_kind == RECORD_COMMIT) count_commit(db, commit);
     db->next_seq += commit->entry_count;
+    if (commit->caller_index > 0)
+        db->caller_index = (struct caller_index){commit->caller_index, db->next_seq - 1, end};
     if (durable) db->durable_end = end;
     *wait_position = db->durable_end;
     return LOAM_OK;
@@ -228,6 +231,8 @@ loam_status commit_publish(loam_db *db, uint64_t last_seq, uint64_t wait_positio
     uint64_t seen = atomic_load_explicit(&db->visible, memory_order_relaxed);
     while (seen < last_seq && !atomic_compare_exchange_weak(&db->visible, &seen, last_seq)) {
     }
+    /* After that: who waits counts himself in and then looks at visible, in this order. */
+    if (atomic_load(&db->feed_waiters) > 0) feeds_wake(db);
     return LOAM_OK;
 }
 
@@ -432,14 +437,17 @@ loam_status loam_delete_range(loam_db *db, loam_coll *coll, const loam_range *ra
 static loam_status commit_stamped(loam_db *db, const struct batch_facts *facts, loam_durability how,
                                   struct reads *reads, uint64_t since)
 {
-    uint8_t head[VARINT64_BYTES_MAX];
+    uint8_t head[COMMIT_HEAD_BYTES_MAX];
+    if (facts->entry_count == 0 && facts->caller_index > 0)
+        return failed(LOAM_INVALID, "a batch with an index and no entry that it could stand with");
     if (facts->entry_count == 0) return commit_nothing(db, how);
-    const size_t head_bytes = (size_t)(put_varint64(head, facts->entry_count) - head);
+    const size_t head_bytes = commit_head_put(head, facts->entry_count, facts->caller_index);
     const struct sys_piece pieces[2] = {{head, head_bytes}, {facts->bytes.data, facts->bytes.len}};
     const struct commit commit = {.pieces = pieces,
                                   .piece_count = 2,
                                   .body_bytes = head_bytes + facts->bytes.len,
                                   .record_kind = RECORD_COMMIT,
+                                  .caller_index = facts->caller_index,
                                   .entry_count = facts->entry_count,
                                   .put_count = facts->put_count,
                                   .payload_bytes = facts->payload_bytes,

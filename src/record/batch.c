@@ -29,6 +29,24 @@ size_t batch_head_put(uint8_t head[static BATCH_HEAD_BYTES_MAX], uint8_t kind, u
     return (size_t)(at - head);
 }
 
+size_t commit_head_put(uint8_t head[static COMMIT_HEAD_BYTES_MAX], uint32_t entry_count,
+                       uint64_t caller_index)
+{
+    uint8_t *at = put_varint64(head, entry_count);
+    if (caller_index != 0) at = put_varint64(at, caller_index);
+    return (size_t)(at - head);
+}
+
+bool commit_body_open(loam_slice bytes, bool has_index, struct commit_body *body)
+{
+    const uint8_t *from = bytes.data, *end = from + bytes.len;
+    *body = (struct commit_body){.entry_count = 0};
+    const uint8_t *at = get_varint32(from, end, &body->entry_count);
+    if (at != NULL && has_index) at = get_varint64(at, end, &body->caller_index);
+    body->entries = (struct batch_reader){at, end};
+    return at != NULL && body->entry_count > 0 && has_index == (body->caller_index > 0);
+}
+
 loam_status batch_next(struct batch_reader *reader, uint32_t *coll_id, struct entry *entry)
 {
     const uint8_t *at = reader->at;

@@ -37,6 +37,8 @@ enum option_id {
     OPTION_MERGE,
     OPTION_ALL_ENTRIES,
     OPTION_HTML,
+    OPTION_SINCE,
+    OPTION_FOLLOW,
     OPTIONS_COUNT
 };
 
@@ -50,7 +52,7 @@ struct args {
     size_t count;
     uint32_t given; /* OPTION_BIT()s */
     struct grow prefix, workloads, merge, html;
-    uint64_t limit, from_line, entries, ttl_ms;
+    uint64_t limit, from_line, entries, ttl_ms, since;
     const char *format, *mode, *compression; /* static */
 };
 

@@ -55,6 +55,9 @@ const struct option_info option_infos[OPTIONS_COUNT] = {
         {"--entries", VALUE_NONE, NULL, {NULL}, "with entries; of a store, all of its files"},
     [OPTION_HTML] =
         {"--html", VALUE_TEXT, "FILE", {NULL}, "a page for a browser instead, in one file"},
+    [OPTION_SINCE] =
+        {"--since", VALUE_NUMBER, "SEQ", {NULL}, "what came after this sequence number"},
+    [OPTION_FOLLOW] = {"--follow", VALUE_NONE, NULL, {NULL}, "wait for more, until Ctrl-C"},
 };
 
 #define RANGE_OPTION OPTION_BIT(OPTION_PREFIX)
@@ -549,6 +552,21 @@ const struct command commands[] = {
      "makes a store of a backup",
      "DIR, which must be missing or empty, becomes a copy of BACKUP, which is read back; of a "
      "directory of backups it is the latest one. BACKUP may be any closed store."},
+    {"tail",
+     NULL,
+     "",
+     {ARG_NONE},
+     0,
+     OPTION_BIT(OPTION_SINCE) | OPTION_BIT(OPTION_LIMIT) | OPTION_BIT(OPTION_FOLLOW) |
+         OPTION_BIT(OPTION_JSON),
+     ACCESS_EXISTING,
+     false,
+     cmd_tail,
+     "what was written lately, in its order",
+     "One line for each entry and each change of collections that the log still holds: sequence "
+     "number, what was done, the collection, key and value. Without --since it begins with the "
+     "oldest. The store is opened for writing, so what another process has open cannot be "
+     "followed; within a session or script, what that writes itself can."},
     {"bench",
      NULL,
      "[DIR]",

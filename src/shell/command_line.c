@@ -207,6 +207,7 @@ static const char **choice_for(struct args *args, enum option_id id)
 static uint64_t *number_for(struct args *args, enum option_id id)
 {
     if (id == OPTION_LIMIT) return &args->limit;
+    if (id == OPTION_SINCE) return &args->since;
     return id == OPTION_ENTRIES ? &args->entries : &args->from_line;
 }
 

@@ -4,7 +4,7 @@
  * Role: the contract between the table in command.c and its implementations. A
  *   handler writes to session->out, complains itself and returns an exit status.
  * In the picture: shell layer; implemented in cmd_data, cmd_merge, cmd_ttl, cmd_txn, cmd_collection,
- *   cmd_care, cmd_repair, cmd_inspect, cmd_backup, cmd_help, import and export.
+ *   cmd_care, cmd_repair, cmd_inspect, cmd_backup, cmd_tail, cmd_help, import and export.
  */
 #ifndef LOAM_SHELL_HANDLERS_H
 #define LOAM_SHELL_HANDLERS_H
@@ -57,6 +57,7 @@ int cmd_repair(struct session *session, const struct args *args);
 int cmd_inspect(struct session *session, const struct args *args);
 int cmd_checkpoint(struct session *session, const struct args *args);
 int cmd_backup(struct session *session, const struct args *args);
+int cmd_tail(struct session *session, const struct args *args);
 int cmd_restore(struct session *session, const struct args *args);
 
 int cmd_help(struct session *session, const struct args *args);

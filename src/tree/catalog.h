@@ -35,7 +35,8 @@ struct log_segment {
 };
 
 struct log_bounds {
-    const struct log_segment *segments; /* earlier openers', oldest first */
+    /* Earlier openers', oldest first; those that end at or below the floor are there for readers of the log, or are gone. */
+    const struct log_segment *segments;
     size_t segment_count;
     uint32_t epoch;                /* of this opener */
     uint64_t start, start_running; /* of this opener's log */
@@ -50,6 +51,8 @@ struct catalog_counters {
     uint64_t next_run;
     uint64_t change_seq; /* collections' changes up to this sequence are in */
     uint64_t time_ms;    /* newest time seen */
+    uint64_t caller_index,
+        caller_index_seq; /* of the newest commit with one that was told; 0: none */
 };
 
 /* delete_object(ctx, id) is called, from whatever thread drops the last reference, for objects

@@ -262,16 +262,11 @@ static loam_status start_log(struct catalog_stage *stage, const struct change *c
 static loam_status move_floor(struct catalog_stage *stage, const struct change *change)
 {
     struct log_bounds *log = &stage->small.log;
-    struct log_segment *segments = staged_segments(stage);
-    size_t kept = 0;
     if (change->position < log->floor)
         return failed(LOAM_CORRUPT, "the log's floor falls from %" PRIu64 " to %" PRIu64,
                       log->floor, change->position);
     log->floor = change->position;
     log->floor_segment = change->object;
-    for (size_t i = 0; i < log->segment_count; i++)
-        if (segments[i].end > change->position) segments[kept++] = segments[i];
-    log->segment_count = kept;
     return LOAM_OK;
 }
 
@@ -289,6 +284,14 @@ static void raise_counters(struct catalog_stage *stage, const struct change *cha
     if (change->next_run > counters->next_run) counters->next_run = change->next_run;
     if (change->seq > counters->change_seq) counters->change_seq = change->seq;
     if (change->time_ms > counters->time_ms) counters->time_ms = change->time_ms;
+}
+
+static void raise_index(struct catalog_stage *stage, const struct change *change)
+{
+    struct catalog_counters *counters = &stage->small.counters;
+    if (change->seq <= counters->caller_index_seq) return;
+    counters->caller_index = change->caller_index;
+    counters->caller_index_seq = change->seq;
 }
 
 /* ---- all of them ----------------------------------------------------------------------------- */
@@ -325,6 +328,9 @@ loam_status stage_change(struct catalog_stage *stage, const struct change *chang
         return LOAM_OK;
     case CHANGE_COUNTERS:
         raise_counters(stage, change);
+        return LOAM_OK;
+    case CHANGE_CALLER_INDEX:
+        raise_index(stage, change);
         return LOAM_OK;
     case CHANGE_RANGES:
         return set_ranges(stage, change);

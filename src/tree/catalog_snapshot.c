@@ -64,7 +64,6 @@ static loam_status put_coll(struct snapshot_sink *sink, const struct coll_state 
     return rc < 0 || sink->edit.bytes.len < SNAPSHOT_EDIT_BYTES ? rc : emit_edit(sink);
 }
 
-/* The floor comes before the segments, because moving it drops what lies below. */
 static loam_status put_log(struct snapshot_sink *sink, const struct log_bounds *log)
 {
     const struct change changes[3] = {
@@ -89,6 +88,9 @@ static loam_status put_log(struct snapshot_sink *sink, const struct log_bounds *
 
 static loam_status put_end(struct snapshot_sink *sink, const struct catalog_counters *counters)
 {
+    const struct change index = {.tag = CHANGE_CALLER_INDEX,
+                                 .caller_index = counters->caller_index,
+                                 .seq = counters->caller_index_seq};
     const struct change changes[2] = {{.tag = CHANGE_COUNTERS,
                                        .next_coll = counters->next_coll,
                                        .next_run = counters->next_run,
@@ -96,6 +98,7 @@ static loam_status put_end(struct snapshot_sink *sink, const struct catalog_coun
                                        .time_ms = counters->time_ms},
                                       {.tag = CHANGE_SNAPSHOT_END}};
     loam_status rc = put_change(sink, &changes[0]);
+    if (rc == LOAM_OK && index.caller_index > 0) rc = put_change(sink, &index);
     if (rc == LOAM_OK) rc = edit_add(&sink->edit, &changes[1]);
     return rc < 0 ? rc : emit_edit(sink);
 }

@@ -95,6 +95,8 @@ static const struct field counter_fields[] = {FIELD(FIELD_U32, next_coll),
                                               FIELD(FIELD_U64, seq),
                                               FIELD(FIELD_U64, time_ms),
                                               {0, 0}};
+static const struct field index_fields[] = {
+    FIELD(FIELD_U64, caller_index), FIELD(FIELD_U64, seq), {0, 0}};
 static const struct field no_fields[] = {{0, 0}};
 
 static const struct field *const fields_of[] = {
@@ -116,6 +118,7 @@ static const struct field *const fields_of[] = {
     [CHANGE_COLL_OPTIONS] = option_fields,
     [CHANGE_TABLE_ADD_EXPIRING] = add_expiring_fields,
     [CHANGE_COLL_CLONE] = clone_fields,
+    [CHANGE_CALLER_INDEX] = index_fields,
 };
 
 #define CHANGE_TAG_COUNT (sizeof fields_of / sizeof fields_of[0])
@@ -226,6 +229,9 @@ static const char *fault_in_change(const struct change *change)
         return change->level < LOAM_LEVELS_MAX ? NULL : "a level is none";
     case CHANGE_FLUSHED:
     case CHANGE_COUNTERS:
+        return change->seq <= SEQ_MAX ? NULL : "a sequence number is too high";
+    case CHANGE_CALLER_INDEX:
+        if (change->caller_index == 0 || change->seq == 0) return "a number that is 0";
         return change->seq <= SEQ_MAX ? NULL : "a sequence number is too high";
     case CHANGE_LOG_SEGMENT:
         return change->position <= change->position_end ? NULL : "a segment ends before it begins";
@@ -437,7 +443,7 @@ loam_status edit_next(struct edit_reader *reader, struct change *change)
     memset(change, 0, sizeof *change);
     const uint8_t tag = *at++;
     if (tag == 0) return failed(LOAM_CORRUPT, "a change without a tag");
-    if (tag >= CHANGE_TAG_COUNT)
+    if (tag >= CHANGE_TAG_COUNT || fields_of[tag] == NULL)
         return failed(LOAM_TOONEW,
                       "a change of kind %u, which this library does not know; use a "
                       "newer loam",

@@ -44,8 +44,10 @@ enum change_tag {
     CHANGE_TABLE_ADD_EXPIRING =
         17, /* on disk alone: a CHANGE_TABLE_ADD some entries of which expire */
     CHANGE_COLL_CLONE =
-        18 /* coll, name, source, seq: created with the source's options, tables and deletions of
+        18, /* coll, name, source, seq: created with the source's options, tables and deletions of
                                   ranges; seq is up to where the source is flushed */
+    CHANGE_CALLER_INDEX =
+        21 /* caller_index, seq: of the newest commit that has one and may be gone from the log */
 };
 
 struct change {
@@ -56,7 +58,7 @@ struct change {
     uint64_t uid;
     uint64_t seq;
     uint64_t position, position_end, running;
-    uint64_t time_ms;
+    uint64_t time_ms, caller_index;
     uint32_t next_coll;
     uint64_t next_run;
     struct object_id object;

@@ -323,6 +323,7 @@ static loam_status take_change(struct salvage_facts *facts, const struct change 
     case CHANGE_LOG_FLOOR:
     case CHANGE_LOG_ATTEST:
     case CHANGE_COUNTERS:
+    case CHANGE_CALLER_INDEX: /* what is lost may be from before it */
     case CHANGE_SNAPSHOT_END:
         return take_log_change(facts, change);
     }

@@ -311,29 +311,15 @@ static bool padding_is_zero(const uint8_t *bytes, uint64_t len)
     return true;
 }
 
-loam_status segment_record_at(const struct segment_view *view, uint64_t position, uint64_t *running,
-                              struct record *record)
+bool record_head_get(const struct segment_header *header, const uint8_t *head, uint64_t position,
+                     struct record *record)
 {
-    const struct segment_header *header = &view->header;
-    const uint64_t room = view->bytes.len - SEGMENT_HEADER_BYTES;
-    if (view->bytes.len < SEGMENT_HEADER_BYTES || position < header->start) return LOAM_NOTFOUND;
-    const uint64_t offset = position - header->start;
-    if (offset > room || room - offset < RECORD_HEAD_BYTES) return LOAM_NOTFOUND;
-
-    const uint8_t *head = (const uint8_t *)view->bytes.data + SEGMENT_HEADER_BYTES + offset;
+    if (!head_is_sane(head)) return false;
     const uint64_t seed = header->log_key ^ position;
-    if (!head_is_sane(head)) return LOAM_NOTFOUND;
-    if (get_u32(head) != (uint32_t)hash_seeded(head + 4, RECORD_HEAD_BYTES - 4, seed))
-        return LOAM_NOTFOUND;
-    const uint32_t body_bytes = get_u32(head + 8);
-    if (room - offset < record_bytes(body_bytes)) return LOAM_NOTFOUND;
-    const uint8_t *body = head + RECORD_HEAD_BYTES;
-    if (get_u32(head + 4) != (uint32_t)hash_seeded(body, body_bytes, seed)) return LOAM_NOTFOUND;
-    if (!padding_is_zero(body + body_bytes, -body_bytes & 7)) return LOAM_NOTFOUND;
-
-    const uint32_t distance = get_u32(head + 28);
+    if (get_u32(head) != (uint32_t)hash_seeded(head + 4, RECORD_HEAD_BYTES - 4, seed)) return false;
+    const uint32_t body_bytes = get_u32(head + 8), distance = get_u32(head + 28);
     const uint64_t back = (uint64_t)distance * 8;
-    if (distance != UINT32_MAX && back > position) return LOAM_NOTFOUND;
+    if (distance != UINT32_MAX && back > position) return false;
     *record = (struct record){
         .position = position,
         .end = position + record_bytes(body_bytes),
@@ -342,8 +328,37 @@ loam_status segment_record_at(const struct segment_view *view, uint64_t position
         .synced_upto = distance == UINT32_MAX ? 0 : position - back,
         .kind = head[12],
         .flags = head[13],
-        .body = loam_bytes(body, body_bytes),
+        .body = {NULL, body_bytes},
     };
+    return true;
+}
+
+bool record_body_get(const struct segment_header *header, const uint8_t *bytes,
+                     struct record *record)
+{
+    const uint64_t seed = header->log_key ^ record->position;
+    const uint8_t *body = bytes + RECORD_HEAD_BYTES;
+    const size_t len = record->body.len;
+    if (get_u32(bytes + 4) != (uint32_t)hash_seeded(body, len, seed)) return false;
+    record->body.data = body;
+    return padding_is_zero(body + len, -len & 7);
+}
+
+loam_status segment_record_at(const struct segment_view *view, uint64_t position, uint64_t *running,
+                              struct record *record)
+{
+    const struct segment_header *header = &view->header;
+    const uint64_t room = view->bytes.len - SEGMENT_HEADER_BYTES;
+    struct record found;
+    if (view->bytes.len < SEGMENT_HEADER_BYTES || position < header->start) return LOAM_NOTFOUND;
+    const uint64_t offset = position - header->start;
+    if (offset > room || room - offset < RECORD_HEAD_BYTES) return LOAM_NOTFOUND;
+
+    const uint8_t *head = (const uint8_t *)view->bytes.data + SEGMENT_HEADER_BYTES + offset;
+    if (!record_head_get(header, head, position, &found)) return LOAM_NOTFOUND;
+    if (room - offset < record_bytes(found.body.len)) return LOAM_NOTFOUND;
+    if (!record_body_get(header, head, &found)) return LOAM_NOTFOUND;
+    *record = found;
     if (running != NULL) *running = running_over(*running, get_u32(head));
     return LOAM_OK;
 }

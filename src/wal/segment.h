@@ -67,6 +67,11 @@ struct record {
     loam_slice body;
 };
 
+struct wal_extent { /* a segment and the positions of it that count */
+    struct object_id id;
+    uint64_t start, end;
+};
+
 /* Bytes a record with such a body takes. */
 static inline uint64_t record_bytes(uint64_t body_bytes)
 {
@@ -141,6 +146,12 @@ uint64_t segment_next_record(const struct segment_view *view, uint64_t at, uint6
 
 /* For a segment whose header is lost but for its key: finds where it begins, from low up to high, by its first record. */
 bool segment_find_start(struct segment_view *view, uint64_t low, uint64_t high);
+/* Of a record at position, what its first RECORD_HEAD_BYTES say, the length of its body among that, but no data; false: they are none.
+   Then the same with its body, from all of its bytes; false: they are not its own. For who has not loaded the whole segment. */
+bool record_head_get(const struct segment_header *header, const uint8_t *head, uint64_t position,
+                     struct record *record);
+bool record_body_get(const struct segment_header *header, const uint8_t *bytes,
+                     struct record *record);
 
 /* The largest synced_upto of any valid record that stands at or beyond position, found in steps
    of 8 bytes, and where it was found; 0 when there is none. */

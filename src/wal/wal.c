@@ -31,7 +31,7 @@ enum {
 };
 
 struct wal_file {
-    struct log *log;
+    struct log *log; /* NULL: an earlier opener's */
     struct object_id id;
     uint64_t start, end; /* end: UINT64_MAX while it is active */
     uint32_t refs;       /* waiters inside log_wait or log_sync */
@@ -42,7 +42,9 @@ struct wal_file {
 struct wal {
     struct wal_config config;
     struct mutex prepare, lock;
-    struct wal_file *oldest, *newest;    /* newest is the active one */
+    struct wal_file *oldest, *newest; /* newest is the active one; NULL: none is yet */
+    struct wal_hold *holds;           /* under lock, as passed: below it recovery needs nothing */
+    uint64_t passed;
     struct wal_file *spares[SPARES_MAX]; /* oldest first */
     _Atomic unsigned spare_count;        /* changed under lock */
     uint32_t next_number;
@@ -51,16 +53,43 @@ struct wal {
     uint64_t look_at;      /* lane: the position from which on it looks again */
     _Atomic uint64_t end, data_end, synced, attested, live_start, floor, written_bytes;
     _Atomic bool wants_spare, wants_tending; /* the writer stores them */
+    _Atomic bool wants_release;              /* who read has moved on */
     _Atomic uint32_t pins;   /* while there are any, dead segments are not used again */
     _Atomic int failed_code; /* loam_status; set once */
     char failed_text[STATUS_TEXT_MAX];
 };
+
+/* Behind all others. Lock held, or nobody else knows the wal. */
+static void link_file(struct wal *wal, struct wal_file *file)
+{
+    struct wal_file **link = wal->newest != NULL ? &wal->newest->newer : &wal->oldest;
+    while (*link != NULL)
+        link = &(*link)->newer;
+    *link = file;
+}
+
+/* Earlier openers' segments. */
+static loam_status take_past(struct wal *wal)
+{
+    for (size_t i = 0; i < wal->config.past_count; i++) {
+        const struct wal_extent *extent = &wal->config.past[i];
+        struct wal_file *file = mem_zalloc(sizeof *file);
+        if (file == NULL) return LOAM_NOMEM;
+        *file = (struct wal_file){
+            .id = extent->id, .start = extent->start, .end = extent->end, .synced = true};
+        link_file(wal, file);
+    }
+    if (wal->oldest != NULL) atomic_store(&wal->live_start, wal->oldest->start);
+    wal->config.past = NULL;
+    return LOAM_OK;
+}
 
 loam_status wal_new(const struct wal_config *config, struct wal **out)
 {
     struct wal *wal = mem_zalloc(sizeof *wal);
     if (wal == NULL) return LOAM_NOMEM;
     wal->config = *config;
+    wal->passed = config->floor;
     wal->next_number = 1;
     wal->next_bytes = store_log_bytes_least(config->store);
     mutex_init(&wal->prepare);
@@ -74,8 +103,12 @@ loam_status wal_new(const struct wal_config *config, struct wal **out)
     atomic_init(&wal->live_start, config->start);
     check(config->floor <= config->start);
     atomic_init(&wal->floor, config->floor);
-    *out = wal;
-    return LOAM_OK;
+    const loam_status rc = take_past(wal);
+    if (rc < 0)
+        wal_free(wal);
+    else
+        *out = wal;
+    return rc;
 }
 
 /* ---- failing for good ---------------------------------------------------------------------- */
@@ -279,12 +312,8 @@ static loam_status switch_segment(struct wal *wal)
     for (unsigned i = 0; i < wal->spare_count; i++)
         wal->spares[i] = wal->spares[i + 1];
     file->start = wal->active.end;
-    if (wal->newest != NULL) {
-        wal->newest->end = wal->active.end;
-        wal->newest->newer = file;
-    } else {
-        wal->oldest = file;
-    }
+    if (wal->newest != NULL) wal->newest->end = wal->active.end;
+    link_file(wal, file);
     wal->newest = file;
     mutex_unlock(&wal->lock);
     if (wal->active.log != NULL) log_follow(file->log, wal->active.log);
@@ -459,6 +488,123 @@ bool wal_is_unattested(const struct wal *wal)
     return atomic_load(&wal->attested) < (synced < data_end ? synced : data_end);
 }
 
+/* ---- letting go ---------------------------------------------------------------------------- */
+
+static uint64_t bytes_before(uint64_t position, uint64_t bytes)
+{
+    return position > bytes ? position - bytes : 0;
+}
+
+/* Below this, nobody reads: neither recovery nor who holds the log, within his bound. Lock held. */
+static uint64_t kept_from(const struct wal *wal)
+{
+    const uint64_t least = bytes_before(wal->passed, wal->config.held_bytes_max);
+    uint64_t from = bytes_before(wal->passed, wal->config.kept_bytes);
+    for (const struct wal_hold *hold = wal->holds; hold != NULL; hold = hold->next)
+        if (hold->position < from) from = hold->position;
+    return from > least ? from : least;
+}
+
+/* Takes the oldest file off the list if nobody needs it any more. */
+static struct wal_file *take_dead(struct wal *wal)
+{
+    mutex_lock(&wal->lock);
+    struct wal_file *file = wal->oldest;
+    if (file == NULL || file == wal->newest || file->end > kept_from(wal) || file->refs > 0) {
+        file = NULL;
+    } else {
+        wal->oldest = file->newer;
+        atomic_store(&wal->live_start,
+                     wal->oldest != NULL ? wal->oldest->start : wal->config.start);
+    }
+    mutex_unlock(&wal->lock);
+    return file;
+}
+
+static loam_status recycle_or_delete(struct wal *wal, const struct wal_file *dead)
+    REQUIRES(&wal->prepare)
+{
+    char name[OBJECT_NAME_BYTES];
+    struct wal_file *file = NULL;
+    struct log *log = dead->log;
+    if (log == NULL) {
+        object_name_make(OBJECT_SEGMENT, dead->id, name);
+        return store_delete(wal->config.store, name);
+    }
+    /* Not while the log grows, or is at rest: it would come to hold what it does not need. */
+    const uint64_t most = wal->config.segment_bytes_max;
+    const bool wanted = wal->spare_count < RECYCLED_COUNT && wal->next_bytes == most &&
+                        log_capacity(log) == most && atomic_load(&wal->pins) == 0;
+    if (wanted) file = new_file(wal, name);
+    if (file == NULL) return log_delete(log);
+    const loam_status rc = log_recycle(log, name, &file->log);
+    if (rc == LOAM_OK)
+        push_spare(wal, file);
+    else
+        mem_free(file);
+    return rc;
+}
+
+static loam_status release_dead(struct wal *wal) REQUIRES(&wal->prepare)
+{
+    loam_status rc = LOAM_OK;
+    atomic_store(&wal->wants_release, false);
+    for (struct wal_file *file; rc == LOAM_OK && (file = take_dead(wal)) != NULL;) {
+        rc = recycle_or_delete(wal, file);
+        mem_free(file);
+    }
+    return rc;
+}
+
+loam_status wal_release(struct wal *wal, uint64_t floor, uint64_t passed)
+{
+    mutex_lock(&wal->prepare);
+    if (floor > atomic_load(&wal->floor)) atomic_store(&wal->floor, floor);
+    mutex_lock(&wal->lock);
+    if (passed > wal->passed) wal->passed = passed;
+    mutex_unlock(&wal->lock);
+    const loam_status rc = release_dead(wal);
+    mutex_unlock(&wal->prepare);
+    return rc;
+}
+
+void wal_hold(struct wal *wal, struct wal_hold *hold, uint64_t position)
+{
+    mutex_lock(&wal->lock);
+    *hold = (struct wal_hold){position, wal->holds};
+    wal->holds = hold;
+    mutex_unlock(&wal->lock);
+}
+
+void wal_hold_move(struct wal *wal, struct wal_hold *hold, uint64_t position)
+{
+    mutex_lock(&wal->lock);
+    hold->position = position;
+    mutex_unlock(&wal->lock);
+    atomic_store(&wal->wants_release, true);
+}
+
+void wal_unhold(struct wal *wal, struct wal_hold *hold)
+{
+    mutex_lock(&wal->lock);
+    struct wal_hold **link = &wal->holds;
+    while (*link != hold)
+        link = &(*link)->next;
+    *link = hold->next;
+    mutex_unlock(&wal->lock);
+    atomic_store(&wal->wants_release, true);
+}
+
+void wal_pin(struct wal *wal)
+{
+    atomic_fetch_add(&wal->pins, 1);
+}
+
+void wal_unpin(struct wal *wal)
+{
+    atomic_fetch_sub(&wal->pins, 1);
+}
+
 /* ---- in the background --------------------------------------------------------------------- */
 
 loam_status wal_tend(struct wal *wal)
@@ -469,6 +615,11 @@ loam_status wal_tend(struct wal *wal)
         mutex_lock(&wal->prepare);
         if (lacks_spare(wal, wal->next_bytes)) rc = prepare_spare(wal, 0);
         if (rc == LOAM_OK) atomic_store(&wal->wants_spare, false);
+        mutex_unlock(&wal->prepare);
+    }
+    if (rc == LOAM_OK && atomic_load(&wal->wants_release)) {
+        mutex_lock(&wal->prepare);
+        rc = release_dead(wal);
         mutex_unlock(&wal->prepare);
     }
     mutex_lock(&wal->lock);
@@ -491,14 +642,14 @@ static uint64_t rest_bytes(const struct wal *wal)
     return share > least ? share : least;
 }
 
-/* Not: an active segment of a log at rest with a spare of twice its size. */
+/* Not: an active segment of a log at rest with a spare of twice its size; nor what is kept for readers. */
 bool wal_is_large(struct wal *wal)
 {
     const uint64_t floor = atomic_load(&wal->floor), own = wal->config.start;
     uint64_t bytes = own > floor ? own - floor : 0; /* earlier openers' */
     mutex_lock(&wal->lock);
     for (const struct wal_file *file = wal->oldest; file != NULL; file = file->newer)
-        bytes += log_capacity(file->log);
+        if (file->log != NULL && file->end > wal->passed) bytes += log_capacity(file->log);
     for (unsigned i = 0; i < wal->spare_count; i++)
         bytes += log_capacity(wal->spares[i]->log);
     mutex_unlock(&wal->lock);
@@ -527,62 +678,6 @@ loam_status wal_switch(struct wal *wal)
     while (rc == LOAM_OK && wal->spare_count > 0)
         rc = switch_segment(wal);
     return rc < 0 ? wal_fail(wal, rc) : rc;
-}
-
-/* Takes the oldest file off the list if nobody needs it any more. */
-static struct wal_file *take_dead(struct wal *wal, uint64_t passed)
-{
-    mutex_lock(&wal->lock);
-    struct wal_file *file = wal->oldest;
-    if (file == NULL || file == wal->newest || file->end > passed || file->refs > 0) {
-        file = NULL;
-    } else {
-        wal->oldest = file->newer;
-        atomic_store(&wal->live_start, wal->oldest->start);
-    }
-    mutex_unlock(&wal->lock);
-    return file;
-}
-
-static loam_status recycle_or_delete(struct wal *wal, struct log *log) REQUIRES(&wal->prepare)
-{
-    char name[OBJECT_NAME_BYTES];
-    struct wal_file *file = NULL;
-    /* Not while the log grows, or is at rest: it would come to hold what it does not need. */
-    const uint64_t most = wal->config.segment_bytes_max;
-    const bool wanted = wal->spare_count < RECYCLED_COUNT && wal->next_bytes == most &&
-                        log_capacity(log) == most && atomic_load(&wal->pins) == 0;
-    if (wanted) file = new_file(wal, name);
-    if (file == NULL) return log_delete(log);
-    const loam_status rc = log_recycle(log, name, &file->log);
-    if (rc == LOAM_OK)
-        push_spare(wal, file);
-    else
-        mem_free(file);
-    return rc;
-}
-
-void wal_pin(struct wal *wal)
-{
-    atomic_fetch_add(&wal->pins, 1);
-}
-
-void wal_unpin(struct wal *wal)
-{
-    atomic_fetch_sub(&wal->pins, 1);
-}
-
-loam_status wal_release(struct wal *wal, uint64_t floor, uint64_t passed)
-{
-    loam_status rc = LOAM_OK;
-    mutex_lock(&wal->prepare);
-    if (floor > atomic_load(&wal->floor)) atomic_store(&wal->floor, floor);
-    for (struct wal_file *file; rc == LOAM_OK && (file = take_dead(wal, passed)) != NULL;) {
-        rc = recycle_or_delete(wal, file->log);
-        mem_free(file);
-    }
-    mutex_unlock(&wal->prepare);
-    return rc;
 }
 
 /* ---- the rest ------------------------------------------------------------------------------ */
@@ -614,17 +709,34 @@ uint64_t wal_written_bytes(const struct wal *wal)
     return atomic_load_explicit(&wal->written_bytes, memory_order_relaxed);
 }
 
+static bool tell_segment(const struct wal_file *file, struct object_id *id, uint64_t *start)
+{
+    if (file == NULL) return false;
+    *id = file->id;
+    *start = file->start;
+    return true;
+}
+
 bool wal_segment_of(struct wal *wal, uint64_t position, struct object_id *id, uint64_t *start)
 {
-    bool found = false;
     mutex_lock(&wal->lock);
-    for (struct wal_file *file = wal->oldest; file != NULL && !found; file = file->newer) {
-        found = position >= file->start && position < file->end;
-        if (found) {
-            *id = file->id;
-            *start = file->start;
-        }
-    }
+    const struct wal_file *file = wal->oldest;
+    if (file != NULL && position < file->start) file = NULL;
+    while (file != NULL && position >= file->end)
+        file = file->newer;
+    const bool found = tell_segment(file, id, start);
+    mutex_unlock(&wal->lock);
+    return found;
+}
+
+bool wal_segment_before(struct wal *wal, uint64_t position, struct object_id *id, uint64_t *start)
+{
+    const struct wal_file *before = NULL;
+    mutex_lock(&wal->lock);
+    for (const struct wal_file *file = wal->oldest; file != NULL && file->start < position;
+         file = file->newer)
+        before = file;
+    const bool found = tell_segment(before, id, start);
     mutex_unlock(&wal->lock);
     return found;
 }
@@ -634,7 +746,8 @@ static loam_status close_files(struct wal *wal, bool trim)
     loam_status rc = LOAM_OK;
     for (struct wal_file *file = wal->oldest, *newer; file != NULL; file = newer) {
         newer = file->newer;
-        const loam_status one = log_close(file->log, trim && file == wal->newest);
+        const loam_status one =
+            file->log == NULL ? LOAM_OK : log_close(file->log, trim && file == wal->newest);
         if (rc == LOAM_OK) rc = one;
         mem_free(file);
     }

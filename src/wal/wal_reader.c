@@ -20,12 +20,9 @@ struct reading {
     uint64_t attested;
     struct wal_tail *tail;
     bool begun; /* a commit's beginning was met; parts before it belong to what the floor passed */
-    bool in_parts;
-    loam_buf parts; /* of a commit that is cut over several records */
+    struct wal_parts parts; /* of a commit that is cut over several records */
     loam_buf
         memory; /* of the segment before, for the next: its first touch took longer than reading it */
-    struct wal_commit first;
-    char first_name[OBJECT_NAME_BYTES];
 };
 
 static loam_status damaged(const char *name, const struct segment_header *header, uint64_t position,
@@ -52,44 +49,53 @@ struct wal_commit wal_commit_from(const struct segment_view *view, const struct 
     };
 }
 
-static loam_status hand_over(struct reading *reading, const struct wal_commit *commit,
-                             const struct record *last)
+loam_status wal_parts_take(struct wal_parts *parts, const struct segment_view *view,
+                           const struct record *record, struct wal_commit *commit)
 {
-    reading->tail->end = last->end;
+    const bool first = record->flags & RECORD_FIRST, last = record->flags & RECORD_LAST;
+    *commit = wal_commit_from(view, record);
+    if (record->kind == RECORD_EDIT || first == parts->is_open)
+        return damaged(view->name, &view->header, record->position, "a record out of place");
+    if (first && last) return LOAM_OK;
+    if (first) {
+        parts->first = *commit;
+        memcpy(parts->first_name, view->name, OBJECT_NAME_BYTES);
+        parts->is_open = true;
+        const loam_status rc = buf_set(&parts->bytes, record->body.data, record->body.len);
+        return rc < 0 ? rc : LOAM_NOTFOUND;
+    }
+    if (record->seq != parts->first.seq || record->kind != parts->first.kind)
+        return damaged(view->name, &view->header, record->position, "a part of another commit");
+    const loam_status rc = buf_append(&parts->bytes, record->body.data, record->body.len);
+    if (rc < 0 || !last) return rc < 0 ? rc : LOAM_NOTFOUND;
+    commit->body = loam_bytes(parts->bytes.data, parts->bytes.len);
+    commit->position = parts->first.position;
+    parts->is_open = false;
+    return LOAM_OK;
+}
+
+static loam_status hand_over(struct reading *reading, const struct wal_commit *commit)
+{
+    reading->tail->end = commit->end;
     reading->tail->running = reading->running;
     if (commit->kind != RECORD_ATTEST) reading->tail->commit_count++;
-    if (last->end <= reading->past->floor) return LOAM_OK;
+    if (commit->end <= reading->past->floor) return LOAM_OK;
     return reading->each(reading->ctx, commit);
 }
 
 static loam_status take_record(struct reading *reading, const struct segment_view *view,
                                const struct record *record)
 {
-    const bool first = record->flags & RECORD_FIRST, last = record->flags & RECORD_LAST;
-    struct wal_commit commit = wal_commit_from(view, record);
-    if (first) reading->begun = true;
+    struct wal_commit commit;
+    if (record->flags & RECORD_FIRST) reading->begun = true;
     if (!reading->begun) {
         reading->tail->end = record->end;
         reading->tail->running = reading->running;
         return LOAM_OK;
     }
-    if (record->kind == RECORD_EDIT || first == reading->in_parts)
-        return damaged(view->name, &view->header, record->position, "a record out of place");
-    if (first && last) return hand_over(reading, &commit, record);
-    if (first) {
-        reading->first = commit;
-        memcpy(reading->first_name, view->name, OBJECT_NAME_BYTES);
-        reading->in_parts = true;
-        return buf_set(&reading->parts, record->body.data, record->body.len);
-    }
-    if (record->seq != reading->first.seq || record->kind != reading->first.kind)
-        return damaged(view->name, &view->header, record->position, "a part of another commit");
-    const loam_status rc = buf_append(&reading->parts, record->body.data, record->body.len);
-    if (rc < 0 || !last) return rc;
-    commit.body = loam_bytes(reading->parts.data, reading->parts.len);
-    commit.position = reading->first.position;
-    reading->in_parts = false;
-    return hand_over(reading, &commit, record);
+    const loam_status rc = wal_parts_take(&reading->parts, view, record, &commit);
+    if (rc == LOAM_NOTFOUND) return LOAM_OK;
+    return rc < 0 ? rc : hand_over(reading, &commit);
 }
 
 /* Takes records until one is invalid or `until` is reached. */
@@ -377,15 +383,16 @@ loam_status wal_read(const struct wal_past *past,
     memset(tail, 0, sizeof *tail);
     for (size_t i = 0; rc == LOAM_OK && i < past->listed_count; i++)
         if (past->listed[i].end > past->floor) rc = read_listed(&reading, &past->listed[i]);
-    if (rc == LOAM_OK && reading.in_parts) /* they were listed up to the end of a whole commit */
+    if (rc == LOAM_OK &&
+        reading.parts.is_open) /* they were listed up to the end of a whole commit */
         rc = failed(LOAM_CORRUPT, "%s: byte %" PRIu64 ": the rest of this commit is missing",
-                    reading.first_name, reading.first.offset);
+                    reading.parts.first_name, reading.parts.first.offset);
     if (rc == LOAM_OK) rc = read_last_opener(&reading);
     if (rc == LOAM_OK) rc = check_seal(&reading);
     if (past->sealed && past->seal_end > reading.attested) reading.attested = past->seal_end;
     tail->attested = reading.attested;
     cut_extents(tail);
-    loam_buf_free(&reading.parts);
+    loam_buf_free(&reading.parts.bytes);
     loam_buf_free(&reading.memory);
     if (rc < 0) wal_tail_deinit(tail);
     return rc;

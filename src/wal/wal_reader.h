@@ -15,11 +15,6 @@
 
 #include "wal/segment.h"
 
-struct wal_extent { /* a segment and the positions of it that count */
-    struct object_id id;
-    uint64_t start, end;
-};
-
 struct wal_past { /* what manifest and root know */
     struct store *store;
     const uint8_t *store_id;
@@ -49,6 +44,18 @@ struct wal_commit {      /* valid during the call */
 
 /* What a record carries; borrows view. The one of a part has that part's body. */
 struct wal_commit wal_commit_from(const struct segment_view *view, const struct record *record);
+
+/* A commit in the making, of its parts; zero is none. */
+struct wal_parts {
+    bool is_open;
+    loam_buf bytes;
+    struct wal_commit first;
+    char first_name[OBJECT_NAME_BYTES];
+};
+/* Takes the next record: LOAM_OK and the commit that it is or ends, which borrows from view or parts; LOAM_NOTFOUND: more parts are to
+   come; LOAM_CORRUPT: it is not what follows. */
+LOAM_MUST loam_status wal_parts_take(struct wal_parts *parts, const struct segment_view *view,
+                                     const struct record *record, struct wal_commit *commit);
 
 struct wal_tail {
     uint64_t end, running;      /* the cut, at a commit's end */

@@ -138,6 +138,7 @@ static void each_kind_of_change_has_its_bytes(void **state)
         {{.tag = CHANGE_COLL_CLONE, .coll = 5, .name = {"fruit", 5}, .source = 300, .seq = 128},
          "12050566727569"
          "74ac028001"},
+        {{.tag = CHANGE_CALLER_INDEX, .caller_index = 300, .seq = 128}, "15ac028001"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -3,8 +3,8 @@
  *
  * store-1 was closed; store-1-killed was not, and its files stand here without the zeros at their ends; likewise ranges-1 and
  * ranges-1-killed, in whose logs and manifests deletions of ranges stand, clones-1 and clones-1-killed, which hold clones and
- * options of collections, merges-1 and merges-1-killed with operands, and expiring-1 and expiring-1-killed with entries that
- * expire. The files are never made anew: a difference is a change
+ * options of collections, merges-1 and merges-1-killed with operands, expiring-1 and expiring-1-killed with entries that
+ * expire, and indexed-1 and indexed-1-killed with commits that have a caller's log index. The files are never made anew: a difference is a change
  * of the format. What made them are the plays below; with GOLDEN_DIR=dir they are written there, which a new format number
  * will want.
  */
@@ -300,6 +300,45 @@ static void expire_second(struct maker *maker)
     fill_expiring(maker, "logged1", SECOND_MS, AGES_MS);
 }
 
+/* ---- a caller's log index ---- */
+
+static void write_indexed(const struct maker *maker, uint64_t index, const char *value)
+{
+    static const char *const names[] = {"default", "log"};
+    loam_batch *batch = loam_batch_new();
+    for (unsigned i = 0; i < 2; i++) {
+        char key[32];
+        const loam_slice number =
+            loam_bytes(key, (size_t)snprintf(key, sizeof key, "%llu", (unsigned long long)index));
+        model_put(maker->model, names[i], number, loam_str(value));
+        loam_coll *coll = maker->db == NULL ? NULL : coll_of(maker, names[i]);
+        assert_ok(loam_batch_put(batch, coll, number, loam_str(value)));
+    }
+    assert_ok(loam_batch_set_index(batch, index));
+    if (maker->db != NULL) assert_ok(loam_write(maker->db, batch, LOAM_DURABLE_COMMIT));
+    loam_batch_free(batch);
+}
+
+/* One in the manifest, then a greater one and a smaller one in the log; each varint that is a byte longer. */
+static void index_first(struct maker *maker)
+{
+    create(maker, "log", LOAM_LZ4);
+    write_indexed(maker, 127, "first");
+    write_indexed(maker, 128, "second");
+    flush(maker, "default");
+    flush(maker, "log");
+    fill(maker, "default", 1, 50);
+}
+
+static void index_second(struct maker *maker)
+{
+    write_indexed(maker, UINT64_MAX, "third");
+    fill(maker, "log", 2, 30);
+    flush(maker, "log");
+    write_indexed(maker, 300, "fourth");
+    fill(maker, "default", 3, 10);
+}
+
 /* ---- operands ---- */
 
 static void merge(const struct maker *maker, const char *coll, const char *key, loam_slice operand)
@@ -364,15 +403,16 @@ static void merge_second(struct maker *maker)
 struct play {
     const char *name;
     void (*first)(struct maker *maker), (*second)(struct maker *maker);
-    uint64_t sum;
+    uint64_t sum, index;
 };
 
 static const struct play plays[] = {
-    {"store-1", play_first, play_second, UINT64_C(0x74ac4fb90b342cf9)},
-    {"clones-1", clone_first, clone_second, UINT64_C(0xdc2ffcc2605efb8e)},
-    {"merges-1", merge_first, merge_second, UINT64_C(0x6a04a8d2ea38629c)},
-    {"ranges-1", delete_first, delete_second, UINT64_C(0x7bf8637844cf7a87)},
-    {"expiring-1", expire_first, expire_second, UINT64_C(0xadc035a2ef50039b)},
+    {"store-1", play_first, play_second, UINT64_C(0x74ac4fb90b342cf9), 0},
+    {"clones-1", clone_first, clone_second, UINT64_C(0xdc2ffcc2605efb8e), 0},
+    {"merges-1", merge_first, merge_second, UINT64_C(0x6a04a8d2ea38629c), 0},
+    {"ranges-1", delete_first, delete_second, UINT64_C(0x7bf8637844cf7a87), 0},
+    {"expiring-1", expire_first, expire_second, UINT64_C(0xadc035a2ef50039b), 0},
+    {"indexed-1", index_first, index_second, UINT64_C(0x0), 300},
 };
 enum { PLAYS = sizeof plays / sizeof plays[0] };
 
@@ -404,8 +444,11 @@ static void check_contents(const struct play *play, loam_db *db)
 {
     struct model *model = contents(play);
     const char *differs = model_differs(model, db, NULL);
+    uint64_t index;
     if (differs != NULL) fail_msg("%s", differs);
     model_free(model);
+    assert_ok(loam_index(db, &index));
+    assert_int_equal(index, play->index);
 }
 
 /* ---- a store on a simulated disk ------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
  * calls.c - each call of loam.h once; see calls.h.
  */
 #include "lib/calls.h"
+#include "lib/calls_feed.h"
 #include "lib/calls_merge.h"
 #include "lib/calls_ttl.h"
 
@@ -748,6 +749,15 @@ const struct call calls[] = {
     {"loam_txn_commit", "and all before", READS_AND_WRITES, make_whole_txn, NULL, change_write,
      false, false},
     {"loam_txn_close", NULL, NOTHING, make_txn_close, begin_and_write_txn, NULL, false, false},
+    {"loam_batch_set_index", NULL, NOTHING, make_batch_set_index, NULL, NULL, false, false},
+    {"loam_write", "with an index", WRITES, make_write, fill_batch_with_index, change_put, false,
+     false},
+    {"loam_flush", "with an index", WRITES, make_flush, write_with_index, NULL, false, false},
+    {"loam_index", NULL, READS, make_index, write_with_index, NULL, false, false},
+    {"loam_feed_open", NULL, READS, make_feed_open, NULL, NULL, false, false},
+    {"loam_feed_next", NULL, READS, make_feed_next, open_feed_at_oldest, NULL, false, false},
+    {"loam_feed_close", NULL, NOTHING, make_feed_close, open_feed_at_oldest, NULL, false, false},
+    {"loam_flush", "under a feed", WRITES, make_flush, open_feed_at_oldest, NULL, false, false},
     {"loam_stats_get", NULL, NOTHING, make_stats, NULL, NULL, false, false},
     {"loam_coll_stats_get", NULL, NOTHING, make_coll_stats, NULL, NULL, false, false},
     {"loam_estimate", NULL, READS, make_estimate, NULL, NULL, false, false},

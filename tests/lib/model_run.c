@@ -33,11 +33,17 @@ void model_run_free_steps(struct model_run *h, size_t count)
     h->pending_count -= count;
 }
 
+static void apply_durably(struct model_run *h, const struct step *step)
+{
+    step_apply(h->durable, step);
+    if (step->caller_index > 0) h->durable_index = step->caller_index;
+}
+
 /* All that was committed so far is now promised to survive a loss of power. */
 void model_run_durable(struct model_run *h)
 {
     for (size_t i = 0; i < h->pending_count; i++)
-        step_apply(h->durable, &h->pending[i]);
+        apply_durably(h, &h->pending[i]);
     model_run_free_steps(h, h->pending_count);
 }
 
@@ -50,6 +56,7 @@ void model_run_committed(struct model_run *h, const struct step *steps, size_t c
     h->logged_ms = h->db->clock_ms;
     for (size_t i = 0; i < count; i++) {
         step_apply(h->model, &steps[i]);
+        if (steps[i].caller_index > 0) h->index = steps[i].caller_index;
         h->pending[h->pending_count] = steps[i];
         h->pending[h->pending_count++].last = i + 1 == count;
     }
@@ -68,6 +75,8 @@ static void choose_options(struct model_run *h)
     h->options.runs_per_level = runs[rand_below(&h->rand, 4)];
     h->options.filter_bits_per_key = rand_below(&h->rand, 3) == 0 ? LOAM_NO_FILTER : 10;
     h->options.durability = (loam_durability)(1 + rand_below(&h->rand, 3));
+    h->options.feed_bytes =
+        rand_below(&h->rand, 2) == 0 ? 0 : UINT64_C(16384) << rand_below(&h->rand, 8);
     h->options.merge_operators = &model_tail;
     h->options.merge_operator_count = 1;
     h->world = (struct db_world){.sys = simdisk_table(h->disk),
@@ -99,8 +108,16 @@ void model_run_close_snapshots(struct model_run *h)
         model_run_close_snapshot(h, i);
 }
 
+static uint64_t present_index(struct model_run *h)
+{
+    uint64_t index;
+    expect(h, loam_index(h->db, &index) == LOAM_OK);
+    return index;
+}
+
 void model_run_check(struct model_run *h)
 {
+    expect(h, present_index(h) == h->index);
     const char *differs = model_differs_by(h->model, h->db, model_run_clock(h));
     if (differs != NULL)
         fail_msg("SEED=%llu after %llu operations: %s", (unsigned long long)h->seed,
@@ -110,6 +127,7 @@ void model_run_check(struct model_run *h)
 void model_run_reopen(struct model_run *h)
 {
     model_run_close_snapshots(h);
+    model_feed_suspend(h);
     const uint64_t clock_ms = model_run_clock(h);
     const bool asks = h->db->may_expire;
     expect(h, loam_close(h->db) == LOAM_OK);
@@ -129,6 +147,7 @@ static void die(struct model_run *h)
 {
     simdisk_kill(h->disk);
     model_run_close_snapshots(h);
+    model_feed_suspend(h);
     const loam_status rc = loam_close(h->db);
     (void)rc;
 }
@@ -153,27 +172,37 @@ void model_run_kill(struct model_run *h)
     model_run_check(h);
 }
 
-/* Finds the commit up to which the store came back, and goes on from there. */
+/* One commit more. */
+static void apply_next(struct model_run *h, size_t *at)
+{
+    do {
+        apply_durably(h, &h->pending[*at]);
+    } while (!h->pending[(*at)++].last);
+}
+
+/* Finds the commit up to which the store came back, and goes on from there. What one commit changes, the next may change back: the
+   index tells such apart. */
 void model_run_lose_power(struct model_run *h)
 {
     die(h);
+    model_feed_forget(h);
     simdisk_power_loss(h->disk, (enum simdisk_loss)rand_below(&h->rand, SIMDISK_LOSSES));
     h->losses++;
     model_run_open(h);
     h->logged_ms = 0;
     const char *differs = model_differs_by(h->durable, h->db, model_run_clock(h));
     size_t at = 0;
-    while (differs != NULL && at < h->pending_count) {
-        do {
-            step_apply(h->durable, &h->pending[at]);
-        } while (!h->pending[at++].last);
+    while ((differs != NULL || present_index(h) != h->durable_index) && at < h->pending_count) {
+        apply_next(h, &at);
         differs = model_differs_by(h->durable, h->db, model_run_clock(h));
     }
     if (differs != NULL)
         fail_msg("SEED=%llu after %llu operations: no commit fits: %s", (unsigned long long)h->seed,
                  (unsigned long long)h->ops, differs);
+    expect(h, present_index(h) == h->durable_index);
     model_free(h->model);
     h->model = model_copy(h->durable);
+    h->index = h->durable_index;
     model_run_free_steps(h, h->pending_count);
     /* What was read is shown; from now on it has to stay. */
 }

@@ -10,6 +10,7 @@
 #define LOAM_TESTS_LIB_MODEL_RUN_H
 
 #include "db/db.h"
+#include "lib/model_feed.h"
 #include "lib/model_steps.h"
 #include "lib/simdisk.h"
 
@@ -31,7 +32,9 @@ struct model_run {
     size_t key_space;
     uint64_t
         logged_ms; /* what the store last took the time for before a commit: no death may lose that */
-    uint64_t ops, deaths, losses, reopens;
+    uint64_t ops, deaths, losses, reopens, feeds_equal, feeds_behind;
+    struct model_feed feed;
+    uint64_t index, durable_index; /* the caller's, in the two pictures */
     char dir[DIR_BYTES],
         base[DIR_BYTES]; /* base: of the latest checkpoint or what it was made of; empty: none */
     unsigned checkpoints;
@@ -54,7 +57,7 @@ void model_run_free_steps(struct model_run *h, size_t count); /* the first that 
 
 void model_run_close_snapshot(struct model_run *h, size_t i);
 void model_run_close_snapshots(struct model_run *h);
-/* Everything, and the snapshots not. */
+/* Everything, and the snapshots not; and the caller's index. */
 void model_run_check(struct model_run *h);
 
 /* With options that are drawn. */

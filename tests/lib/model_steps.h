@@ -20,6 +20,7 @@ struct step {
     loam_slice key, value;
     uint64_t ttl_ms; /* of a put: its own, or TTL_OF_COLL */
     uint64_t expires_ms;
+    uint64_t caller_index; /* of its commit; 0: none, or another step of it says so */
 };
 
 /* A fresh one. Of keys there are about as many as key_space says, of several kinds. */

@@ -90,6 +90,10 @@ static void write_batch(struct model_run *h)
         }
         expect(h, step_to_batch(batch, handle(h, steps[i].coll), &steps[i]) == LOAM_OK);
     }
+    if (rand_below(&h->rand, 3) == 0) {
+        steps[0].caller_index = 1 + rand_below(&h->rand, 1000000);
+        expect(h, loam_batch_set_index(batch, steps[0].caller_index) == LOAM_OK);
+    }
     if (rand_below(&h->rand, 4) == 0) { /* what counts is when it commits */
         h->world.sys.calls->sleep_ns(h->disk, rand_below(&h->rand, 3000000));
         model_expire(h->model, model_run_clock(h));
@@ -484,6 +488,7 @@ static void use_checkpoint(struct model_run *h, const char *dir)
 {
     loam_db *first = h->db;
     loam_options options = h->options;
+    model_feed_forget(h);
     options.read_only = rand_below(&h->rand, 2) == 0;
     model_run_close_snapshots(h);
     if (rand_below(&h->rand, 2) == 0) {
@@ -552,6 +557,8 @@ static void operate(struct model_run *h)
         walk(h);
     } else if (choice < 850) {
         seek_back(h);
+    } else if (choice < 854) {
+        model_feed_use(h);
     } else if (choice < 860) {
         use_snapshot(h);
     } else if (choice < 895) {
@@ -610,6 +617,8 @@ static struct model_run *history_new(uint64_t seed)
 
 static void history_end(struct model_run *h)
 {
+    model_feed_use(h);
+    model_feed_forget(h);
     model_run_check(h);
     model_run_close_snapshots(h);
     expect(h, loam_close(h->db) == LOAM_OK);
@@ -625,7 +634,8 @@ static void random_histories_equal_a_sorted_array(void **state)
 {
     (void)state;
     const uint64_t budget = environment_number("OPS", OPS / environment_number("SLOWDOWN", 1));
-    uint64_t done = 0, histories = 0, deaths = 0, losses = 0, reopens = 0, seed;
+    uint64_t done = 0, histories = 0, deaths = 0, losses = 0, reopens = 0, equal = 0, behind = 0;
+    uint64_t seed;
     struct seeds seeds = seeds_begin("HISTORIES", UINT32_MAX);
     while (seeds_go_on(&seeds, done, budget) && seeds_next(&seeds, &seed)) {
         struct model_run *h = history_new(seed);
@@ -635,6 +645,8 @@ static void random_histories_equal_a_sorted_array(void **state)
         deaths += h->deaths;
         losses += h->losses;
         reopens += h->reopens;
+        equal += h->feeds_equal;
+        behind += h->feeds_behind;
         histories++;
         history_end(h);
     }
@@ -643,8 +655,10 @@ static void random_histories_equal_a_sorted_array(void **state)
                                           {"option_sets", option_sets_count()},
                                           {"reopenings", reopens},
                                           {"model_kills", deaths},
-                                          {"power_losses", losses}},
-                  6);
+                                          {"power_losses", losses},
+                                          {"feeds_compared", equal},
+                                          {"feeds_behind", behind}},
+                  8);
 }
 
 int main(void)

@@ -43,6 +43,7 @@ static struct change one_of_each(enum change_tag tag)
         .position_end = 16384,
         .running = UINT64_MAX,
         .time_ms = 1700000000000,
+        .caller_index = UINT64_MAX,
         .next_coll = UINT32_MAX,
         .next_run = 301,
         .object = {3, UINT32_MAX},
@@ -62,7 +63,8 @@ static struct change one_of_each(enum change_tag tag)
 
 static void put_one_of_each(struct edit *edit)
 {
-    for (unsigned tag = CHANGE_COLL_CREATE; tag <= CHANGE_COLL_CLONE; tag++) {
+    for (unsigned tag = CHANGE_COLL_CREATE; tag <= CHANGE_CALLER_INDEX; tag++) {
+        if (tag > CHANGE_COLL_CLONE && tag < CHANGE_CALLER_INDEX) continue; /* there are none */
         struct change change = one_of_each((enum change_tag)tag);
         if (tag == CHANGE_TABLE_ADD_SWEPT) {
             change.tag = CHANGE_TABLE_ADD;
@@ -161,7 +163,7 @@ static void an_edit_cut_anywhere_within_a_change_is_refused(void **state)
             assert_int_equal(rc, LOAM_CORRUPT);
         }
     }
-    assert_int_equal(whole, CHANGE_COLL_CLONE); /* the ends of changes, and nothing at all */
+    assert_int_equal(whole, CHANGE_COLL_CLONE + 1); /* the ends of changes, and nothing at all */
     edit_deinit(&edit);
     edit_deinit(&again);
 }
