@@ -36,12 +36,24 @@ static void begin(struct model_run *h)
     }
 }
 
+/* By the byte that stands for them. */
+static void apply_options(struct model_run *h, const char *coll, const loam_coll_options *options)
+{
+    uint8_t byte = 0;
+    loam_coll_options those = model_options(byte);
+    while (byte < UINT8_MAX &&
+           (those.compression != options->compression || those.ttl_ms != options->ttl_ms))
+        those = model_options(++byte);
+    const struct model_words words = {.what = 'o', .coll = coll, .value = loam_bytes(&byte, 1)};
+    model_step(h->feed.fed, &words);
+}
+
 static void apply_change(struct model_run *h, const loam_event *event)
 {
     struct model_feed *feed = &h->feed;
     struct model_words words = {.coll = feed->names[event->coll_id]};
-    if (event->kind == LOAM_EVENT_OPTIONS) { /* puts say when they expire */
-        expect(h, event->options != NULL);
+    if (event->kind == LOAM_EVENT_OPTIONS) {
+        apply_options(h, words.coll, event->options);
         return;
     }
     if (event->kind != LOAM_EVENT_DROP)

@@ -90,7 +90,7 @@ static void write_batch(struct model_run *h)
         }
         expect(h, step_to_batch(batch, handle(h, steps[i].coll), &steps[i]) == LOAM_OK);
     }
-    if (rand_below(&h->rand, 3) == 0) {
+    if (rand_below(&h->rand, 3) == 0 && !step_is_empty_range(&steps[0])) {
         steps[0].caller_index = 1 + rand_below(&h->rand, 1000000);
         expect(h, loam_batch_set_index(batch, steps[0].caller_index) == LOAM_OK);
     }
