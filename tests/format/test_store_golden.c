@@ -412,7 +412,7 @@ static const struct play plays[] = {
     {"merges-1", merge_first, merge_second, UINT64_C(0x6a04a8d2ea38629c), 0},
     {"ranges-1", delete_first, delete_second, UINT64_C(0x7bf8637844cf7a87), 0},
     {"expiring-1", expire_first, expire_second, UINT64_C(0xadc035a2ef50039b), 0},
-    {"indexed-1", index_first, index_second, UINT64_C(0x0), 300},
+    {"indexed-1", index_first, index_second, UINT64_C(0x1f9a633921ca4e62), 300},
 };
 enum { PLAYS = sizeof plays / sizeof plays[0] };
 
