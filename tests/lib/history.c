@@ -141,6 +141,7 @@ static void choose_options(struct history *h)
     h->options.memtable_bytes = rand_below(&h->rand, 2) == 0 ? 16 << 10 : 128 << 10;
     h->options.runs_per_level = runs[rand_below(&h->rand, 3)];
     h->options.durability = (loam_durability)(1 + rand_below(&h->rand, 3));
+    h->options.feed_bytes = rand_below(&h->rand, 2) == 0 ? 0 : 64 << 10;
     h->options.merge_operators = &model_tail;
     h->options.merge_operator_count = 1;
     h->world = (struct db_world){.sys = watched_calls(h),
@@ -299,6 +300,10 @@ static loam_status write_batch(struct history *h)
         if (rc != LOAM_OK && added == LOAM_OK) added = rc;
     }
     stamp(h, from);
+    if (rand_below(&h->rand, 2) == 0) {
+        h->steps[from].index = from + 1;
+        assert_int_equal(loam_batch_set_index(batch, from + 1), LOAM_OK);
+    }
     const loam_status rc = loam_write(h->db, batch, how);
     loam_batch_free(batch);
     if (added != LOAM_OK) assert_true(added == LOAM_NOMEM && rc == LOAM_NOMEM);
@@ -430,9 +435,35 @@ static loam_status tend(struct history *h)
     return LOAM_OK;
 }
 
+static void close_feed(struct history *h)
+{
+    loam_feed_close(h->feed);
+    h->feed = NULL;
+}
+
+/* All that has come, without a gap, whatever failed since the last time. */
+static loam_status read_feed(struct history *h)
+{
+    loam_event event = {.struct_size = sizeof event};
+    loam_status rc = LOAM_OK;
+    h->reads = true;
+    if (h->feed == NULL) {
+        h->feed_seq = rand_below(&h->rand, atomic_load(&h->db->visible) + 1);
+        rc = loam_feed_open(h->db, h->feed_seq, &h->feed);
+    }
+    while (rc == LOAM_OK && (rc = loam_feed_next(h->feed, 0, &event)) == LOAM_OK)
+        if (event.seq != ++h->feed_seq)
+            fail_msg("SEED=%llu CUT=%llu: the feed has %llu where %llu follows",
+                     (unsigned long long)h->seed, (unsigned long long)h->cut,
+                     (unsigned long long)event.seq, (unsigned long long)h->feed_seq);
+    if (rc == LOAM_CONFLICT) close_feed(h);
+    return rc < 0 ? rc : LOAM_OK;
+}
+
 static loam_status reopen(struct history *h)
 {
     history_forget_snapshot(h);
+    close_feed(h);
     loam_status rc = loam_close(h->db);
     h->db = NULL;
     if (rc < 0) return rc;
@@ -476,7 +507,8 @@ static loam_status operate(struct history *h)
     if (choice < 80) return sync_all(h);
     if (choice < 83 && !h->has_failed) return reopen(h);
     if (choice < 83) return LOAM_OK;
-    if (choice < 88) return tend(h);
+    if (choice < 86) return tend(h);
+    if (choice < 88) return read_feed(h);
     return upkeep(h, choice);
 }
 
@@ -505,6 +537,7 @@ loam_status history_run(struct history *h)
     if (worst < 0 || h->db == NULL) return worst;
     h->doing = "close";
     history_forget_snapshot(h);
+    close_feed(h);
     rc = loam_close(h->db);
     h->db = NULL;
     if (rc == LOAM_OK) h->promised = h->step_count;
@@ -517,6 +550,7 @@ void history_die(struct history *h, int loss)
 {
     simdisk_kill(h->disk);
     history_forget_snapshot(h);
+    close_feed(h);
     if (h->db != NULL) {
         const loam_status rc = loam_close(h->db);
         (void)rc; /* the process is gone; this only frees its memory */
@@ -540,21 +574,38 @@ static void must(const struct history *h, const char *what, loam_status rc)
                  loam_status_name(rc), loam_errmsg());
 }
 
-/* The store equals the model after some commit, at or behind the promised one: that model. */
+static uint64_t present_index(const struct history *h)
+{
+    uint64_t index = 0;
+    must(h, "the index", loam_index(h->db, &index));
+    return index;
+}
+
+/* Of the newest of the first steps that has one. */
+static uint64_t index_after(const struct history *h, size_t count)
+{
+    while (count > 0 && h->steps[count - 1].index == 0)
+        count--;
+    return count > 0 ? h->steps[count - 1].index : 0;
+}
+
+/* The store equals the model after some commit, at or behind the promised one, and has the index of that: that model. */
 static struct model *check_prefix(struct history *h)
 {
     struct model *model = model_new();
     const size_t promised = h->power_lost ? h->promised : h->acknowledged;
+    const uint64_t index = present_index(h);
     size_t at = 0;
     while (at < promised)
         apply(model, &h->steps[at++]);
     const char *differs = model_differs_by(model, h->db, clock_of(h));
-    while (differs != NULL && at < h->step_count) {
+    while ((differs != NULL || index_after(h, at) != index) && at < h->step_count) {
         do {
             apply(model, &h->steps[at]);
         } while (!h->steps[at++].last);
         differs = model_differs_by(model, h->db, clock_of(h));
     }
+    if (differs == NULL && index_after(h, at) != index) differs = "the index is another commit's";
     if (differs != NULL)
         fail_msg("SEED=%llu CUT=%llu AGAIN=%llu (%s): %zu steps promised of %zu, none fits: %s",
                  (unsigned long long)h->seed, (unsigned long long)h->cut,
@@ -565,6 +616,7 @@ static struct model *check_prefix(struct history *h)
 /* One more durable write, and the power goes: what was recovered is there with it, and nothing else comes back. */
 static void check_writable(struct history *h, struct model *model)
 {
+    const uint64_t index = present_index(h);
     must(h, "a write afterwards",
          loam_put_ttl(h->db, NULL, loam_str("afterwards"), loam_str("v"), 0));
     must(h, "a sync afterwards", loam_sync(h->db));
@@ -572,6 +624,7 @@ static void check_writable(struct history *h, struct model *model)
     must(h, "opening once more", history_open(h));
     model_put(model, "default", loam_str("afterwards"), loam_str("v"));
     const char *differs = model_differs_by(model, h->db, clock_of(h));
+    if (present_index(h) != index) differs = "the index is another";
     if (differs != NULL)
         fail_msg("SEED=%llu CUT=%llu AGAIN=%llu (%s): after one more write: %s",
                  (unsigned long long)h->seed, (unsigned long long)h->cut,

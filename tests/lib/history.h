@@ -24,6 +24,7 @@ struct step {
     uint16_t value_bytes;
     uint8_t value_byte;
     uint64_t ttl_ms, expires_ms; /* of a put: TTL_OF_COLL: none of its own */
+    uint64_t index;              /* the caller's, of its commit; 0: none, or another step says so */
 };
 
 struct history {
@@ -59,6 +60,8 @@ struct history {
     void (*watch)(struct history *h, loam_status rc);
     void *watch_ctx;
     struct model *now, *maybe;
+    loam_feed *feed;   /* open now and then, across operations */
+    uint64_t feed_seq; /* of its last event */
     loam_snapshot
         *snap; /* of the watcher's; gone with the next change of collections, and at a close */
     struct model *then; /* what it sees */
