@@ -200,7 +200,7 @@ static void check_healed(struct history *h, struct fault fault)
 static void close_history(struct history *h, struct fault fault)
 {
     const bool fenced = atomic_load(&h->db->fenced) != LOAM_OK;
-    history_forget_snapshot(h);
+    history_let_go(h);
     const loam_status rc = loam_close(h->db);
     h->db = NULL;
     if (fenced != (rc < 0)) wrong(h, fault, "closing: %s: %s", loam_status_name(rc), loam_errmsg());

@@ -460,10 +460,15 @@ static loam_status read_feed(struct history *h)
     return rc < 0 ? rc : LOAM_OK;
 }
 
-static loam_status reopen(struct history *h)
+void history_let_go(struct history *h)
 {
     history_forget_snapshot(h);
     close_feed(h);
+}
+
+static loam_status reopen(struct history *h)
+{
+    history_let_go(h);
     loam_status rc = loam_close(h->db);
     h->db = NULL;
     if (rc < 0) return rc;
@@ -536,8 +541,7 @@ loam_status history_run(struct history *h)
     }
     if (worst < 0 || h->db == NULL) return worst;
     h->doing = "close";
-    history_forget_snapshot(h);
-    close_feed(h);
+    history_let_go(h);
     rc = loam_close(h->db);
     h->db = NULL;
     if (rc == LOAM_OK) h->promised = h->step_count;
@@ -549,8 +553,7 @@ loam_status history_run(struct history *h)
 void history_die(struct history *h, int loss)
 {
     simdisk_kill(h->disk);
-    history_forget_snapshot(h);
-    close_feed(h);
+    history_let_go(h);
     if (h->db != NULL) {
         const loam_status rc = loam_close(h->db);
         (void)rc; /* the process is gone; this only frees its memory */

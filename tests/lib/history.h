@@ -77,6 +77,7 @@ loam_status history_run(struct history *h);
 /* One more put or delete, which is on the list like those of a run. */
 loam_status history_write(struct history *h);
 void history_forget_snapshot(struct history *h);
+void history_let_go(struct history *h); /* of all that a close would refuse for */
 /* Has what has expired by now leave `now` and `maybe`. */
 void history_pass_time(struct history *h);
 
