@@ -443,14 +443,14 @@ static uint64_t lowest_needed(loam_db *db, uint64_t end)
 }
 
 /* The segments that the new opener's manifest lists. */
-struct listing {
+struct log_listing {
     const loam_db *db;
     struct edit *edit;
     uint64_t lowest; /* recovery needs nothing below */
     uint64_t kept;   /* and readers nothing below this */
 };
 
-static loam_status list_segment(const struct listing *listing, struct wal_extent extent)
+static loam_status list_segment(const struct log_listing *listing, struct wal_extent extent)
 {
     struct segment_header header;
     const struct change change = {.tag = CHANGE_LOG_SEGMENT,
@@ -470,7 +470,7 @@ static loam_status list_segment(const struct listing *listing, struct wal_extent
 
 /* The last opener's segments before the first that recovery needed: those that are still there have successive numbers, and each ends
    where the next one starts. */
-static loam_status list_passed(const struct listing *listing, const struct log_bounds *old)
+static loam_status list_passed(const struct log_listing *listing, const struct log_bounds *old)
 {
     struct segment_header header;
     struct wal_extent extents[PASSED_SEGMENTS_MAX];
@@ -512,7 +512,7 @@ static loam_status bounds_edit(struct recovery *recovery, struct edit *edit)
     const struct wal_tail *tail = &recovery->tail;
     const struct log_bounds old = catalog_log_bounds(db->catalog);
     const uint64_t lowest = lowest_needed(db, tail->end), most = db->options.feed_bytes;
-    const struct listing listing = {db, edit, lowest, lowest > most ? lowest - most : 0};
+    const struct log_listing listing = {db, edit, lowest, lowest > most ? lowest - most : 0};
     const struct change begin[3] = {
         {.tag = CHANGE_LOG_START,
          .object = {db->root.epoch, 0},
