@@ -411,7 +411,8 @@ static void mark_log(struct rot_store *store)
     for (size_t i = 0; i < past.listed_count; i++) {
         const bool is_last =
             i + 1 == past.listed_count || past.listed[i].id.epoch != past.listed[i + 1].id.epoch;
-        mark_segment(store, &past.listed[i], is_last, true, false);
+        if (past.listed[i].end > past.floor) /* else only readers of the log would want it */
+            mark_segment(store, &past.listed[i], is_last, true, false);
     }
     for (size_t i = 0; i < tail.extent_count; i++) {
         const bool is_last = i + 1 == tail.extent_count && !past.sealed;
