@@ -349,10 +349,10 @@ static struct caller_index newest_index(loam_db *db, uint64_t *wait_position)
 loam_status loam_index(loam_db *db, uint64_t *index)
 {
     uint64_t wait_position;
-    loam_status rc = db_check(db);
-    if (rc == LOAM_OK && index == NULL) rc = failed(LOAM_INVALID, "index is NULL");
-    if (rc < 0) return rc;
+    if (index == NULL) return failed(LOAM_INVALID, "index is NULL");
     *index = 0;
+    loam_status rc = db_check(db);
+    if (rc < 0) return rc;
     const struct caller_index newest = newest_index(db, &wait_position);
     if (newest.seq > atomic_load(&db->visible)) rc = commit_publish(db, newest.seq, wait_position);
     if (rc == LOAM_OK) *index = newest.index;

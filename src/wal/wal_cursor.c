@@ -121,7 +121,7 @@ static loam_status find_record(struct wal_cursor *cursor, uint64_t position, str
 
 loam_status wal_cursor_next(struct wal_cursor *cursor, struct wal_commit *commit)
 {
-    struct record record;
+    struct record record = {.kind = 0};
     uint64_t position = cursor->position;
     loam_status rc;
     cursor->parts.is_open = false;
@@ -145,9 +145,9 @@ static loam_status read_first(struct wal_cursor *cursor, struct object_id id, ui
                               struct record *record)
 {
     loam_status rc = enter_segment(cursor, id, start);
-    record->flags = 0;
-    for (uint64_t at = start; rc == LOAM_OK && (record->flags & RECORD_FIRST) == 0;
-         at = record->end) {
+    *record = (struct record){.end = start};
+    while (rc == LOAM_OK && (record->flags & RECORD_FIRST) == 0) {
+        const uint64_t at = record->end;
         rc = read_piece(cursor, at, RECORD_HEAD_BYTES);
         if (rc == LOAM_OK && head_in_piece(cursor, at, record) == NULL) rc = LOAM_NOTFOUND;
     }
@@ -159,7 +159,7 @@ static loam_status read_first(struct wal_cursor *cursor, struct object_id id, ui
 static loam_status find_place(struct wal_cursor *cursor, struct wal_place end, uint64_t *seq)
 {
     struct object_id id;
-    struct record record;
+    struct record record = {.kind = 0};
     uint64_t start = UINT64_MAX, oldest = end.seq;
     cursor->position = end.position;
     if (*seq == end.seq) return LOAM_OK;
