@@ -47,6 +47,43 @@ typedef struct loam_finding {
 
 typedef bool (*loam_found)(void *ctx, const loam_finding *finding);
 
+/* ---- how an operation went, what the tree is like ---------------------------------------------------- */
+
+/* How a get at a snapshot (NULL: now) goes: `get` (key, sequence, what there is to be asked); then in the order in which they are asked
+   `memtable`, `range_deletion`, `run` (with its `page`s), and `operand` for what is joined; `answer` (status, value, sums) at
+   last. Each step has its ns, without found()'s. filter: none, no (the key is not there: nothing else is read) or maybe; outcome:
+   absent, value, tombstone, range_deletion, operand, false_positive (the filter said maybe in vain), or why a run was not
+   asked: outside, newer, deleted. Answers as loam_get_at(), whose implementation it is. */
+LOAM_MUST loam_status loam_explain_get(loam_db *db, loam_coll *coll, const loam_snapshot *snap,
+                                       loam_slice key, loam_found found, void *ctx);
+
+/* Walks the first `limit` (0: all) rows of a range (NULL: all) and tells what it took: `scan`; of each input `memtable` or `run`, how
+   many of its entries were taken, and as what: values, tombstones, operands, old_versions (the key has a newer one),
+   newer (than the snapshot), expired; of a run its tables and pages, from the cache and read; `answer` with rows, bytes and times. Costs the scan
+   and some. Answers LOAM_OK or a failure of loam_iter_next(). */
+LOAM_MUST loam_status loam_explain_scan(loam_db *db, loam_coll *coll, const loam_range *range,
+                                        uint64_t limit, loam_found found, void *ctx);
+
+/* Does the put, and tells what it took: `put`, `throttle` (what back-pressure asks of writers), `log` (where and how much), `memtable` (how full),
+   `durability` (and the wait for it), `later` (how often flushes and merges will write it again, judged by the shape of the tree), `answer`. Answers as
+   loam_put(); LOAM_CONFLICT: found() said stop, and the put is done. */
+LOAM_MUST loam_status loam_explain_put(loam_db *db, loam_coll *coll, loam_slice key,
+                                       loam_slice value, loam_found found, void *ctx);
+
+/* What the collection is made of: `tree`; `memtable`s, newest first; `range_deletions`; `level`s that hold any run, their `run`s, newest
+   first, and of these the `table`s in the order of keys: files, bounds (from and to; clipped: a part is shown by another
+   table), sizes, counts of entries, tombstones and what expires, sequence numbers, and `age`: writes to the store since its newest entry.
+   Costs no read of a table. */
+LOAM_MUST loam_status loam_tree(loam_db *db, loam_coll *coll, loam_found found, void *ctx);
+
+/* Examines the store and its surroundings: `doctor`, `machine`, `settings`; then what is wrong: `damage` (each fault that
+   loam_verify_open() finds), `advice`, `note` (no fault), each with name, text and remedy; `store` and `verdict` (healthy,
+   and how many of each) at last. Names of advice: fenced, merge_debt, old_snapshot, tombstones_held, runs_many,
+   files_limit, file_size_limit, disk_room, memory_above_machine, memory_below_tables, memtable_small, no_filters, slow_sync,
+   tiny_collections, log_long, operator_unknown. Reads every byte of the store; of one that is open for writing, with commits that wait
+   for syncs, it times one, in a file of its own. LOAM_OK, with or without advice; LOAM_CORRUPT after damage; or a failure. */
+LOAM_MUST loam_status loam_doctor(loam_db *db, loam_found found, void *ctx);
+
 /* ---- what stands in a file ------------------------------------------------------------------------ */
 
 typedef struct loam_inspect_options {

@@ -404,7 +404,7 @@ static loam_status compact_fully(struct loam_coll *coll)
 
 /* Smooth: nothing while the debt is what levels may hold and what one round through the last level costs,
    then with the square of what is beyond it. */
-static uint32_t delay_for(const loam_db *db, const struct version *version, uint64_t debt_bytes)
+uint32_t compact_delay_ns(const loam_db *db, const struct version *version, uint64_t debt_bytes)
 {
     const uint64_t last = version->levels[LEVEL_LAST].bytes;
     const uint64_t unit =
@@ -420,7 +420,7 @@ void compact_consider(struct loam_coll *coll)
     const struct pick_policy policy = compact_policy(coll->db);
     struct view *view = view_acquire(coll);
     const uint64_t debt = pick_debt_bytes(view->version, &policy);
-    atomic_store_explicit(&coll->delay_ns, delay_for(coll->db, view->version, debt),
+    atomic_store_explicit(&coll->delay_ns, compact_delay_ns(coll->db, view->version, debt),
                           memory_order_relaxed);
     const bool wanted = pick_compaction(view->version, &policy).kind != PLAN_NOTHING;
     if (version_expires(view->version))

@@ -58,7 +58,7 @@ static loam_status ask(loam_db *db, loam_coll *coll, loam_slice key, const loam_
     struct reader_clock clock = {.db = db};
     const struct merge_source source = {
         .coll = coll, .view = atomic_load(&coll->view), .seq = SEQ_MAX, .clock = &clock};
-    loam_status rc = view_get(source.view, key, hash_key(key), SEQ_MAX, &hit);
+    loam_status rc = view_get(source.view, key, hash_key(key), SEQ_MAX, NULL, &hit);
     if (rc == LOAM_OK) {
         rc = holds(&source, &hit.entry, condition);
         table_hit_release(&hit);
@@ -92,10 +92,10 @@ static loam_status write_if(loam_db *db, loam_coll *coll, const struct wish *wis
     if (rc == LOAM_OK) rc = commit_remember(db);
     if (rc < 0) goto out;
     for (;;) {
-        const uint64_t since = commit_last_seq(db);
+        const struct commit_wish checked = {&reads, commit_last_seq(db), seq, NULL};
         rc = ask(db, coll, entry->key, condition);
         if (rc != LOAM_OK) break;
-        rc = commit_entry(db, coll, entry, &reads, since, seq);
+        rc = commit_entry(db, coll, entry, &checked);
         /* The key was written between: it is asked again. Somebody else got on, so this ends. */
         if (rc != LOAM_CONFLICT && rc != COMMIT_STALE) break;
     }

@@ -318,11 +318,11 @@ bool view_has_ranges(const struct view *view);
 void view_meet(const struct view *view, struct cover *cover, loam_slice key, uint64_t seq);
 
 /* The newest version of key at seq, a tombstone perhaps: in memory, if it is there; or anywhere: LOAM_OK and
-   *hit to release, LOAM_NOTFOUND, or a failure. */
+   *hit to release, LOAM_NOTFOUND, or a failure. watch may be NULL. */
 bool view_get_in_memory(const struct view *view, loam_slice key, uint64_t hash, uint64_t seq,
                         struct entry *entry);
 LOAM_MUST loam_status view_get(const struct view *view, loam_slice key, uint64_t hash, uint64_t seq,
-                               struct table_hit *hit);
+                               struct watch *watch, struct table_hit *hit);
 
 /* A counted reference on the present view; NULL never: a dropped collection's is empty. */
 struct view *view_acquire(struct loam_coll *coll);
@@ -375,6 +375,12 @@ void coll_free_all(loam_db *db);
 
 enum compact_how { COMPACT_DUE, COMPACT_IDLE };
 
+struct commit_trace {                 /* what a commit met on its way, for who explains it */
+    uint64_t throttled_ns, logged_ns; /* logged_ns: when it was in the log and in its memtable */
+    uint64_t from, end;               /* its record's place in the log */
+    const char *wait;                 /* static: for what it waited; NULL: for nothing */
+};
+
 struct commit { /* what is to be committed, as the log will hold it */
     const struct sys_piece *pieces;
     unsigned piece_count;
@@ -392,12 +398,21 @@ struct commit { /* what is to be committed, as the log will hold it */
     /* What must not have changed since then, or NULL. reads_check() has looked, up to there. */
     struct reads *reads;
     uint64_t since;
+    struct commit_trace *trace; /* or NULL */
+};
+struct commit_wish { /* what else is asked of a single write; all-zero: nothing */
+    struct reads *reads;
+    uint64_t since, *seq;
+    struct commit_trace *trace;
 };
 #define COMMIT_STALE LOAM_NOTFOUND /* nothing written: reads_check() must look again */
 /* Throttles, waits for room, commits, waits for what the durability asks. *seq, if not NULL, becomes the last sequence
-   number. With reads: LOAM_CONFLICT, COMMIT_STALE. */
+   number. With reads: LOAM_CONFLICT, COMMIT_STALE. wish may be NULL. */
 LOAM_MUST loam_status commit_entry(loam_db *db, loam_coll *coll, const struct entry *entry,
-                                   struct reads *reads, uint64_t since, uint64_t *seq);
+                                   const struct commit_wish *wish);
+/* The same with all that a user's arguments need before. */
+LOAM_MUST loam_status write_entry(loam_db *db, loam_coll *coll, struct entry *entry,
+                                  uint64_t ttl_ms, const struct commit_wish *wish);
 LOAM_MUST loam_status commit_batch(loam_db *db, const loam_batch *batch, loam_durability how,
                                    struct reads *reads, uint64_t since);
 /* The entry that deletes a range (NULL: everything), over bounds[0] and bounds[1], which the caller frees. is_empty: no key can be in
@@ -577,9 +592,23 @@ struct dbiter_own {
     void (*closed)(void *ctx, const struct dbiter_span *span);
     void *ctx;
 };
-/* loam_iter_open(); own may be NULL. */
+/* Is put around an iterator's inputs, and sees what goes through: memtable or run. Takes the input, also when it fails. */
+struct dbiter_watch {
+    loam_status (*around)(struct dbiter_watch *watch, const struct memtable *memtable,
+                          const struct run *run, struct iter **input);
+};
+/* loam_iter_open(); own and watch may be NULL. */
 LOAM_MUST loam_status dbiter_open(loam_db *db, loam_coll *coll, const loam_range *range,
-                                  const struct dbiter_own *own, loam_iter **out);
+                                  const struct dbiter_own *own, struct dbiter_watch *watch,
+                                  loam_iter **out);
+/* Where and when it reads, and what it stands on; for who watches it, as long as it is open. */
+struct dbiter_place {
+    const struct view *view;
+    uint64_t seq;
+    const struct reader_clock *clock;
+    const struct iter *inner;
+};
+struct dbiter_place dbiter_place(const loam_iter *it);
 
 /* ---- flush.c, compact.c ------------------------------------------------------------------------ */
 
@@ -598,6 +627,8 @@ void compact_consider(struct loam_coll *coll);
 /* Queues what is worth doing when nobody is writing. */
 void compact_consider_idle(struct loam_coll *coll);
 struct pick_policy compact_policy(loam_db *db);
+/* What a commit of 1 KiB is to wait for. */
+uint32_t compact_delay_ns(const loam_db *db, const struct version *version, uint64_t debt_bytes);
 
 /* ---- jobs.c ------------------------------------------------------------------------------------- */
 

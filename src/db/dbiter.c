@@ -29,10 +29,11 @@ struct loam_iter {
     loam_coll *coll;
     struct view *view;
     struct iter *inner;
-    uint64_t seq, seek_seq;    /* seek_seq: no version that may be shown is above it */
-    struct reader_clock clock; /* what has expired by then is not there */
-    uint64_t expires_ms;       /* of the entry that is shown */
-    struct dbiter_own own;     /* all-zero: not of a transaction */
+    uint64_t seq, seek_seq;     /* seek_seq: no version that may be shown is above it */
+    struct reader_clock clock;  /* what has expired by then is not there */
+    uint64_t expires_ms;        /* of the entry that is shown */
+    struct dbiter_own own;      /* all-zero: not of a transaction */
+    struct dbiter_watch *watch; /* NULL: nobody looks on */
     struct dbiter_span span;
     struct cover_source covers;
     loam_buf from, to; /* owned bounds */
@@ -145,6 +146,17 @@ static loam_status open_memtable(const struct memtable *memtable, const struct c
 
 /* ---- opening and closing -------------------------------------------------------------------- */
 
+/* A failure leaves what it is about NULL. */
+static loam_status watch_runs(const loam_iter *it, struct iter **inputs)
+{
+    loam_status rc = LOAM_OK;
+    for (uint32_t level = 0; level < LEVEL_COUNT; level++)
+        for (uint32_t i = 0; rc == LOAM_OK && i < it->view->version->levels[level].run_count; i++)
+            rc = it->watch->around(it->watch, NULL, it->view->version->levels[level].runs[i],
+                                   inputs++);
+    return rc;
+}
+
 static loam_status open_inner(loam_iter *it)
 {
     const struct view *view = it->view;
@@ -162,11 +174,15 @@ static loam_status open_inner(loam_iter *it)
     for (uint32_t i = 0; rc == LOAM_OK && i < view->memrun_count; i++) {
         if (memtable_entry_count(view->memruns[i]->memtable) == 0) continue;
         rc = open_memtable(view->memruns[i]->memtable, covers, &inputs[count]);
+        if (rc == LOAM_OK && it->watch != NULL)
+            rc = it->watch->around(it->watch, view->memruns[i]->memtable, NULL, &inputs[count]);
         if (rc == LOAM_OK) count++;
     }
     if (rc == LOAM_OK) rc = version_iters(view->version, flags, covers, inputs + count);
+    if (rc == LOAM_OK) count += run_count;
+    if (rc == LOAM_OK && it->watch != NULL) rc = watch_runs(it, inputs + count - run_count);
     if (rc == LOAM_OK) {
-        rc = merge_iter_new(inputs, count + run_count, &it->inner);
+        rc = merge_iter_new(inputs, count, &it->inner);
     } else {
         for (size_t i = 0; i < count; i++)
             iter_close(inputs[i]);
@@ -176,7 +192,7 @@ static loam_status open_inner(loam_iter *it)
 }
 
 loam_status dbiter_open(loam_db *db, loam_coll *coll, const loam_range *range,
-                        const struct dbiter_own *own, loam_iter **out)
+                        const struct dbiter_own *own, struct dbiter_watch *watch, loam_iter **out)
 {
     if (out == NULL) return failed(LOAM_INVALID, "out is NULL");
     *out = NULL;
@@ -186,6 +202,7 @@ loam_status dbiter_open(loam_db *db, loam_coll *coll, const loam_range *range,
     loam_iter *it = mem_zalloc(sizeof *it);
     if (it == NULL) return LOAM_NOMEM;
     it->db = db;
+    it->watch = watch;
     if (own != NULL) {
         it->own = *own;
         it->own.closed = NULL; /* until it is open */
@@ -213,9 +230,14 @@ loam_status dbiter_open(loam_db *db, loam_coll *coll, const loam_range *range,
     return LOAM_OK;
 }
 
+struct dbiter_place dbiter_place(const loam_iter *it)
+{
+    return (struct dbiter_place){it->view, it->seq, &it->clock, it->inner};
+}
+
 loam_status loam_iter_open(loam_db *db, loam_coll *coll, const loam_range *range, loam_iter **out)
 {
-    return dbiter_open(db, coll, range, NULL, out);
+    return dbiter_open(db, coll, range, NULL, NULL, out);
 }
 
 void loam_iter_close(loam_iter *it)
@@ -321,7 +343,8 @@ static uint64_t shown_below(const loam_iter *it, uint64_t seq)
 /* An operand is joined with what is below it by a look into the view, so inner stays where it is. */
 static loam_status join_shown(loam_iter *it, const struct entry *newest)
 {
-    const struct merge_source source = {it->coll, it->view, it->seq, it->own.memtable, &it->clock};
+    const struct merge_source source = {it->coll,         it->view,   it->seq,
+                                        it->own.memtable, &it->clock, NULL};
     const loam_status rc = merge_read(&source, newest, &it->value_copy);
     if (rc < 0) return stick(it, rc);
     it->value = slice_of(&it->value_copy);

@@ -132,7 +132,8 @@ static loam_status find_version(const struct merge_source *source, loam_slice ke
     *hit = (struct table_hit){.owned = NULL};
     if (source->own != NULL && memtable_get(source->own, key, hash, seq, &hit->entry))
         return LOAM_OK;
-    return view_get(source->view, key, hash, seq < source->seq ? seq : source->seq, hit);
+    return view_get(source->view, key, hash, seq < source->seq ? seq : source->seq, source->watch,
+                    hit);
 }
 
 static loam_status gather_operand(struct joining *joining, const struct entry *entry,
@@ -162,6 +163,9 @@ static loam_status gather_operands(const struct merge_source *source, const stru
         since = 0;
         if (reader_sees(source->clock, &hit.entry))
             rc = gather_operand(joining, &hit.entry, &since);
+        if (source->watch != NULL)
+            source->watch->tell(source->watch,
+                                &(struct watch_step){.kind = WATCH_VERSION, .found = &hit.entry});
         table_hit_release(&hit);
     }
     return rc < 0 ? rc : LOAM_OK;

@@ -54,7 +54,14 @@ struct merge_source {
     uint64_t seq;               /* nothing newer of the view counts */
     const struct memtable *own; /* of a transaction: newer than all of the view; or NULL */
     struct reader_clock *clock;
+    struct watch *watch; /* or NULL */
 };
+/* A get of source, which is watched, into lookup->value; lookup->answer stays. read.c has it and what it begins with. */
+LOAM_MUST loam_status read_watched(const struct merge_source *source, loam_slice key,
+                                   loam_lookup *lookup);
+LOAM_MUST loam_status read_check(loam_db *db, loam_coll **coll, const loam_snapshot *snap);
+LOAM_MUST loam_status read_check_key(loam_slice key); /* LOAM_NOTFOUND: longer than keys are */
+
 /* The value of a key whose newest version is this one, which is no tombstone and has not expired. */
 LOAM_MUST loam_status merge_read(const struct merge_source *source, const struct entry *newest,
                                  loam_buf *value);

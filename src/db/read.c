@@ -52,14 +52,25 @@ static loam_status look_in_tables(const struct look *look)
     return rc;
 }
 
-static loam_status check_key(loam_slice key)
+loam_status read_watched(const struct merge_source *source, loam_slice key, loam_lookup *lookup)
+{
+    struct table_hit hit;
+    const struct look look = {key, hash_key(key), *source, &lookup->value, lookup};
+    loam_status rc = view_get(source->view, key, look.hash, source->seq, source->watch, &hit);
+    if (rc != LOAM_OK) return rc;
+    rc = take_value(&look, &hit.entry);
+    table_hit_release(&hit);
+    return rc;
+}
+
+loam_status read_check_key(loam_slice key)
 {
     if (key.data == NULL && key.len > 0)
         return failed(LOAM_INVALID, "a slice with a length and no data");
     return key.len > KEY_BYTES_MAX ? LOAM_NOTFOUND : LOAM_OK; /* none that long can be there */
 }
 
-static loam_status check_read(loam_db *db, loam_coll **coll, const loam_snapshot *snap)
+loam_status read_check(loam_db *db, loam_coll **coll, const loam_snapshot *snap)
 {
     const loam_status rc = db_check_coll(db, coll);
     if (rc == LOAM_OK && snap != NULL && snap->db != db)
@@ -70,8 +81,8 @@ static loam_status check_read(loam_db *db, loam_coll **coll, const loam_snapshot
 loam_status read_entry(loam_db *db, loam_coll *coll, const loam_snapshot *snap, loam_slice key,
                        loam_buf *value)
 {
-    loam_status rc = check_read(db, &coll, snap);
-    if (rc == LOAM_OK) rc = check_key(key);
+    loam_status rc = read_check(db, &coll, snap);
+    if (rc == LOAM_OK) rc = read_check_key(key);
     if (rc != LOAM_OK) return rc;
     const bool timed = epoch_count(db->epoch) % LATENCY_SAMPLED_OF == 0;
     const uint64_t since_ns = timed ? db_now_ns(db) : 0;
@@ -79,7 +90,8 @@ loam_status read_entry(loam_db *db, loam_coll *coll, const loam_snapshot *snap, 
     const struct view *view = atomic_load(&coll->view);
     const uint64_t seq = snap != NULL ? snap->seq : atomic_load(&db->visible);
     struct reader_clock clock = {db, snap != NULL ? snap->clock_ms : 0};
-    const struct look look = {key, hash_key(key), {coll, view, seq, NULL, &clock}, value, NULL};
+    const struct look look = {
+        key, hash_key(key), {coll, view, seq, NULL, &clock, NULL}, value, NULL};
     rc = db_check_there(coll);
     if (rc == LOAM_OK && !look_in_memtables(&look, &rc)) rc = look_in_tables(&look);
     epoch_leave(ticket);
@@ -109,7 +121,7 @@ static void look_for_all(const struct look *looks, loam_lookup *const *of, size_
 loam_status loam_multi_get(loam_db *db, loam_coll *coll, const loam_snapshot *snap,
                            loam_lookup *lookups, size_t count, uint32_t flags)
 {
-    loam_status rc = check_read(db, &coll, snap);
+    loam_status rc = read_check(db, &coll, snap);
     if (rc < 0) return rc;
     if ((count > 0 && lookups == NULL) || (flags & ~(uint32_t)LOAM_KEYS_ONLY) != 0)
         return failed(LOAM_INVALID, "lookups is NULL, or a flag is unknown");
@@ -126,11 +138,14 @@ loam_status loam_multi_get(loam_db *db, loam_coll *coll, const loam_snapshot *sn
             loam_lookup *lookup = &lookups[next];
             loam_buf *value = (flags & LOAM_KEYS_ONLY) != 0 ? NULL : &lookup->value;
             lookup->seq = lookup->expires_ms = 0;
-            lookup->answer = check_key(lookup->key);
+            lookup->answer = read_check_key(lookup->key);
             if (lookup->answer < 0) rc = lookup->answer;
             if (lookup->answer != LOAM_OK) continue;
-            looks[some] = (struct look){
-                lookup->key, hash_key(lookup->key), {coll, view, seq, NULL, &clock}, value, lookup};
+            looks[some] = (struct look){lookup->key,
+                                        hash_key(lookup->key),
+                                        {coll, view, seq, NULL, &clock, NULL},
+                                        value,
+                                        lookup};
             of[some++] = lookup;
         }
         look_for_all(looks, of, some);

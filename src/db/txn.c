@@ -214,7 +214,8 @@ static loam_status read_onto(const loam_txn *txn, const struct own *own, const s
 {
     struct view *view = view_acquire(own->coll);
     struct reader_clock clock = {txn->db, txn->snap->clock_ms};
-    const struct merge_source source = {own->coll, view, txn->snap->seq, own->memtable, &clock};
+    const struct merge_source source = {own->coll,     view,   txn->snap->seq,
+                                        own->memtable, &clock, NULL};
     loam_status rc = db_check_there(own->coll);
     if (rc == LOAM_OK) rc = merge_read(&source, newest, value);
     view_unref(view);
@@ -281,7 +282,7 @@ loam_status loam_txn_iter_open(loam_txn *txn, loam_coll *coll, const loam_range 
                                     .seq = OWN_SEQ + txn->entry_count,
                                     .closed = iter_closed,
                                     .ctx = iter};
-    rc = dbiter_open(txn->db, coll, &seen, &spec, out);
+    rc = dbiter_open(txn->db, coll, &seen, &spec, NULL, out);
     if (rc < 0)
         mem_free(iter);
     else

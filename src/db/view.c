@@ -117,10 +117,23 @@ bool view_get_in_memory(const struct view *view, loam_slice key, uint64_t hash, 
     return false;
 }
 
+static bool watch_in_memory(const struct view *view, loam_slice key, uint64_t hash, uint64_t seq,
+                            struct watch *watch, struct entry *entry)
+{
+    for (uint32_t i = 0; i < view->memrun_count; i++)
+        if (memtable_get_watched(view->memruns[i]->memtable, key, hash, seq, watch, entry))
+            return true;
+    return false;
+}
+
 loam_status view_get(const struct view *view, loam_slice key, uint64_t hash, uint64_t seq,
-                     struct table_hit *hit)
+                     struct watch *watch, struct table_hit *hit)
 {
     *hit = (struct table_hit){.owned = NULL};
+    if (watch != NULL)
+        return watch_in_memory(view, key, hash, seq, watch, &hit->entry)
+                   ? LOAM_OK
+                   : version_get_watched(view->version, key, hash, seq, watch, hit);
     if (view_get_in_memory(view, key, hash, seq, &hit->entry)) return LOAM_OK;
     return version_get(view->version, key, hash, seq, hit);
 }

@@ -32,15 +32,16 @@ enum {
 /* ---- before the lane ------------------------------------------------------------------------ */
 
 /* A delay in proportion to the bytes written, from the collection's own debt. */
-static void throttle(loam_db *db, loam_coll *coll, uint64_t payload_bytes)
+static void throttle(loam_db *db, const struct commit *commit)
 {
     static _Thread_local uint64_t owed_ns;
-    const uint64_t unit_ns = atomic_load_explicit(&coll->delay_ns, memory_order_relaxed);
+    const uint64_t unit_ns = atomic_load_explicit(&commit->debtor->delay_ns, memory_order_relaxed);
     if (unit_ns == 0) return;
-    owed_ns += unit_ns * (payload_bytes + 32) / DELAY_UNIT_BYTES;
+    owed_ns += unit_ns * (commit->payload_bytes + 32) / DELAY_UNIT_BYTES;
     if (owed_ns < SLEEP_NS_MIN) return;
     db->sys.calls->sleep_ns(db->sys.ctx, owed_ns);
     atomic_fetch_add_explicit(&db->stall_total_ns, owed_ns, memory_order_relaxed);
+    if (commit->trace != NULL) commit->trace->throttled_ns = owed_ns;
     owed_ns = 0;
 }
 
@@ -214,6 +215,11 @@ loam_status commit_locked(loam_db *db, const struct commit *commit, loam_durabil
         add_batch(db, commit->entries, *seq, from, end);
     }
     if (commit->record_kind == RECORD_COMMIT) count_commit(db, commit);
+    if (commit->trace != NULL) {
+        commit->trace->from = from;
+        commit->trace->end = end;
+        commit->trace->logged_ns = db_now_ns(db);
+    }
     db->next_seq += commit->entry_count;
     if (commit->caller_index > 0)
         db->caller_index = (struct caller_index){commit->caller_index, db->next_seq - 1, end};
@@ -268,6 +274,7 @@ static loam_status commit_and_wait(loam_db *db, const struct commit *commit, loa
         if (wait == NULL) break;
         if (tries == ROOM_TRIES_MAX) return failed(LOAM_NOMEM, "%s, and no flush helps", wait);
         rc = wait_for_flush(db, wait);
+        if (commit->trace != NULL) commit->trace->wait = wait;
         if (rc < 0) return rc;
     }
     if (how == LOAM_DURABLE_COMMIT) store_note_commit(db->store);
@@ -282,7 +289,7 @@ static loam_status write_commit(loam_db *db, const struct commit *commit, loam_d
 {
     static _Thread_local uint32_t turn;
     const uint64_t since_ns = turn++ % LATENCY_SAMPLED_OF == 0 ? db_now_ns(db) : 0;
-    throttle(db, commit->debtor, commit->payload_bytes);
+    throttle(db, commit);
     const loam_status rc = commit_and_wait(db, commit, how, last);
     latencies_note(&db->write_latencies, db, since_ns);
     return rc;
@@ -316,8 +323,10 @@ uint64_t commit_last_seq(loam_db *db)
 /* ---- one entry ------------------------------------------------------------------------------ */
 
 loam_status commit_entry(loam_db *db, loam_coll *coll, const struct entry *entry,
-                         struct reads *reads, uint64_t since, uint64_t *seq)
+                         const struct commit_wish *wish)
 {
+    static const struct commit_wish none;
+    if (wish == NULL) wish = &none;
     if (entry->kind == ENTRY_DELETE_RANGE) {
         const loam_status rc = ranges_room(coll, entry->key.len + entry->value.len);
         if (rc < 0) return rc;
@@ -340,19 +349,21 @@ loam_status commit_entry(loam_db *db, loam_coll *coll, const struct entry *entry
                                   .coll = coll,
                                   .entry = *entry,
                                   .hash = hash_key(key),
-                                  .reads = reads,
-                                  .since = since};
-    return write_commit(db, &commit, LOAM_DURABLE_DEFAULT, seq);
+                                  .reads = wish->reads,
+                                  .since = wish->since,
+                                  .trace = wish->trace};
+    return write_commit(db, &commit, LOAM_DURABLE_DEFAULT, wish->seq);
 }
 
-static loam_status write_one(loam_db *db, loam_coll *coll, struct entry *entry, uint64_t ttl_ms)
+loam_status write_entry(loam_db *db, loam_coll *coll, struct entry *entry, uint64_t ttl_ms,
+                        const struct commit_wish *wish)
 {
     loam_buf stamped = {0};
     loam_status rc = db_check_coll(db, &coll);
     if (rc == LOAM_OK) rc = db_check_entry(entry);
     if (rc == LOAM_OK && entry->kind == ENTRY_MERGE) rc = merge_check(coll, operand_is_odd(entry));
     if (rc == LOAM_OK) rc = expiry_stamp(coll, ttl_ms, entry, &stamped);
-    if (rc == LOAM_OK) rc = commit_entry(db, coll, entry, NULL, 0, NULL);
+    if (rc == LOAM_OK) rc = commit_entry(db, coll, entry, wish);
     if (stamped.data != NULL) loam_buf_free(&stamped);
     return rc;
 }
@@ -360,26 +371,26 @@ static loam_status write_one(loam_db *db, loam_coll *coll, struct entry *entry, 
 loam_status loam_put(loam_db *db, loam_coll *coll, loam_slice key, loam_slice value)
 {
     struct entry entry = {.key = key, .value = value, .kind = ENTRY_PUT};
-    return write_one(db, coll, &entry, TTL_OF_COLL);
+    return write_entry(db, coll, &entry, TTL_OF_COLL, NULL);
 }
 
 loam_status loam_put_ttl(loam_db *db, loam_coll *coll, loam_slice key, loam_slice value,
                          uint64_t ttl_ms)
 {
     struct entry entry = {.key = key, .value = value, .kind = ENTRY_PUT};
-    return write_one(db, coll, &entry, ttl_capped(ttl_ms));
+    return write_entry(db, coll, &entry, ttl_capped(ttl_ms), NULL);
 }
 
 loam_status loam_delete(loam_db *db, loam_coll *coll, loam_slice key)
 {
     struct entry entry = {.key = key, .kind = ENTRY_DELETE};
-    return write_one(db, coll, &entry, 0);
+    return write_entry(db, coll, &entry, 0, NULL);
 }
 
 loam_status loam_merge(loam_db *db, loam_coll *coll, loam_slice key, loam_slice operand)
 {
     struct entry entry = {.key = key, .value = operand, .kind = ENTRY_MERGE};
-    return write_one(db, coll, &entry, 0);
+    return write_entry(db, coll, &entry, 0, NULL);
 }
 
 /* And still all before it is durable, if that is asked. */
@@ -423,7 +434,7 @@ loam_status loam_delete_range(loam_db *db, loam_coll *coll, const loam_range *ra
     loam_status rc = db_check_coll(db, &coll);
     if (rc == LOAM_OK) rc = range_entry(db, range, bounds, &entry, &is_empty);
     if (rc == LOAM_OK && !is_empty)
-        rc = commit_entry(db, coll, &entry, NULL, 0, NULL);
+        rc = commit_entry(db, coll, &entry, NULL);
     else if (rc == LOAM_OK)
         rc = commit_nothing(db, db->options.durability);
     loam_buf_free(&bounds[0]);

@@ -329,11 +329,13 @@ loam_status memtable_each_range(const struct memtable *memtable,
 
 /* ---- reading ---- */
 
-static bool get_entry(const struct memtable *memtable, loam_slice key, uint64_t hash, uint64_t seq,
-                      struct entry *out)
+WATCHED bool get_entry(const struct memtable *memtable, loam_slice key, uint64_t hash, uint64_t seq,
+                       enum watch_filter *said, struct entry *out)
 {
     const struct key_filter *filter = atomic_load_explicit(&memtable->filter, memory_order_acquire);
+    *said = filter == NULL ? FILTER_NONE : FILTER_DENIES;
     if (filter != NULL && !key_filter_may_hold(filter, hash)) return false;
+    if (filter != NULL) *said = FILTER_PASSES;
     const struct cell *cell = btree_get(&memtable->tree, key);
     if (cell != NULL) cell = cell_at_most(cell, seq);
     if (cell != NULL) cell_get(cell, out);
@@ -361,11 +363,32 @@ bool memtable_newest(const struct memtable *memtable, loam_slice key, struct mem
     return newest_range(memtable) != NULL ? get_cover(memtable, key, SEQ_MAX, found, out) : found;
 }
 
+WATCHED bool get_telling(const struct memtable *memtable, loam_slice key, uint64_t hash,
+                         uint64_t seq, struct watch *watch, struct entry *out)
+{
+    enum watch_filter said;
+    bool found = get_entry(memtable, key, hash, seq, &said, out);
+    const uint64_t own_seq = found ? out->seq : 0;
+    if (newest_range(memtable) != NULL) found = get_cover(memtable, key, seq, found, out);
+    if (watch != NULL)
+        watch->tell(watch, &(struct watch_step){.kind = WATCH_MEMTABLE,
+                                                .of = memtable,
+                                                .filter = said,
+                                                .is_range = found && out->seq != own_seq,
+                                                .found = found ? out : NULL});
+    return found;
+}
+
 bool memtable_get(const struct memtable *memtable, loam_slice key, uint64_t hash, uint64_t seq,
                   struct entry *out)
 {
-    const bool found = get_entry(memtable, key, hash, seq, out);
-    return newest_range(memtable) != NULL ? get_cover(memtable, key, seq, found, out) : found;
+    return get_telling(memtable, key, hash, seq, NULL, out);
+}
+
+bool memtable_get_watched(const struct memtable *memtable, loam_slice key, uint64_t hash,
+                          uint64_t seq, struct watch *watch, struct entry *out)
+{
+    return get_telling(memtable, key, hash, seq, watch, out);
 }
 
 loam_status memtable_iter_new(const struct memtable *memtable, struct iter **out)

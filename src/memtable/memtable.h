@@ -25,6 +25,7 @@
 #include "memtable/arena_pool.h"
 #include "record/iter.h"
 #include "record/range_set.h"
+#include "record/watch.h"
 
 struct memtable;
 
@@ -75,6 +76,10 @@ bool memtable_is_ripe(const struct memtable *memtable);
    the key passes; slices live as long as the memtable. False when there is none. */
 bool memtable_get(const struct memtable *memtable, loam_slice key, uint64_t hash, uint64_t seq,
                   struct entry *out);
+
+/* The same, and tells the watch. */
+bool memtable_get_watched(const struct memtable *memtable, loam_slice key, uint64_t hash,
+                          uint64_t seq, struct watch *watch, struct entry *out);
 
 /* Writer only: memtable_get() of all, by way of what memtable_approach() answered, or zeroed. */
 bool memtable_newest(const struct memtable *memtable, loam_slice key, struct memtable_near near,

@@ -397,6 +397,11 @@ uint64_t store_log_bytes_least(const struct store *store)
     return store->log_bytes_least;
 }
 
+bool store_is_mappable(const struct store *store)
+{
+    return store->fs == SYS_FS_MAPPABLE;
+}
+
 bool store_is_child(const struct store *store)
 {
     return atomic_load_explicit(&store->child, memory_order_relaxed);

@@ -55,6 +55,7 @@ const char *store_path(const struct store *store); /* as given to store_open; fo
 /* Is path the store's directory, or something in it? For who must not write there. */
 LOAM_MUST loam_status store_holds(const struct store *store, const char *path, bool *holds);
 struct sys_table store_sys(const struct store *store);
+bool store_is_mappable(const struct store *store); /* may its files be mapped for writing? */
 uint64_t store_log_bytes_least(const struct store *store); /* a log file has at least this size */
 bool store_is_child(const struct store *store); /* true in a process forked after the open */
 

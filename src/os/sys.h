@@ -25,6 +25,8 @@ enum sys_fs {
     SYS_FS_NETWORK
 };
 
+enum sys_limit { SYS_LIMIT_FILES, SYS_LIMIT_FILE_BYTES }; /* of the process */
+
 struct sys_piece { /* one piece of a gathered write; laid out as struct iovec */
     const void *data;
     size_t len;
@@ -82,6 +84,7 @@ struct sys {
     void (*sleep_ns)(void *ctx, uint64_t ns);
     int (*random)(void *ctx, void *dst, size_t len); /* len <= 256 */
     uint64_t (*memory_bytes)(void *ctx); /* of the machine, or of the cgroup if that is less */
+    uint64_t (*limit)(void *ctx, enum sys_limit which); /* UINT64_MAX: none */
     uint64_t (*process_id)(void *ctx);
 };
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
@@ -351,6 +352,15 @@ static uint64_t posix_memory_bytes(void *ctx)
     return machine == 0 || group < machine ? group : machine;
 }
 
+static uint64_t posix_limit(void *ctx, enum sys_limit which)
+{
+    struct rlimit limit;
+    (void)ctx;
+    if (getrlimit(which == SYS_LIMIT_FILES ? RLIMIT_NOFILE : RLIMIT_FSIZE, &limit) < 0)
+        return UINT64_MAX;
+    return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : (uint64_t)limit.rlim_cur;
+}
+
 static uint64_t posix_process_id(void *ctx)
 {
     (void)ctx;
@@ -391,6 +401,7 @@ struct sys_table sys_posix(void)
         .sleep_ns = posix_sleep_ns,
         .random = posix_random,
         .memory_bytes = posix_memory_bytes,
+        .limit = posix_limit,
         .process_id = posix_process_id,
     };
     return (struct sys_table){&calls, NULL};

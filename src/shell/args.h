@@ -39,6 +39,8 @@ enum option_id {
     OPTION_HTML,
     OPTION_SINCE,
     OPTION_FOLLOW,
+    OPTION_WATCH,
+    OPTION_INTERVAL,
     OPTIONS_COUNT
 };
 
@@ -52,7 +54,7 @@ struct args {
     size_t count;
     uint32_t given; /* OPTION_BIT()s */
     struct grow prefix, workloads, merge, html;
-    uint64_t limit, from_line, entries, ttl_ms, since;
+    uint64_t limit, from_line, entries, ttl_ms, since, interval_ms;
     const char *format, *mode, *compression; /* static */
 };
 

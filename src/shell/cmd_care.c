@@ -1,4 +1,4 @@
-/* cmd_care.c - stats, levels, flush, compact and verify; see handlers.h. */
+/* cmd_care.c - stats, flush, compact and verify; see handlers.h. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -135,75 +135,6 @@ int cmd_stats(struct session *session, const struct args *args)
         print_stats_json(session, figures, &all);
     else
         print_stats_grid(session, figures, &all);
-    return CODE_DONE;
-}
-
-enum { BAR_COLUMNS = 40 };
-
-/* The share of a level in the largest one; a level that holds anything has at least one mark. */
-static const char *draw_bar(char bar[BAR_COLUMNS + 1], uint64_t bytes, uint64_t largest)
-{
-    double marks = 0;
-    if (largest > 0) marks = (double)bytes / (double)largest * BAR_COLUMNS;
-    size_t len = marks < BAR_COLUMNS ? (size_t)marks : BAR_COLUMNS;
-    if (bytes > 0 && len == 0) len = 1;
-    memset(bar, '#', len);
-    bar[len] = '\0';
-    return bar;
-}
-
-static void print_levels_json(struct session *session, const loam_coll_stats *stats, size_t count)
-{
-    struct sink *out = &session->out;
-    sink_byte(out, '[');
-    for (size_t i = 0; i < count; i++) {
-        sink_printf(out,
-                    "%s{\"level\":%zu,\"run_count\":%" PRIu64 ",\"table_count\":%" PRIu64
-                    ",\"bytes\":%" PRIu64 "}",
-                    i > 0 ? "," : "", i, stats->level[i].run_count, stats->level[i].table_count,
-                    stats->level[i].bytes);
-    }
-    sink_text(out, "]\n");
-}
-
-static void print_levels_grid(struct session *session, const loam_coll_stats *stats, size_t count)
-{
-    static const char *const titles[] = {"level", "runs", "tables", "bytes", ""};
-    const size_t columns = session_columns(session);
-    uint64_t largest = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (stats->level[i].bytes > largest) largest = stats->level[i].bytes;
-    }
-    struct grid grid;
-    grid_init(&grid, titles, columns > 0 ? "rrrrl" : "rrrr");
-    for (size_t i = 0; i < count; i++) {
-        char size[TEXT_SIZE_BYTES_MAX], bar[BAR_COLUMNS + 1];
-        grid_add_number(&grid, i);
-        grid_add_number(&grid, stats->level[i].run_count);
-        grid_add_number(&grid, stats->level[i].table_count);
-        if (columns == 0) {
-            grid_add_number(&grid, stats->level[i].bytes);
-            continue;
-        }
-        grid_add(&grid, text_format_size(size, stats->level[i].bytes));
-        grid_add(&grid, draw_bar(bar, stats->level[i].bytes, largest));
-    }
-    grid_print(&grid, &session->out, columns, session_colour(session));
-    grid_deinit(&grid);
-}
-
-int cmd_levels(struct session *session, const struct args *args)
-{
-    loam_coll_stats stats = {.struct_size = sizeof stats};
-    const loam_status rc = loam_coll_stats_get(session->db, session->coll, &stats);
-    if (rc != LOAM_OK) return complain_status(rc);
-    size_t count = LOAM_LEVELS_MAX;
-    while (count > 1 && stats.level[count - 1].run_count == 0)
-        count--;
-    if (session->json || args_have(args, OPTION_JSON))
-        print_levels_json(session, &stats, count);
-    else
-        print_levels_grid(session, &stats, count);
     return CODE_DONE;
 }
 

@@ -58,6 +58,9 @@ const struct option_info option_infos[OPTIONS_COUNT] = {
     [OPTION_SINCE] =
         {"--since", VALUE_NUMBER, "SEQ", {NULL}, "what came after this sequence number"},
     [OPTION_FOLLOW] = {"--follow", VALUE_NONE, NULL, {NULL}, "wait for more, until Ctrl-C"},
+    [OPTION_WATCH] = {"--watch", VALUE_NONE, NULL, {NULL}, "again and again, until Ctrl-C"},
+    [OPTION_INTERVAL] =
+        {"--interval", VALUE_NUMBER, "MS", {NULL}, "of --watch, in milliseconds; 1000"},
 };
 
 #define RANGE_OPTION OPTION_BIT(OPTION_PREFIX)
@@ -435,12 +438,51 @@ const struct command commands[] = {
      "",
      {ARG_NONE},
      0,
-     OPTION_BIT(OPTION_JSON),
+     OPTION_BIT(OPTION_WATCH) | OPTION_BIT(OPTION_INTERVAL) | OPTION_BIT(OPTION_JSON),
      ACCESS_READ,
      true,
      cmd_levels,
-     "the shape of the tree of the current collection",
-     NULL},
+     "draws the tree of the current collection",
+     "A line for each memtable, and for each sorted run, newest first: its tables from their first "
+     "to their last key. Keys are in order from left to right, and the scale is that of bytes. "
+     "Behind it: tables, size, the share of deletions, and how many writes ago the newest entry "
+     "came. Colours: red and yellow are tables of many deletions, the others say how far down they "
+     "are."},
+    {"explain",
+     NULL,
+     "get|scan|put [KEY [VALUE]]",
+     {ARG_WORD, ARG_KEY, ARG_VALUE},
+     1,
+     RANGE_OPTION | OPTION_BIT(OPTION_LIMIT) | OPTION_BIT(OPTION_JSON),
+     ACCESS_READ,
+     true,
+     cmd_explain,
+     "tells the way that a get, a scan or a put takes",
+     "`explain get KEY` tells which memtables, runs and tables were asked, what their filters "
+     "said, "
+     "which pages came from the cache and which were read, how long each took, and the answer. "
+     "`explain scan [FROM [TO]]` walks a range and tells what each memtable and run gave. `explain "
+     "put KEY VALUE` does the put and tells what it took and what it will cost later. The guide's "
+     "section \"Why is this read slow?\" reads one with you. When KEY is not there, the exit "
+     "status "
+     "is 1."},
+    {"doctor",
+     NULL,
+     "",
+     {ARG_NONE},
+     0,
+     OPTION_BIT(OPTION_JSON),
+     ACCESS_READ,
+     false,
+     cmd_doctor,
+     "examines the store, and says what is wrong and what to do",
+     "Verifies every byte, and looks at the shape of the tree, at what keeps deleted entries, at "
+     "limits "
+     "of the "
+     "system, the disk and the memory, and at settings. The exit status is 0 when all is well, 1 "
+     "when there is "
+     "advice and no damage, 3 when there is damage. With --json each advice has a name that "
+     "stays."},
     {"flush",
      NULL,
      "",

@@ -14,7 +14,16 @@
 #include "shell/handlers.h"
 #include "shell/session.h"
 
-enum arg_kind { ARG_NONE, ARG_KEY, ARG_VALUE, ARG_NAME, ARG_NEW_NAME, ARG_FILE, ARG_COMMAND };
+enum arg_kind {
+    ARG_NONE,
+    ARG_KEY,
+    ARG_VALUE,
+    ARG_NAME,
+    ARG_NEW_NAME,
+    ARG_FILE,
+    ARG_COMMAND,
+    ARG_WORD
+};
 
 enum option_value {
     VALUE_NONE,

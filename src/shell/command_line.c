@@ -208,6 +208,7 @@ static uint64_t *number_for(struct args *args, enum option_id id)
 {
     if (id == OPTION_LIMIT) return &args->limit;
     if (id == OPTION_SINCE) return &args->since;
+    if (id == OPTION_INTERVAL) return &args->interval_ms;
     return id == OPTION_ENTRIES ? &args->entries : &args->from_line;
 }
 
@@ -333,7 +334,8 @@ int command_line_parse(const struct command_line *line, struct args *args)
     }
     if (code != CODE_DONE) return code;
     if (args->count < args->command->args_min) return complain_missing(args);
-    if (args_have(args, OPTION_PREFIX) && args->count > 0)
+    const size_t before = args->command->args[0] == ARG_WORD; /* the range */
+    if (args_have(args, OPTION_PREFIX) && args->count > before)
         return complain_usage(args->command, "--prefix takes the place of FROM and TO");
     return CODE_DONE;
 }

@@ -99,6 +99,14 @@ static void offer_commands(struct completion *completion, loam_slice typed)
     }
 }
 
+/* Of explain. */
+static void offer_words(struct completion *completion, loam_slice typed)
+{
+    static const char *const words[] = {"get", "put", "scan"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        add_candidate(completion, typed, loam_str(words[i]));
+}
+
 static void offer_options(struct completion *completion, const struct command *command,
                           loam_slice typed)
 {
@@ -206,6 +214,9 @@ static void offer_for_place(const struct session *session, const struct cursor_p
         break;
     case ARG_COMMAND:
         offer_commands(completion, typed);
+        break;
+    case ARG_WORD:
+        offer_words(completion, typed);
         break;
     case ARG_NONE:
     case ARG_VALUE:

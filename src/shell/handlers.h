@@ -4,7 +4,8 @@
  * Role: the contract between the table in command.c and its implementations. A
  *   handler writes to session->out, complains itself and returns an exit status.
  * In the picture: shell layer; implemented in cmd_data, cmd_merge, cmd_ttl, cmd_txn, cmd_collection,
- *   cmd_care, cmd_repair, cmd_inspect, cmd_backup, cmd_tail, cmd_help, import and export.
+ *   cmd_care, cmd_explain, cmd_levels, cmd_repair, cmd_inspect, cmd_backup, cmd_tail, cmd_help, import and
+ *   export.
  */
 #ifndef LOAM_SHELL_HANDLERS_H
 #define LOAM_SHELL_HANDLERS_H
@@ -49,6 +50,9 @@ int cmd_import(struct session *session, const struct args *args);
 int cmd_export(struct session *session, const struct args *args);
 
 int cmd_stats(struct session *session, const struct args *args);
+int cmd_explain(struct session *session, const struct args *args);
+bool explain_writes(const struct args *args); /* it is of a put */
+int cmd_doctor(struct session *session, const struct args *args);
 int cmd_levels(struct session *session, const struct args *args);
 int cmd_flush(struct session *session, const struct args *args);
 int cmd_compact(struct session *session, const struct args *args);

@@ -39,7 +39,9 @@ struct session {
     unsigned savepoint_count;
     loam_txn *txn; /* or NULL: data commands work in it */
     bool lost, leaving;
-    struct sink out; /* standard output */
+    int (*refresh)(
+        struct session *session); /* before a command looks again; NULL: there is nothing to do */
+    struct sink out;              /* standard output */
 };
 
 /* These complain themselves and return an exit status. */

@@ -190,10 +190,12 @@ static int run_session(struct session *session)
 
 /* ---- one command ---------------------------------------------------------------------------- */
 
-static int open_for(struct session *session, const struct command *command)
+static int open_for(struct session *session, const struct args *args)
 {
+    const struct command *command = args->command;
+    const bool writes = command->run == cmd_explain && explain_writes(args);
     if (command->access == ACCESS_NONE || command->access == ACCESS_DIR) return CODE_DONE;
-    int code = session_open(session, command->access);
+    int code = session_open(session, writes ? ACCESS_CREATE : command->access);
     if (code == CODE_DONE && command->in_collection && session->start_name != NULL)
         code = session_use(session, session->start_name);
     return code;
@@ -207,7 +209,7 @@ static int run_arguments(struct session *session, char **argument, size_t count)
         word[i] = (struct word){.text = loam_str(argument[i])};
     const struct command_line line = {.word = word, .count = count, .decode = session->decode};
     int code = command_line_parse(&line, &args);
-    if (code == CODE_DONE) code = open_for(session, args.command);
+    if (code == CODE_DONE) code = open_for(session, &args);
     if (code == CODE_DONE) code = run_command(session, &args);
     args_free(&args);
     free(word);

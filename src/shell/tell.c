@@ -10,6 +10,8 @@
 #include "shell/signals.h"
 #include "shell/words.h"
 
+enum { DATA_SHOWN = 200 };
+
 const loam_fact *tell_fact(const loam_finding *finding, const char *name)
 {
     for (size_t i = 0; i < finding->fact_count; i++)
@@ -70,17 +72,28 @@ void tell_value(struct sink *out, const loam_fact *fact)
     }
 }
 
+/* Of long data, as much as people look at; programs get all of it. */
+static void tell_shortly(struct sink *out, const loam_fact *fact)
+{
+    loam_fact front = *fact;
+    if (fact->kind == LOAM_FACT_DATA && fact->bytes.len > DATA_SHOWN) front.bytes.len = DATA_SHOWN;
+    tell_value(out, &front);
+    if (front.bytes.len < fact->bytes.len) sink_text(out, "...");
+}
+
 static void tell_line(struct sink *out, const loam_finding *finding)
 {
     for (uint32_t i = 0; i < finding->depth; i++)
         sink_text(out, "  ");
+    bool is_first = true;
     sink_text(out, finding->kind);
     for (size_t i = 0; i < finding->fact_count; i++) {
         if (strcmp(finding->facts[i].name, "schema") == 0) continue;
         sink_text(out, "  ");
-        if (strcmp(finding->facts[i].name, finding->kind) != 0) /* "level 3" says it */
+        if (!is_first || strcmp(finding->facts[i].name, finding->kind) != 0) /* "level 3" says it */
             sink_printf(out, "%s ", finding->facts[i].name);
-        tell_value(out, &finding->facts[i]);
+        tell_shortly(out, &finding->facts[i]);
+        is_first = false;
     }
     sink_byte(out, '\n');
 }

@@ -391,15 +391,17 @@ struct table_wanted {
     uint64_t hash, seq;
 };
 
-static loam_status get_from_page(struct table *table, struct table_loaded *loaded, uint64_t page,
-                                 const struct table_wanted *wanted, struct table_hit *hit)
+/* *is_cached: the page was in memory. */
+WATCHED loam_status get_from_page(struct table *table, struct table_loaded *loaded, uint64_t page,
+                                  const struct table_wanted *wanted, bool *is_cached,
+                                  struct table_hit *hit)
 {
     if (index_is_extent(&loaded->index, page))
         return get_from_extent(loaded, page, wanted->key, wanted->seq, hit);
     const uint8_t *side;
     /* Before the pin, whose atomic operation waits for all misses before it, the filter's among them. */
-    if (page_peek(table->owner.cache, loaded->slots, (uint32_t)page, &side) != NULL)
-        page_prefetch(side, PAGE_FRONT_BYTES);
+    *is_cached = page_peek(table->owner.cache, loaded->slots, (uint32_t)page, &side) != NULL;
+    if (*is_cached) page_prefetch(side, PAGE_FRONT_BYTES);
     const loam_status rc = page_pin(table->owner.cache, loaded->slots, (uint32_t)page,
                                     table_load_page, loaded, &hit->pin);
     if (rc < 0) return rc;
@@ -410,8 +412,27 @@ static loam_status get_from_page(struct table *table, struct table_loaded *loade
     return LOAM_NOTFOUND;
 }
 
-loam_status table_get(struct table *table, loam_slice key, uint64_t hash, uint64_t seq,
-                      struct table_hit *hit)
+static void tell_filter(struct watch *watch, const struct table_filter *filter, bool denies)
+{
+    const enum watch_filter said = filter->block_count == 0 ? FILTER_NONE : FILTER_PASSES;
+    watch->tell(
+        watch, &(struct watch_step){.kind = WATCH_FILTER, .filter = denies ? FILTER_DENIES : said});
+}
+
+static void tell_page(struct watch *watch, const struct table_index *index, uint64_t page,
+                      bool is_cached, const struct entry *found)
+{
+    watch->tell(watch, &(struct watch_step){.kind = WATCH_PAGE,
+                                            .number = page,
+                                            .bytes = index_page_end(index, page) -
+                                                     index_page_start(index, page),
+                                            .is_cached = is_cached,
+                                            .is_extent = index_is_extent(index, page),
+                                            .found = found});
+}
+
+WATCHED loam_status get_from_table(struct table *table, loam_slice key, uint64_t hash, uint64_t seq,
+                                   struct watch *watch, struct table_hit *hit)
 {
     const struct table_wanted wanted = {key, hash, seq};
     struct table_hold hold;
@@ -420,10 +441,16 @@ loam_status table_get(struct table *table, loam_slice key, uint64_t hash, uint64
     struct table_loaded *loaded = hold.loaded;
     memset(hit, 0, sizeof *hit);
     rc = LOAM_NOTFOUND;
-    if (!table_filter_denies(&loaded->filter, hash)) {
+    const bool is_denied = table_filter_denies(&loaded->filter, hash);
+    if (watch != NULL) tell_filter(watch, &loaded->filter, is_denied);
+    if (!is_denied) {
         uint64_t page = index_find(&loaded->index, key);
         while (page < loaded->index.page_count) {
-            rc = get_from_page(table, loaded, page, &wanted, hit);
+            bool is_cached = false;
+            rc = get_from_page(table, loaded, page, &wanted, &is_cached, hit);
+            if (watch != NULL)
+                tell_page(watch, &loaded->index, page, is_cached,
+                          rc == LOAM_OK ? &hit->entry : NULL);
             if (rc != LOAM_NOTFOUND) break;
             /* Older versions may stand in the next page, but only of a key that ends this one. */
             if (!index_separator_is(&loaded->index, page, key)) break;
@@ -433,6 +460,18 @@ loam_status table_get(struct table *table, loam_slice key, uint64_t hash, uint64
     table_release(&hold);
     if (rc < 0) memset(hit, 0, sizeof *hit);
     return rc;
+}
+
+loam_status table_get(struct table *table, loam_slice key, uint64_t hash, uint64_t seq,
+                      struct table_hit *hit)
+{
+    return get_from_table(table, key, hash, seq, NULL, hit);
+}
+
+loam_status table_get_watched(struct table *table, loam_slice key, uint64_t hash, uint64_t seq,
+                              struct watch *watch, struct table_hit *hit)
+{
+    return get_from_table(table, key, hash, seq, watch, hit);
 }
 
 static void look_ahead_at_page(struct table *table, struct table_loaded *loaded, loam_slice key)

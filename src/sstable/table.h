@@ -14,6 +14,7 @@
 #define LOAM_SSTABLE_TABLE_H
 
 #include "record/iter.h"
+#include "record/watch.h"
 #include "sstable/cache.h"
 #include "sstable/table_writer.h"
 
@@ -51,6 +52,10 @@ void table_hit_release(struct table_hit *hit);
 LOAM_MUST loam_status table_get(struct table *table, loam_slice key, uint64_t hash, uint64_t seq,
                                 struct table_hit *hit);
 
+/* The same, and tells the watch. */
+LOAM_MUST loam_status table_get_watched(struct table *table, loam_slice key, uint64_t hash,
+                                        uint64_t seq, struct watch *watch, struct table_hit *hit);
+
 /* For who will table_get() a key in a while: asks for what that will read, of memory and of the disk. Twice, with
    other keys in between: first the filter, then the page that it does not deny. Failures are get's to meet. */
 enum table_ahead { TABLE_AHEAD_FILTER, TABLE_AHEAD_PAGE };
@@ -62,6 +67,8 @@ enum table_iter_flags {
 };
 /* Holds a reference on the table. */
 LOAM_MUST loam_status table_iter_new(struct table *table, unsigned flags, struct iter **out);
+/* Has it count its pages; before its first move. The tally outlives it. */
+void table_iter_count(struct iter *iter, struct tally *tally);
 
 /* Reads every byte: each page, index, filter and footer; checks sums, order, counts, separators and that the filter knows every key.
    line() gets a sentence per fault. LOAM_OK, LOAM_CORRUPT, or LOAM_IOERR/NOMEM. */

@@ -29,6 +29,7 @@ struct table_iter {
     uint32_t entry_index, entry_count;
     struct page page;
     struct page_pin pin;
+    struct tally *tally; /* NULL: nobody asks */
     const uint8_t
         *ahead; /* the next page, if it is in memory, else this one; not pinned, never read */
     struct extent extent;
@@ -105,6 +106,19 @@ static loam_status open_bulk_page(struct table_iter *it, uint64_t page)
 
 /* ---- positions ---- */
 
+static void tally_page(const struct table_iter *it, uint64_t page)
+{
+    const struct table_index *index = iter_index(it);
+    struct tally *tally = it->tally;
+    tally->page_bytes += index_page_end(index, page) - index_page_start(index, page);
+    if (index_is_extent(index, page))
+        tally->extents++;
+    else if (page_peek(it->table->owner.cache, it->hold.loaded->slots, (uint32_t)page, NULL))
+        tally->cached_pages++;
+    else
+        tally->read_pages++;
+}
+
 /* Makes page the current one; of an extent, only its key. */
 static loam_status enter_page(struct table_iter *it, uint64_t page)
 {
@@ -113,6 +127,7 @@ static loam_status enter_page(struct table_iter *it, uint64_t page)
     loam_status rc;
     if (it->has_page && it->page_index == page) return LOAM_OK;
     leave_page(it);
+    if (it->tally != NULL) tally_page(it, page);
     if (index_is_extent(&loaded->index, page)) {
         rc = extent_read_key(&loaded->source, index_page_start(&loaded->index, page),
                              index_page_end(&loaded->index, page), &it->extent);
@@ -330,4 +345,9 @@ loam_status table_iter_new(struct table *table, unsigned flags, struct iter **ou
     }
     *out = &it->iter;
     return LOAM_OK;
+}
+
+void table_iter_count(struct iter *iter, struct tally *tally)
+{
+    as_table_iter(iter)->tally = tally;
 }

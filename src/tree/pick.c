@@ -223,6 +223,23 @@ uint64_t pick_debt_bytes(const struct version *version, const struct pick_policy
     return debt + waiting + last_bytes_ahead(version);
 }
 
+struct pick_path pick_path_down(const struct version *version, const struct pick_policy *policy,
+                                uint64_t flush_bytes)
+{
+    const struct shape shape = shape_of(version);
+    const uint64_t fan = policy->runs_per_level + 1;
+    const uint64_t upper_most = lower_bytes(&shape) / policy->last_ratio;
+    struct pick_path path = {.joins = 0};
+    uint64_t level_bytes = flush_bytes * fan; /* at which a level is joined, or all goes down */
+    while (level_bytes < upper_most && path.joins < LEVEL_WAITING - 1) {
+        path.joins++;
+        level_bytes *= fan;
+    }
+    const uint64_t comes = upper_most > level_bytes ? upper_most : level_bytes;
+    if (comes > 0) path.last_per_byte = (double)lower_bytes(&shape) / (double)comes;
+    return path;
+}
+
 /* ---- tombstones ------------------------------------------------------------------------------ */
 
 /* About how many of its entries have expired, as if they did so evenly; at least one if any has. */
@@ -241,6 +258,13 @@ static uint64_t droppable_in(const struct table_ref *ref, struct horizon horizon
     const struct table_meta *meta = table_meta(ref->table);
     return meta->seq_max > horizon.seq ? 0
                                        : meta->tombstone_count + expired_in(meta, horizon.clock_ms);
+}
+
+uint64_t pick_held_in(const struct table_ref *ref, const struct pick_policy *policy)
+{
+    const struct table_meta *meta = table_meta(ref->table);
+    if (meta->seq_max <= policy->oldest_seq) return 0;
+    return meta->tombstone_count + expired_in(meta, policy->clock_ms);
 }
 
 static struct horizon horizon_of(const struct pick_policy *policy)

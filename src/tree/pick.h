@@ -64,8 +64,21 @@ struct plan pick_compaction(const struct version *version, const struct pick_pol
 struct plan pick_full(const struct version *version, const struct pick_policy *policy, bool lower,
                       loam_slice after);
 
+/* How many of the table's entries are tombstones or have expired, and could go if nobody read as of before. 0 where all of it
+   is older than that: a merge lets them go. */
+uint64_t pick_held_in(const struct table_ref *ref, const struct pick_policy *policy);
+
 /* When, after clock_ms, time alone may make another answer of pick_compaction(); UINT64_MAX: never. */
 uint64_t pick_next_expiry_ms(const struct version *version, uint64_t clock_ms);
+
+/* How often what is flushed now will be written again on its way into the last level, as the tree stands: joined in upper levels, and
+   then merged into the last, where so many bytes of that are written for each of its own. */
+struct pick_path {
+    uint32_t joins;
+    double last_per_byte;
+};
+struct pick_path pick_path_down(const struct version *version, const struct pick_policy *policy,
+                                uint64_t flush_bytes);
 
 /* Bytes that must be rewritten until no level is over its bound: 0 when in shape. */
 uint64_t pick_debt_bytes(const struct version *version, const struct pick_policy *policy);

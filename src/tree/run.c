@@ -289,6 +289,7 @@ struct run_iter {
     const struct cover_source *source; /* may be NULL */
     uint32_t index;                    /* of the table that is open */
     struct iter *table;                /* NULL: none is */
+    struct tally *tally;               /* NULL: nobody asks */
 };
 
 static struct run_iter *run_iter_of(struct iter *iter)
@@ -305,11 +306,18 @@ static uint64_t newest_of_table(const void *table)
 static loam_status open_table_at(struct run_iter *it, uint32_t index)
 {
     struct table *table = it->run->tables[index].table;
+    struct tally *tally = it->tally;
     if (it->table != NULL && it->index == index) return LOAM_OK;
-    if (it->source != NULL && table_ref_is_hidden(&it->run->tables[index], it->source))
+    if (it->source != NULL && table_ref_is_hidden(&it->run->tables[index], it->source)) {
+        if (tally != NULL) tally->tables_hidden++;
         return LOAM_NOTFOUND;
+    }
     struct iter *opened = NULL;
     loam_status rc = table_iter_new(table, it->flags, &opened);
+    if (rc == LOAM_OK && tally != NULL) {
+        tally->tables_opened++;
+        table_iter_count(opened, tally);
+    }
     if (rc == LOAM_OK && it->source != NULL)
         rc = cover_iter_new(opened, it->source, newest_of_table, table, &opened);
     if (rc < 0) return rc;
@@ -452,4 +460,9 @@ loam_status run_iter_new(struct run *run, unsigned flags, const struct cover_sou
     run_ref(run);
     *out = &it->iter;
     return LOAM_OK;
+}
+
+void run_iter_count(struct iter *iter, struct tally *tally)
+{
+    run_iter_of(iter)->tally = tally;
 }

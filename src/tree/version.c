@@ -154,16 +154,41 @@ static uint64_t cover_seq_of(const struct version *version, loam_slice key, uint
     return cover.seq;
 }
 
-loam_status version_get(const struct version *version, loam_slice key, uint64_t hash, uint64_t seq,
-                        struct table_hit *hit)
+static void tell_run(struct watch *watch, uint32_t level, const struct run *run,
+                     const struct table *table, const struct entry *found)
+{
+    watch->tell(watch,
+                &(struct watch_step){
+                    .kind = WATCH_RUN, .of = run, .level = level, .table = table, .found = found});
+}
+
+static void tell_skip(struct watch *watch, uint32_t level, const struct run *run, uint64_t seq,
+                      uint64_t covered)
+{
+    enum watch_skip skip = SKIP_OUTSIDE;
+    if (run->seq_min > seq) skip = SKIP_NEWER;
+    if (run->seq_max < covered) skip = SKIP_DELETED;
+    watch->tell(watch,
+                &(struct watch_step){.kind = WATCH_RUN, .of = run, .level = level, .skip = skip});
+}
+
+WATCHED loam_status get_from_runs(const struct version *version, loam_slice key, uint64_t hash,
+                                  uint64_t seq, struct watch *watch, struct table_hit *hit)
 {
     const uint64_t covered = cover_seq_of(version, key, seq);
+    if (watch != NULL && covered > 0)
+        watch->tell(watch, &(struct watch_step){.kind = WATCH_RANGE, .number = covered});
     for (struct run_place place = {0, 0}; settle_place(version, &place); place.index++) {
         const struct run *run = run_at(version, place);
-        if (run->seq_max < covered) continue;
-        struct table *table = table_for(run, key, seq);
-        if (table == NULL) continue;
-        const loam_status rc = table_get(table, key, hash, seq, hit);
+        struct table *table = run->seq_max < covered ? NULL : table_for(run, key, seq);
+        if (table == NULL) {
+            if (watch != NULL) tell_skip(watch, place.level, run, seq, covered);
+            continue;
+        }
+        const loam_status rc = watch != NULL ? table_get_watched(table, key, hash, seq, watch, hit)
+                                             : table_get(table, key, hash, seq, hit);
+        if (watch != NULL)
+            tell_run(watch, place.level, run, table, rc == LOAM_OK ? &hit->entry : NULL);
         if (rc == LOAM_NOTFOUND) continue;
         if (rc < 0 || hit->entry.seq > covered) return rc;
         table_hit_release(hit);
@@ -172,6 +197,18 @@ loam_status version_get(const struct version *version, loam_slice key, uint64_t 
     if (covered == 0) return LOAM_NOTFOUND;
     *hit = (struct table_hit){.entry = {.key = key, .seq = covered, .kind = ENTRY_DELETE}};
     return LOAM_OK;
+}
+
+loam_status version_get(const struct version *version, loam_slice key, uint64_t hash, uint64_t seq,
+                        struct table_hit *hit)
+{
+    return get_from_runs(version, key, hash, seq, NULL, hit);
+}
+
+loam_status version_get_watched(const struct version *version, loam_slice key, uint64_t hash,
+                                uint64_t seq, struct watch *watch, struct table_hit *hit)
+{
+    return get_from_runs(version, key, hash, seq, watch, hit);
 }
 
 loam_status version_newer_key(const struct version *version, loam_slice key, uint64_t hash,

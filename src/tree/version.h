@@ -119,6 +119,9 @@ LOAM_MUST loam_status run_estimate(const struct run *run, loam_slice from, loam_
 LOAM_MUST loam_status run_iter_new(struct run *run, unsigned flags,
                                    const struct cover_source *source, struct iter **out);
 
+/* Has it count; before its first move. The tally outlives it. */
+void run_iter_count(struct iter *iter, struct tally *tally);
+
 /* ---- versions ------------------------------------------------------------------------------- */
 
 /* An empty one, with one reference; NULL: out of memory. */
@@ -136,6 +139,11 @@ LOAM_MUST loam_status version_check(const struct version *version);
    passes: LOAM_OK (release hit), LOAM_NOTFOUND or a failure. */
 LOAM_MUST loam_status version_get(const struct version *version, loam_slice key, uint64_t hash,
                                   uint64_t seq, struct table_hit *hit);
+
+/* The same, and tells the watch. */
+LOAM_MUST loam_status version_get_watched(const struct version *version, loam_slice key,
+                                          uint64_t hash, uint64_t seq, struct watch *watch,
+                                          struct table_hit *hit);
 
 /* Is there a version newer than `since` of key, or of a key from `from` on and up to `to`, inclusive (NULL: no bound)? LOAM_CONFLICT:
    there is; LOAM_OK: there is none; or a failure. Looks only into tables that hold something newer. */

@@ -3,6 +3,7 @@
  */
 #include "lib/calls.h"
 #include "lib/calls_feed.h"
+#include "lib/calls_inspect.h"
 #include "lib/calls_merge.h"
 #include "lib/calls_ttl.h"
 
@@ -776,6 +777,14 @@ const struct call calls[] = {
     {"loam_checkpoint", "of copies", READS_AND_WRITES, make_copy, NULL, NULL, false, false},
     {"loam_inspect", "after a close", REPAIRS, make_inspect, NULL, NULL, true, false},
     {"loam_inspect", "while it is open", REPAIRS, make_inspect, NULL, NULL, false, false},
+    {"loam_explain_get", NULL, READS, make_explain_get, NULL, NULL, false, false},
+    {"loam_explain_get", "under ranges", READS, make_explain_get, delete_some, NULL, false, false},
+    {"loam_explain_get", "of operands", READS, make_explain_merged, merge_some, NULL, false, false},
+    {"loam_explain_scan", NULL, READS, make_explain_scan, NULL, NULL, false, false},
+    {"loam_explain_scan", "over ranges", READS, make_explain_scan, delete_some, NULL, false, false},
+    {"loam_explain_put", NULL, WRITES, make_explain_put, NULL, change_put, false, false},
+    {"loam_tree", NULL, NOTHING, make_tree, NULL, NULL, false, false},
+    {"loam_doctor", NULL, READS_AND_WRITES, make_doctor, NULL, NULL, false, false},
     {"loam_repair", "to look", REPAIRS, make_look, NULL, NULL, true, false},
     {"loam_repair", "into a new store", REPAIRS, make_repair, NULL, NULL, true, false},
 };

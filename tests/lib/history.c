@@ -16,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "lib/last_words.h"
+#include "lib/told.h"
 
 enum { COLLS = HISTORY_COLLS, KEYS = 40, BATCH_MAX = 12, HISTORY_SECONDS_MAX = 20 };
 
@@ -269,6 +270,8 @@ loam_status history_write(struct history *h)
     const loam_status rc = step->what == 'x'   ? loam_delete_range(h->db, coll, &range)
                            : step->what == 'd' ? loam_delete(h->db, coll, key)
                            : step->what == 'm' ? loam_merge(h->db, coll, key, value)
+                           : step->ttl_ms == TTL_OF_COLL && value.len % 4 == 1
+                               ? loam_explain_put(h->db, coll, key, value, told_nothing, NULL)
                            : step->ttl_ms == TTL_OF_COLL
                                ? loam_put(h->db, coll, key, value)
                                : loam_put_ttl(h->db, coll, key, value, step->ttl_ms);

@@ -429,6 +429,7 @@ struct simdisk *simdisk_twin(const struct simdisk *disk)
     twin->slept_ns = disk->slept_ns;
     twin->wall_ms = disk->wall_ms;
     twin->memory_bytes = disk->memory_bytes;
+    memcpy(twin->limits, disk->limits, sizeof twin->limits);
     twin->process_id = disk->process_id;
     twin->fs = disk->fs;
     return twin;
@@ -464,6 +465,8 @@ struct simdisk *simdisk_new(uint64_t seed)
     disk->fs = SYS_FS_MAPPABLE;
     disk->wall_ms = UINT64_C(1700000000000);
     disk->memory_bytes = UINT64_C(1) << 30;
+    disk->limits[SYS_LIMIT_FILES] = 1024;
+    disk->limits[SYS_LIMIT_FILE_BYTES] = UINT64_MAX;
     disk->process_id = 4711;
     disk->device = ~++devices;
     return disk;
@@ -569,6 +572,11 @@ void simdisk_set_wall_ms(struct simdisk *disk, uint64_t wall_ms)
 void simdisk_set_fs(struct simdisk *disk, enum sys_fs kind)
 {
     disk->fs = kind;
+}
+
+void simdisk_set_limit(struct simdisk *disk, enum sys_limit which, uint64_t limit)
+{
+    disk->limits[which] = limit;
 }
 
 void simdisk_set_memory_bytes(struct simdisk *disk, uint64_t bytes)

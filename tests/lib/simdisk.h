@@ -69,6 +69,7 @@ uint64_t simdisk_full_count(const struct simdisk *disk);
 
 void simdisk_set_wall_ms(struct simdisk *disk, uint64_t wall_ms);
 void simdisk_set_fs(struct simdisk *disk, enum sys_fs kind);
+void simdisk_set_limit(struct simdisk *disk, enum sys_limit which, uint64_t limit);
 void simdisk_set_memory_bytes(struct simdisk *disk, uint64_t bytes);
 
 /* The bytes of a file as a reader sees them, until its size changes; NULL if there is none. For

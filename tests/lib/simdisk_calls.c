@@ -497,6 +497,11 @@ static uint64_t sim_memory_bytes(void *ctx)
     return ((struct simdisk *)ctx)->memory_bytes;
 }
 
+static uint64_t sim_limit(void *ctx, enum sys_limit which)
+{
+    return ((struct simdisk *)ctx)->limits[which];
+}
+
 static uint64_t sim_process_id(void *ctx)
 {
     return ((struct simdisk *)ctx)->process_id;
@@ -536,6 +541,7 @@ struct sys_table simdisk_table(struct simdisk *disk)
         .sleep_ns = sim_sleep_ns,
         .random = sim_random,
         .memory_bytes = sim_memory_bytes,
+        .limit = sim_limit,
         .process_id = sim_process_id,
     };
     return (struct sys_table){&calls, disk};

@@ -79,6 +79,7 @@ struct simdisk {
     bool fail_forever, is_off, is_cutting, is_short;
     uint64_t full_count; /* calls that found no room */
     uint64_t capacity, mono_ns, slept_ns, wall_ms, memory_bytes, process_id, device;
+    uint64_t limits[SYS_LIMIT_FILE_BYTES + 1];
     enum sys_fs fs;
 };
 

@@ -20,6 +20,7 @@
 #include "lib/model_run.h"
 #include "lib/option_sets.h"
 #include "lib/seeds.h"
+#include "lib/told.h"
 
 enum {
     COLLS = STEP_COLLS,
@@ -131,6 +132,21 @@ static void read_many(struct model_run *h)
     }
 }
 
+/* The same by a read that is looked on. */
+static void explain_one(struct model_run *h, uint8_t coll, loam_slice key)
+{
+    struct told told = {0};
+    loam_slice expected;
+    const bool there = model_get(h->model, NAMES[coll], key, &expected);
+    const loam_status rc = loam_explain_get(h->db, handle(h, coll), NULL, key, told_take, &told);
+    expect(h, rc == (there ? LOAM_OK : LOAM_NOTFOUND));
+    if (there)
+        expect(h, told.value.len == expected.len &&
+                      (expected.len == 0 ||
+                       memcmp(told.value.data, expected.data, expected.len) == 0));
+    told_free(&told);
+}
+
 static void read_one(struct model_run *h)
 {
     if (rand_below(&h->rand, 32) == 0) read_many(h);
@@ -144,6 +160,7 @@ static void read_one(struct model_run *h)
     expect(h, loam_exists(h->db, handle(h, coll), key) == rc);
     if (there)
         expect(h, value.len == expected.len && memcmp(value.data, expected.data, value.len) == 0);
+    if (rand_below(&h->rand, 16) == 0) explain_one(h, coll, key);
     loam_buf_free(&value);
     free((void *)(uintptr_t)key.data);
 }

@@ -8,6 +8,7 @@
  */
 #include "../lib/crew.h"
 
+#include <loam_inspect.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -403,6 +404,58 @@ static void take_care(struct hand *hand)
     }
 }
 
+/* ---- looking inside ---- */
+
+struct looked {
+    uint64_t findings, len; /* len: of the value that was told; else UINT64_MAX */
+    bool ends_well;
+};
+
+static bool look_on(void *ctx, const loam_finding *finding)
+{
+    struct looked *looked = ctx;
+    looked->findings++;
+    looked->ends_well =
+        strcmp(finding->kind, "answer") == 0 || strcmp(finding->kind, "verdict") == 0;
+    for (size_t i = 0; i < finding->fact_count; i++)
+        if (strcmp(finding->facts[i].name, "value") == 0) looked->len = finding->facts[i].bytes.len;
+    return true;
+}
+
+static void look_inside(struct hand *hand, struct own *own)
+{
+    const struct site *site = hand->ctx;
+    const uint32_t coll = (uint32_t)rand_below(&hand->rand, COLLS);
+    const uint32_t key = (uint32_t)rand_below(&hand->rand, KEYS), want = own->model[coll][key];
+    char text[24];
+    const loam_slice slice = key_text(text, hand->number, key);
+    const loam_range range = {.from = loam_str("1/"), .to = loam_str("3/")};
+    struct looked looked = {.len = UINT64_MAX};
+    loam_db *db = hand->crew->db;
+    loam_coll *in = site->colls[coll];
+    switch (rand_below(&hand->rand, 8)) {
+    case 0:
+        crew_expect(hand, loam_explain_scan(db, in, &range, 100, look_on, &looked) == LOAM_OK);
+        crew_expect(hand, looked.ends_well);
+        break;
+    case 1:
+        crew_expect(hand, loam_tree(db, in, look_on, &looked) == LOAM_OK && looked.findings > 0);
+        break;
+    case 2:
+        crew_expect(hand, loam_explain_put(db, in, slice, loam_bytes(bytes, key), look_on,
+                                           &looked) == LOAM_OK);
+        crew_expect(hand, looked.ends_well);
+        own->model[coll][key] = key + 1;
+        break;
+    default:
+        crew_expect(hand, loam_explain_get(db, in, NULL, slice, look_on, &looked) ==
+                              (want > 0 ? LOAM_OK : LOAM_NOTFOUND));
+        crew_expect(hand, looked.ends_well && looked.len == (want > 0 ? want - 1 : UINT64_MAX));
+    }
+    if (rand_below(&hand->rand, 100) == 0)
+        crew_expect(hand, loam_doctor(db, look_on, &looked) == LOAM_OK && looked.ends_well);
+}
+
 static void do_anything(struct hand *hand)
 {
     struct own *own = &((struct site *)hand->ctx)->owns[hand->number];
@@ -428,6 +481,8 @@ static void do_anything(struct hand *hand)
             walk_own(hand, own);
         else if (choice < 970)
             take_care(hand);
+        else if (choice < 980)
+            look_inside(hand, own);
         else if (choice < 990)
             fail_alone(hand);
         else if (choice < 997)
