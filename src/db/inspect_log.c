@@ -152,26 +152,26 @@ static void judge_header(struct log_telling *telling, const struct object_id *id
 
 /* ---- a commit's entries --------------------------------------------------------------------------------- */
 
-static loam_status tell_entries(struct log_telling *telling, uint64_t at, uint64_t seq,
-                                loam_slice body)
+static loam_status tell_entries(struct log_telling *telling, const struct record *record,
+                                loam_slice bytes)
 {
     struct inspect *inspect = telling->inspect;
     struct entry entry;
-    uint32_t count = 0, coll = 0;
-    const uint8_t *from = body.data, *end = from + body.len;
-    from = get_varint32(from, end, &count);
-    struct batch_reader reader = {from, end};
-    loam_status rc = from != NULL ? LOAM_OK : failed(LOAM_CORRUPT, "the count is cut short");
+    struct commit_body body;
+    uint32_t coll = 0;
+    loam_status rc = LOAM_OK;
+    if (!commit_body_open(bytes, (record->flags & RECORD_CALLER_INDEX) != 0, &body))
+        rc = failed(LOAM_CORRUPT, "a commit without a count, or without its index");
     for (uint32_t i = 0; rc == LOAM_OK; i++) {
-        rc = batch_next(&reader, &coll, &entry);
-        if (rc == LOAM_NOTFOUND && i != count)
-            rc = failed(LOAM_CORRUPT, "%u entries, where %u were announced", i, count);
-        entry.seq = seq + i;
+        rc = batch_next(&body.entries, &coll, &entry);
+        if (rc == LOAM_NOTFOUND && i != body.entry_count)
+            rc = failed(LOAM_CORRUPT, "%u entries, where %u were announced", i, body.entry_count);
+        entry.seq = record->seq + i;
         if (rc == LOAM_OK) inspect_entry(inspect, telling->depth + 1, &coll, &entry);
         if (rc == LOAM_OK) rc = findings_rc(&inspect->findings);
     }
     if (rc == LOAM_CORRUPT) {
-        hurt_log(telling, at, 0, loam_errmsg());
+        hurt_log(telling, byte_of(telling, record->position), 0, loam_errmsg());
         rc = LOAM_NOTFOUND;
     }
     return rc == LOAM_NOTFOUND ? LOAM_OK : rc;
@@ -271,8 +271,7 @@ static void tell_head(struct log_telling *telling, const struct record *record,
                       const struct edit_sum *sum)
 {
     struct findings *findings = &telling->inspect->findings;
-    const uint8_t *body = record->body.data;
-    uint32_t entries = 0;
+    struct commit_body body;
     const bool is_edit = record->kind == RECORD_EDIT;
     finding_begin(findings, is_edit ? "edit" : "record", telling->depth);
     fact_count(findings, "number", telling->count);
@@ -284,17 +283,18 @@ static void tell_head(struct log_telling *telling, const struct record *record,
     fact_number(findings, "time", LOAM_FACT_TIME_MS, record->time_ms);
     fact_count(findings, "synced_upto", record->synced_upto);
     if (is_edit) fact_count(findings, "changes", sum->changes);
+    const bool has_index = record->flags & RECORD_CALLER_INDEX;
     if (record->kind == RECORD_COMMIT && (record->flags & RECORD_FIRST) &&
-        get_varint32(body, body + record->body.len, &entries) != NULL)
-        fact_count(findings, "entries", entries);
+        commit_body_open(record->body, has_index, &body)) {
+        fact_count(findings, "entries", body.entry_count);
+        if (has_index) fact_count(findings, "caller_index", body.caller_index);
+    }
     const unsigned ends = record->flags & (RECORD_FIRST | RECORD_LAST);
     if (record->kind != RECORD_ATTEST && ends != (RECORD_FIRST | RECORD_LAST))
         fact_text(findings, "part",
                   ends == RECORD_FIRST  ? "first"
                   : ends == RECORD_LAST ? "last"
                                         : "middle");
-    if (record->flags & RECORD_CALLER_INDEX)
-        fact_number(findings, "caller_index", LOAM_FACT_FLAG, 1);
     finding_send(findings);
 }
 
@@ -315,7 +315,7 @@ static loam_status tell_record(struct log_telling *telling, const struct record 
         rc = take_part(telling, record, &whole);
     if (rc != LOAM_OK || !is_shown) return rc;
     if (is_change) return tell_changes(telling, at, record->body);
-    return whole.data == NULL ? LOAM_OK : tell_entries(telling, at, record->seq, whole);
+    return whole.data == NULL ? LOAM_OK : tell_entries(telling, record, whole);
 }
 
 static void tell_log_end(struct log_telling *telling, uint64_t end, uint64_t running)

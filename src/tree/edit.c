@@ -496,6 +496,7 @@ static const struct told_member told_members[] = {
     TOLD(run, TELL_COUNT, "run"),
     TOLD(uid, TELL_ID, "uid"),
     TOLD(seq, TELL_COUNT, "seq"),
+    TOLD(caller_index, TELL_COUNT, "caller_index"),
     TOLD(position, TELL_COUNT, "position"),
     TOLD(position_end, TELL_COUNT, "position_end"),
     TOLD(running, TELL_ID, "running"),
@@ -550,6 +551,7 @@ static const char *const change_names[CHANGE_TAG_COUNT] = {
     [CHANGE_RANGES] = "ranges",
     [CHANGE_COLL_OPTIONS] = "collection options",
     [CHANGE_COLL_CLONE] = "collection cloned",
+    [CHANGE_CALLER_INDEX] = "caller's index",
 };
 
 static void tell_field(struct findings *findings, const struct change *change, struct field field,

@@ -233,7 +233,7 @@ static void change_collections(struct past *past)
     }
 }
 
-static void write_entry(struct past *past, loam_batch *batch, unsigned coll)
+static void draw_entry(struct past *past, loam_batch *batch, unsigned coll)
 {
     char text[16], to[16];
     loam_coll_options options = loam_coll_options_default();
@@ -273,7 +273,7 @@ static void write_entries(struct past *past)
     const uint64_t count = rand_below(&past->rand, 3) == 0 ? 1 + rand_below(&past->rand, 20) : 1;
     for (uint64_t i = 0; i < count; i++) {
         const unsigned coll = (unsigned)rand_below(&past->rand, COLLS);
-        if (past->has[coll]) write_entry(past, batch, coll);
+        if (past->has[coll]) draw_entry(past, batch, coll);
     }
     assert_int_equal(loam_write(past->db, batch, LOAM_DURABLE_DEFAULT), LOAM_OK);
     loam_batch_free(batch);
