@@ -23,8 +23,6 @@
 
 #include "base/poison.h"
 
-enum { COPY_BYTES = 1 << 20 };
-
 struct log_piece { /* what is taken of a segment */
     struct object *object;
     uint64_t bytes;
@@ -41,7 +39,6 @@ struct checkpoint {
     struct version **versions;
     size_t version_count;
     uint64_t done_bytes, total_bytes;
-    uint8_t *room; /* COPY_BYTES */
 };
 
 /* ---- the moment ----------------------------------------------------------------------------- */
@@ -151,8 +148,9 @@ static loam_status take_moment(struct checkpoint *cp)
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
-static loam_status note_progress(struct checkpoint *cp, uint64_t bytes)
+static loam_status note_progress(void *ctx, uint64_t bytes)
 {
+    struct checkpoint *cp = ctx;
     cp->done_bytes += bytes;
     if (cp->options.progress == NULL) return LOAM_OK;
     const uint64_t done = cp->done_bytes < cp->total_bytes ? cp->done_bytes : cp->total_bytes;
@@ -165,14 +163,7 @@ static loam_status note_progress(struct checkpoint *cp, uint64_t bytes)
 static loam_status append_bytes(struct checkpoint *cp, struct object *object, uint64_t bytes,
                                 struct object_writer *writer)
 {
-    loam_status rc = LOAM_OK;
-    for (uint64_t at = 0; rc == LOAM_OK && at < bytes;) {
-        const size_t len = bytes - at < COPY_BYTES ? (size_t)(bytes - at) : COPY_BYTES;
-        rc = object_read(object, at, cp->room, len);
-        if (rc == LOAM_OK) rc = object_append(writer, cp->room, len);
-        if (rc == LOAM_OK) rc = note_progress(cp, len);
-        at += len;
-    }
+    loam_status rc = object_append_from(writer, object, bytes, note_progress, cp);
     static const uint8_t zeros[SEGMENT_BLOCK_BYTES];
     const size_t odd = (size_t)(bytes % SEGMENT_BLOCK_BYTES);
     const bool is_cut = bytes < object_bytes(object);
@@ -286,7 +277,7 @@ static loam_status write_files(struct checkpoint *cp)
 
 /* ---- all of it ------------------------------------------------------------------------------ */
 
-static loam_status check_place(const struct store *store, const char *dir, const char *of)
+loam_status db_check_place(const struct store *store, const char *dir, const char *of)
 {
     bool is_inside;
     const loam_status rc = store_holds(store, dir, &is_inside);
@@ -300,15 +291,12 @@ static loam_status open_stores(struct checkpoint *cp, const char *dir)
     const struct store_options fresh = {.must_not_exist = true},
                                present = {.read_only = true, .must_exist = true};
     bool is_new;
-    loam_status rc = check_place(cp->db->store, dir, "the store");
+    loam_status rc = db_check_place(cp->db->store, dir, "the store");
     if (rc == LOAM_OK && cp->options.base != NULL) {
         rc = store_open(sys, cp->options.base, &present, &is_new, &cp->base);
-        if (rc == LOAM_OK) rc = check_place(cp->base, dir, "the base");
+        if (rc == LOAM_OK) rc = db_check_place(cp->base, dir, "the base");
     }
-    if (rc == LOAM_OK) rc = store_open(sys, dir, &fresh, &is_new, &cp->target);
-    if (rc < 0) return rc;
-    cp->room = mem_alloc(COPY_BYTES);
-    return cp->room == NULL ? LOAM_NOMEM : LOAM_OK;
+    return rc == LOAM_OK ? store_open(sys, dir, &fresh, &is_new, &cp->target) : rc;
 }
 
 static void end_checkpoint(struct checkpoint *cp)
@@ -319,11 +307,22 @@ static void end_checkpoint(struct checkpoint *cp)
         object_close(cp->pieces[i].object);
     mem_free(cp->versions);
     mem_free(cp->pieces);
-    mem_free(cp->room);
     loam_buf_free(&cp->root);
     loam_buf_free(&cp->manifest);
     store_close(cp->base);
     store_close(cp->target);
+}
+
+/* With the next segment, what came before the checkpoint can be had from the archive and an earlier one, too. */
+static void end_segment(loam_db *db)
+{
+    struct object_id id;
+    uint64_t start;
+    if (db->options.archive == NULL || db->wal == NULL) return;
+    const uint64_t end = wal_end(db->wal);
+    if (!wal_segment_of(db->wal, end, &id, &start) || start == end) return;
+    const loam_status rc = flush_switch_log(db);
+    if (rc < 0 && rc != LOAM_FULL && rc != LOAM_NOMEM) (void)db_fence(db, rc);
 }
 
 static loam_status make_checkpoint(struct checkpoint *cp, const char *dir)
@@ -353,6 +352,7 @@ loam_status loam_checkpoint(loam_db *db, const char *dir, const loam_checkpoint_
         rc = sized_take(&cp.options, sizeof cp.options, opts, "loam_checkpoint_options_default");
     if (rc < 0) return rc;
     rc = make_checkpoint(&cp, dir);
+    if (rc == LOAM_OK) end_segment(db);
     end_checkpoint(&cp);
     return rc;
 }

@@ -124,8 +124,8 @@ enum { LATENCY_SAMPLED_OF = 64 };
 
 struct jobs {
     struct mutex lock;
-    struct cond work, done, tend;
-    struct thread tender, *workers;
+    struct cond work, done, tend, archive;
+    struct thread tender, archiver, *workers;
     uint32_t worker_count;
     bool threaded;
     _Atomic bool stopping;
@@ -150,12 +150,15 @@ struct jobs {
 struct caller_index {         /* of the newest commit that has one */
     uint64_t index, seq, end; /* 0: none; the commit's last; where it ends in the log, or 0 */
 };
+struct restore;
 
 struct loam_db {
     struct sys_table sys;
     struct store *store;
-    loam_options options;           /* resolved: no zeros */
-    uint32_t page_bytes;            /* 0: by compression; tests use tiny ones */
+    loam_options options;    /* resolved: no zeros */
+    char *archive_name;      /* options.archive, owned */
+    struct restore *restore; /* an opening that goes on in an archive; NULL: none, or no more */
+    uint32_t page_bytes;     /* 0: by compression; tests use tiny ones */
     loam_merge_operator *operators; /* registered; names are owned */
     size_t operator_count;
     bool takes_any_operand; /* a repair copies what it cannot join */
@@ -203,6 +206,13 @@ struct loam_db {
     struct mutex feeds; /* with nothing of its own: who waits for visible to move */
     struct cond feeds_shown;
     _Atomic uint32_t feed_count;
+    struct object_id archived, /* the last segment that is in the archive; archive.c */
+        archive_seen;          /* and up to where it has looked */
+    uint64_t archive_retry_ns; /* after a failure, not before; monotonic */
+    bool archive_fails;
+    _Atomic uint64_t
+        archived_upto; /* position: the log below is in the archive; UINT64_MAX: there is none */
+    _Atomic bool floor_waits; /* for a flush: it may move, without anything to flush */
 
     struct mutex fence_lock;
     _Atomic int fenced;            /* loam_status; set once */
@@ -237,6 +247,7 @@ struct db_world { /* what tests inject */
     uint32_t page_bytes; /* 0: as usual */
     uint64_t log_bytes_least; /* likewise */
     uint64_t seed;
+    struct restore *restore; /* restore.c's; else NULL */
 };
 LOAM_MUST loam_status db_open_in(const struct db_world *world, const char *dir,
                                  const loam_options *options, loam_db **out);
@@ -244,6 +255,26 @@ struct db_world db_world_real(void);
 /* verify.c: loam_verify() in a world. */
 LOAM_MUST loam_status db_verify_in(const struct db_world *world, const char *dir,
                                    void (*line)(void *ctx, const char *text), void *ctx);
+
+/* ---- archive.c ------------------------------------------------------------------------------ */
+
+/* Is this segment of an archive this store's? LOAM_INVALID: another one's. */
+LOAM_MUST loam_status archive_check(struct store *archive, const uint8_t *store_id,
+                                    struct object_id id, struct segment_header *header);
+/* At an opening, before anything is changed: LOAM_INVALID where the archive cannot be this store's. Sets `archived`. */
+LOAM_MUST loam_status archive_begin(loam_db *db);
+/* Gives what is complete and not there yet; for the archive's thread. archive_end(): all, of a closed log. */
+void archive_once(loam_db *db);
+void archive_end(loam_db *db);
+
+/* ---- restore.c, checkpoint.c ----------------------------------------------------------------- */
+
+/* loam_restore() in such a world. */
+LOAM_MUST loam_status db_restore_in(const struct db_world *world, const char *from,
+                                    const char *target, const loam_restore_options *options,
+                                    loam_moment *reached);
+/* LOAM_INVALID where dir is in a store, which the message calls `of`. */
+LOAM_MUST loam_status db_check_place(const struct store *store, const char *dir, const char *of);
 
 /* ---- repair.c ------------------------------------------------------------------------------- */
 
@@ -293,6 +324,8 @@ LOAM_MUST loam_status db_wal_past(const loam_db *db, struct wal_past *past);
 LOAM_MUST loam_status db_open_commit(const struct wal_commit *commit, struct commit_body *body);
 LOAM_MUST loam_status db_read_change(const struct wal_commit *commit, struct change *change,
                                      struct change *options);
+/* Up to where some collection is flushed: so far commits go at least. */
+uint64_t highest_flushed(const struct catalog *catalog);
 /* Does the manifest, or the root, refer to such a file? */
 bool db_wants_object(loam_db *db, enum object_kind kind, struct object_id id);
 
@@ -619,6 +652,8 @@ enum flush_how {
 /* Flushes every collection's frozen memtables, packed into one object. While db->manifest is NULL (recovery), into the catalog
    alone: the fresh manifest is written afterwards. */
 LOAM_MUST loam_status flush_run(loam_db *db, enum flush_how how);
+/* The log goes on in a small segment, so that the one that is written is complete. LOAM_FULL and LOAM_NOMEM change nothing. */
+LOAM_MUST loam_status flush_switch_log(loam_db *db);
 /* One merge that pick asks for: because a level is over its bound, because there is nothing else to do, or towards one run. *did says whether there was one. The caller holds the
    collection's compact_running. LOAM_CONFLICT: given up, because the database closes or the collection was dropped. */
 LOAM_MUST loam_status compact_run(struct loam_coll *coll, enum compact_how how, bool *did);

@@ -272,13 +272,15 @@ static loam_status install(struct flush *flush)
     loam_db *db = flush->db;
     struct edit edit = {0};
     struct change change = {.tag = CHANGE_LOG_ATTEST, .position = wal_synced(db->wal)};
-    const uint64_t floor = floor_without(flush);
+    const uint64_t floor = floor_without(flush), archived = atomic_load(&db->archived_upto);
 
+    atomic_store(&db->floor_waits, false);
     mutex_lock(&db->manifest_lock);
     loam_status rc = join_edits(flush, &edit);
     if (rc == LOAM_OK) rc = feed_index_to_edit(db, &edit);
     if (rc == LOAM_OK) rc = edit_add(&edit, &change);
-    if (rc == LOAM_OK && floor_change(db, floor, &change)) rc = edit_add(&edit, &change);
+    if (rc == LOAM_OK && floor_change(db, floor < archived ? floor : archived, &change))
+        rc = edit_add(&edit, &change);
     if (rc == LOAM_OK) rc = manifest_commit(db->manifest, &edit);
     if (rc == LOAM_OK) install_parts(flush);
     /* Not the floor: since that was taken, its segment may have ended there. */
@@ -339,16 +341,22 @@ static loam_status flush_parts(struct flush *flush)
     return rc;
 }
 
-/* Everything is in tables: the log goes on in a small segment. One that has no room for that is none the worse. */
-static loam_status begin_log_anew(loam_db *db)
+loam_status flush_switch_log(loam_db *db)
 {
-    struct flush nothing = {.db = db};
     loam_status rc = wal_shrink(db->wal);
-    if (rc == LOAM_FULL || rc == LOAM_NOMEM) return LOAM_OK;
     if (rc < 0) return rc;
     mutex_lock(&db->lane);
     rc = wal_switch(db->wal);
     mutex_unlock(&db->lane);
+    return rc;
+}
+
+/* Everything is in tables: the log goes on in a small segment. One that has no room for that is none the worse. */
+static loam_status begin_log_anew(loam_db *db)
+{
+    struct flush nothing = {.db = db};
+    const loam_status rc = flush_switch_log(db);
+    if (rc == LOAM_FULL || rc == LOAM_NOMEM) return LOAM_OK;
     return rc < 0 ? rc : install(&nothing);
 }
 
@@ -374,8 +382,10 @@ loam_status flush_run(loam_db *db, enum flush_how how)
         if (rc == LOAM_OK) note_flush(&flush, since_ns);
         for (size_t i = 0; rc == LOAM_OK && db->manifest != NULL && i < flush.part_count; i++)
             if (!atomic_load(&flush.parts[i].coll->dropped)) compact_consider(flush.parts[i].coll);
-    } else if (rc == LOAM_OK && db->manifest != NULL && db_log_is_long(db)) {
-        rc = install(&flush); /* what pinned it was dropped: the floor alone moves */
+    } else if (rc == LOAM_OK && db->manifest != NULL &&
+               (db_log_is_long(db) || atomic_load(&db->floor_waits))) {
+        rc =
+            install(&flush); /* what pinned it was dropped, or is archived: the floor alone moves */
     }
     if (rc == LOAM_OK && db->manifest != NULL && how == FLUSH_ALL) rc = begin_log_anew(db);
     end_flush(&flush);

@@ -199,7 +199,7 @@ static loam_status tell_stream(struct object_telling *telling, const struct told
 
 /* ---- pages -------------------------------------------------------------------------------------------- */
 
-static loam_status tell_page(void *ctx, const struct salvaged_page *page)
+static loam_status tell_salvaged_page(void *ctx, const struct salvaged_page *page)
 {
     static const char *const codecs[] = {
         [CODEC_RAW] = "none", [CODEC_LZ4] = "lz4", [CODEC_ZSTD] = "zstd"};
@@ -245,7 +245,7 @@ static loam_status walk_table(struct object_telling *telling, const struct told_
                                           .bytes = table->meta.bytes,
                                           .uid = table->meta.uid,
                                           .each = tell_table_entry,
-                                          .page = tell_page,
+                                          .page = tell_salvaged_page,
                                           .hole = meet_hole,
                                           .ctx = telling};
     tell_table(telling, table);

@@ -2,7 +2,7 @@
  * jobs.c - who does the work behind the calls; see db.h.
  *
  * Role: a queue of flushes and compactions. Worker threads take from it, flushes first; a tender thread prepares log segments and
- *   syncs periodically, so that neither waits for a long merge. Without threads (tests), the callers run jobs,
+ *   syncs periodically, so that neither waits for a long merge; one more gives the log to the archive, where there is one. Without threads (tests), the callers run jobs,
  *   in an order that a seed decides, and one who would wait runs one instead.
  * Invariants: (1) one flush at a time, one compaction a collection. (2) jobs_wait_for_flush() never waits for what nobody runs: it
  *   says why instead. (3) A failure in the background is never lost: it fences, or is said through the log callback and tried
@@ -329,6 +329,7 @@ void jobs_tend_once(loam_db *db)
     if (expiry_is_due(db)) jobs_want_look(db);
     const loam_status rc = tend(db);
     if (rc < 0) (void)db_fence(db, rc);
+    if (!db->jobs.threaded) archive_once(db);
 }
 
 /* Has the last commit been there for a while? */
@@ -361,6 +362,20 @@ static void tender_main(void *arg)
         const bool quiet = is_quiet(db);
         mutex_lock(&db->jobs.lock);
         if (quiet) want_rest(db);
+    }
+    mutex_unlock(&db->jobs.lock);
+}
+
+static void archiver_main(void *arg)
+{
+    loam_db *db = arg;
+    struct jobs *jobs = &db->jobs;
+    mutex_lock(&db->jobs.lock);
+    while (!atomic_load(&jobs->stopping)) {
+        (void)cond_wait_ns(&jobs->archive, &db->jobs.lock, UINT64_C(1000000) * TEND_MS);
+        mutex_unlock(&db->jobs.lock);
+        archive_once(db);
+        mutex_lock(&db->jobs.lock);
     }
     mutex_unlock(&db->jobs.lock);
 }
@@ -421,6 +436,8 @@ loam_status jobs_start(loam_db *db, bool threaded, uint64_t seed)
     if (jobs->workers == NULL) return LOAM_NOMEM;
     jobs->worker_count = db->options.background_threads;
     rc = thread_start(&jobs->tender, "loam-log", tender_main, db);
+    if (rc == LOAM_OK && db->options.archive != NULL)
+        rc = thread_start(&jobs->archiver, "loam-archive", archiver_main, db);
     for (uint32_t i = 0; rc == LOAM_OK && i < jobs->worker_count; i++)
         rc = thread_start(&jobs->workers[i], "loam-work", worker_main, db);
     return rc;
@@ -433,10 +450,12 @@ void jobs_stop(loam_db *db)
     atomic_store(&jobs->stopping, true);
     cond_broadcast(&jobs->work);
     cond_broadcast(&jobs->tend);
+    cond_broadcast(&jobs->archive);
     cond_broadcast(&jobs->done);
     mutex_unlock(&db->jobs.lock);
     if (jobs->threaded) {
         thread_join(&jobs->tender);
+        thread_join(&jobs->archiver);
         for (uint32_t i = 0; i < jobs->worker_count; i++)
             thread_join(&jobs->workers[i]);
     }

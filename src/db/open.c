@@ -1,6 +1,8 @@
 /*
  * open.c - opening and closing, options, and how a database becomes read-only; see db.h.
  */
+#include <string.h>
+
 #include "base/mem.h"
 #include "base/sized.h"
 #include "base/status.h"
@@ -82,6 +84,7 @@ static void init_locks(loam_db *db)
     cond_init(&db->jobs.done);
     cond_init(&db->jobs.tend);
     cond_init(&db->feeds_shown);
+    cond_init(&db->jobs.archive);
 }
 
 static void free_db(loam_db *db)
@@ -103,6 +106,8 @@ static void free_db(loam_db *db)
     cond_deinit(&db->jobs.done);
     cond_deinit(&db->jobs.tend);
     cond_deinit(&db->feeds_shown);
+    cond_deinit(&db->jobs.archive);
+    mem_free(db->archive_name);
     mem_free(db);
 }
 
@@ -123,6 +128,17 @@ static loam_status open_parts(loam_db *db)
     filled.cache = db->cache;
     if (rc == LOAM_OK) rc = catalog_new(&filled, &db->catalog);
     return rc;
+}
+
+/* After any answer the name is the database's own. */
+static loam_status own_archive(loam_db *db)
+{
+    const char *archive = db->options.archive;
+    db->options.archive = NULL;
+    if (archive == NULL) return LOAM_OK;
+    if (archive[0] == '\0') return failed(LOAM_INVALID, "the archive's name is empty");
+    db->options.archive = db->archive_name = mem_copy(archive, strlen(archive) + 1);
+    return db->archive_name == NULL ? LOAM_NOMEM : LOAM_OK;
 }
 
 /* A failed open undoes itself: nothing was acknowledged, so the log and the manifest are left as they are. */
@@ -148,11 +164,13 @@ loam_status db_open_in(const struct db_world *world, const char *dir, const loam
     if (db == NULL) return LOAM_NOMEM;
     db->sys = world->sys;
     db->page_bytes = world->page_bytes;
+    db->restore = world->restore;
     db->change_position = UINT64_MAX;
     atomic_init(&db->expiry_due_ms, UINT64_MAX);
     init_locks(db);
     db->options = loam_options_default();
     loam_status rc = sized_take(&db->options, sizeof db->options, options, "loam_options_default");
+    if (rc == LOAM_OK) rc = own_archive(db);
     if (rc == LOAM_OK) rc = resolve_options(world->sys, &db->options);
     if (rc == LOAM_OK) rc = operators_init(db, &db->options);
     if (rc == LOAM_OK) {
@@ -165,10 +183,12 @@ loam_status db_open_in(const struct db_world *world, const char *dir, const loam
     if (rc == LOAM_OK) {
         rc = open_parts(db);
         if (rc == LOAM_OK) rc = db_recover(db, is_new, world->mapped_log);
-        if (rc == LOAM_CORRUPT || rc == LOAM_TOONEW) rc = failed_in(rc, dir);
+        if ((rc == LOAM_CORRUPT || rc == LOAM_TOONEW) && world->restore == NULL)
+            rc = failed_in(rc, dir);
     }
     if (rc == LOAM_OK && !db->options.read_only) rc = jobs_start(db, world->threaded, world->seed);
-    if (rc < 0) {
+    db->restore = NULL;
+    if (rc != LOAM_OK) { /* a restore may have been told to stop */
         abandon(db);
         return rc;
     }
@@ -248,6 +268,7 @@ loam_status loam_close(loam_db *db)
     if (feeds > 0) return failed(LOAM_BUSY, "%u feeds are open; close them first", feeds);
     jobs_stop(db);
     const loam_status rc = seal(db);
+    if (rc == LOAM_OK && !db->options.read_only) archive_end(db);
     free_db(db);
     return rc;
 }

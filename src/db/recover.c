@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "db/merges.h"
+#include "db/restore.h"
 #include "record/batch.h"
 
 #include "base/poison.h"
@@ -126,13 +127,16 @@ static struct pending *hold_pending(struct recovery *recovery, const struct entr
     return held;
 }
 
+static loam_status clone_in_time(struct recovery *recovery, uint32_t coll_id, uint64_t seq);
+
 static loam_status replay_entry(struct recovery *recovery, uint32_t coll_id,
                                 const struct entry *entry, const struct wal_commit *commit)
 {
+    loam_status rc = clone_in_time(recovery, coll_id, entry->seq);
+    if (rc < 0) return rc;
     look_at_coll(recovery, coll_id);
     loam_coll *coll = recovery->coll;
     const uint64_t hash = hash_key(entry->key);
-    loam_status rc = LOAM_OK;
     if (coll == NULL || entry->seq <= recovery->coll_flushed_seq) return LOAM_OK;
     if (entry->kind == ENTRY_DELETE_RANGE) commit_note_range(coll, entry);
     if (entry->kind == ENTRY_PUT_EXPIRING) expiry_expect(recovery->db);
@@ -276,17 +280,17 @@ static loam_status show_change(loam_db *db, enum change_tag tag, uint32_t coll_i
 }
 
 /* A clone shares what its source had in tables. If this recovery has flushed the source since, that is the beginning of more, and
-   may end within a commit: then it shares all that there was before the clone. */
+   may end within a commit: then it shares all that there was before the clone. And so if a restore has what it shares in memory: then there is
+   nothing more before the clone. */
 static loam_status apply_clone(loam_db *db, const struct change *change)
 {
     const struct coll_state *source = catalog_coll_by_id(db->catalog, change->source);
     struct edit edit = {0};
     loam_status rc = LOAM_OK;
     uint64_t seq = change->seq;
-    if (source != NULL && source->flushed_seq > seq) {
-        rc = flush_run(db, FLUSH_ALL);
-        seq = catalog_coll_by_id(db->catalog, change->source)->flushed_seq;
-    }
+    const uint64_t flushed = source == NULL ? seq : source->flushed_seq;
+    if (flushed > seq || (flushed < seq && db->restore != NULL)) rc = flush_run(db, FLUSH_ALL);
+    if (flushed > seq) seq = catalog_coll_by_id(db->catalog, change->source)->flushed_seq;
     if (rc == LOAM_OK) rc = edit_clone_coll(&edit, change->coll, change->name, change->source, seq);
     if (rc == LOAM_OK) rc = catalog_apply(db->catalog, loam_bytes(edit.bytes.data, edit.bytes.len));
     edit_deinit(&edit);
@@ -321,11 +325,24 @@ static loam_status replay_change(struct recovery *recovery, const struct wal_com
     return rc;
 }
 
+/* Before a restore adds what its source has later. Nothing else was changed between that and the clone. */
+static loam_status clone_in_time(struct recovery *recovery, uint32_t coll_id, uint64_t seq)
+{
+    loam_status rc = LOAM_OK;
+    for (const struct wal_commit *due;
+         rc == LOAM_OK && recovery->db->restore != NULL &&
+         (due = restore_due_clone(recovery->db->restore, coll_id, seq)) != NULL;)
+        rc = replay_change(recovery, due);
+    return rc;
+}
+
 static loam_status replay(void *ctx, const struct wal_commit *commit)
 {
     struct recovery *recovery = ctx;
     uint32_t count = commit->kind == RECORD_CHANGE;
     loam_status rc = LOAM_OK;
+    if (recovery->db->restore != NULL) rc = restore_note(recovery->db->restore, commit);
+    if (rc != LOAM_OK) return rc;
     if (recovery->expected_seq != 0 && commit->seq != recovery->expected_seq)
         return commit_is_damaged(commit, "its sequence number does not follow the one before");
     if (commit->seq == 0 || commit->seq > SEQ_MAX)
@@ -359,7 +376,7 @@ static loam_status make_handles(loam_db *db)
     return rc;
 }
 
-static uint64_t highest_flushed(const struct catalog *catalog)
+uint64_t highest_flushed(const struct catalog *catalog)
 {
     uint64_t seq = catalog_counters(catalog).change_seq;
     for (size_t i = 0; i < catalog_coll_count(catalog); i++)
@@ -398,9 +415,17 @@ loam_status db_wal_past(const loam_db *db, struct wal_past *past)
 static loam_status read_log(struct recovery *recovery)
 {
     struct wal_past past;
+    struct restore *restore = recovery->db->restore;
     loam_status rc = db_wal_past(recovery->db, &past);
     if (rc < 0) return rc;
-    rc = wal_read(&past, replay, recovery, &recovery->tail);
+    if (restore != NULL && recovery->db->options.read_only) { /* this is what will be copied */
+        rc = restore_survey(restore, recovery->db, &past);
+        recovery->db->restore = restore = NULL;
+    }
+    if (rc == LOAM_OK) rc = wal_read(&past, replay, recovery, &recovery->tail);
+    if (rc == LOAM_OK && restore != NULL)
+        rc =
+            wal_read_on(&past, restore->archive, restore->limit, replay, recovery, &recovery->tail);
     if (rc == LOAM_OK) rc = add_pending(recovery, 0);
     wal_past_deinit(&past);
     return rc;
@@ -511,7 +536,9 @@ static loam_status bounds_edit(struct recovery *recovery, struct edit *edit)
     loam_db *db = recovery->db;
     const struct wal_tail *tail = &recovery->tail;
     const struct log_bounds old = catalog_log_bounds(db->catalog);
-    const uint64_t lowest = lowest_needed(db, tail->end), most = db->options.feed_bytes;
+    const uint64_t in_memory = lowest_needed(db, tail->end), most = db->options.feed_bytes;
+    const uint64_t archived = atomic_load(&db->archived_upto);
+    const uint64_t lowest = in_memory < archived ? in_memory : archived;
     const struct log_listing listing = {db, edit, lowest, lowest > most ? lowest - most : 0};
     const struct change begin[3] = {
         {.tag = CHANGE_LOG_START,
@@ -616,9 +643,23 @@ static loam_status flush_many_segments(struct recovery *recovery)
     size_t count = recovery->tail.extent_count;
     for (size_t i = 0; i < bounds.segment_count; i++)
         count += bounds.segments[i].end > bounds.floor;
-    if (count <= OLD_SEGMENTS_MAX) return LOAM_OK;
+    if (count <= OLD_SEGMENTS_MAX && db->restore == NULL) return LOAM_OK;
     const loam_status rc = flush_run(db, FLUSH_ALL);
-    return rc == LOAM_FULL || rc == LOAM_NOMEM ? LOAM_OK : rc;
+    return (rc == LOAM_FULL || rc == LOAM_NOMEM) && db->restore == NULL ? LOAM_OK : rc;
+}
+
+/* Where the first segment begins that the archive does not have yet. */
+static uint64_t first_unarchived(const struct recovery *recovery)
+{
+    const struct wal_tail *tail = &recovery->tail;
+    const struct log_bounds old = catalog_log_bounds(recovery->db->catalog);
+    for (size_t i = 0; i < old.segment_count; i++)
+        if (object_id_before(recovery->db->archived, old.segments[i].id))
+            return old.segments[i].start;
+    for (size_t i = 0; i < tail->extent_count; i++)
+        if (object_id_before(recovery->db->archived, tail->extents[i].id))
+            return tail->extents[i].start;
+    return tail->end;
 }
 
 static loam_status take_over(struct recovery *recovery, bool is_new, bool mapped_log)
@@ -666,7 +707,14 @@ loam_status db_recover(loam_db *db, bool is_new, bool mapped_log)
     }
     if (is_new) db->next_coll = 1;
     if (is_new) db->next_run = 1;
-    if (rc == LOAM_OK && !db->options.read_only) rc = take_over(&recovery, is_new, mapped_log);
+    const bool takes_over = rc == LOAM_OK && !db->options.read_only;
+    const bool archives = takes_over && db->options.archive != NULL;
+    if (takes_over) rc = archive_begin(db);
+    if (rc == LOAM_OK && archives) atomic_store(&db->archived_upto, first_unarchived(&recovery));
+    /* What is restored goes its own way, with an id of its own. No segment is kept, so nothing has the old one. */
+    if (rc == LOAM_OK && takes_over)
+        rc = take_over(&recovery, is_new || db->restore != NULL, mapped_log);
+    if (rc == LOAM_OK && archives) wal_pin(db->wal); /* for good */
     if (rc == LOAM_OK && recovery.tail.commit_count > 0)
         db_log(db, LOAM_LOG_INFO, "recovery commits=%" PRIu64 " ms=%" PRIu64 " store=\"%s\"",
                recovery.tail.commit_count, (db_now_ns(db) - since_ns) / 1000000,

@@ -12,6 +12,8 @@
 
 enum { OBJECT_BUFFER_BYTES = 1 << 20, OBJECT_REWRITE_BYTES = 64 << 10, OBJECT_PIECE_BYTES = 4096 };
 
+static const char copy_name[] = "copy.new"; /* of what has no name of its own yet */
+
 struct object {
     struct store *store;
     int fd;
@@ -176,6 +178,7 @@ loam_status object_link(struct store *store, const char *name, struct store *to)
     switch (-linked) {
     case 0:
         return LOAM_OK;
+    case EEXIST: /* which a copy replaces whole */
     case ENOENT:
     case EXDEV:  /* another file system */
     case EPERM:  /* one that has no links, or a system that allows none to others' files */
@@ -294,6 +297,24 @@ loam_status object_append(struct object_writer *writer, const void *bytes, size_
     return LOAM_OK;
 }
 
+/* Read into the writer's own buffer. */
+loam_status object_append_from(struct object_writer *writer, struct object *from, uint64_t bytes,
+                               loam_status (*noted)(void *ctx, uint64_t bytes), void *ctx)
+{
+    loam_status rc = LOAM_OK;
+    for (uint64_t at = 0; rc == LOAM_OK && at < bytes;) {
+        const size_t room = OBJECT_BUFFER_BYTES - writer->buffered;
+        const size_t len = bytes - at < room ? (size_t)(bytes - at) : room;
+        rc = object_read(from, at, writer->buffer + writer->buffered, len);
+        if (rc < 0) break;
+        at += len;
+        writer->buffered += len;
+        if (writer->buffered == OBJECT_BUFFER_BYTES) rc = write_buffer(writer);
+        if (rc == LOAM_OK && noted != NULL) rc = noted(ctx, len);
+    }
+    return rc;
+}
+
 uint64_t object_written(const struct object_writer *writer)
 {
     return writer->written + writer->buffered;
@@ -305,7 +326,7 @@ static void free_writer(struct object_writer *writer)
     mem_free(writer);
 }
 
-loam_status object_finish(struct object_writer *writer)
+loam_status object_finish_as(struct object_writer *writer, const char *name)
 {
     struct store *store = writer->store;
     const struct sys_table sys = store->sys;
@@ -316,10 +337,21 @@ loam_status object_finish(struct object_writer *writer)
     const int closed = sys.calls->close(sys.ctx, writer->fd);
     writer->fd = -1;
     if (closed < 0) return failed_errno(-closed, "%s%s: closing it", store->prefix, writer->name);
+    if (strcmp(name, writer->name) != 0) {
+        const int renamed = sys.calls->rename(sys.ctx, store->dir, writer->name, name);
+        if (renamed < 0)
+            return failed_errno(-renamed, "%s%s: naming it %s", store->prefix, writer->name, name);
+        set_object_name(writer->name, name);
+    }
     rc = store_sync_names(store);
     if (rc < 0) return rc;
     free_writer(writer);
     return LOAM_OK;
+}
+
+loam_status object_finish(struct object_writer *writer)
+{
+    return object_finish_as(writer, writer->name);
 }
 
 void object_abandon(struct object_writer *writer)
@@ -330,4 +362,26 @@ void object_abandon(struct object_writer *writer)
     if (writer->fd >= 0) (void)sys.calls->close(sys.ctx, writer->fd);
     (void)store_remove(writer->store, writer->name);
     free_writer(writer);
+}
+
+static loam_status give_copy(struct store *store, const char *name, struct store *to)
+{
+    struct object *object = NULL;
+    struct object_writer *writer = NULL;
+    loam_status rc = object_open(store, name, &object);
+    if (object == NULL) return rc;
+    rc = object_create(to, copy_name, &writer);
+    if (rc == LOAM_OK) rc = object_append_from(writer, object, object_bytes(object), NULL, NULL);
+    if (rc == LOAM_OK) rc = object_finish_as(writer, name);
+    if (rc != LOAM_OK) object_abandon(writer);
+    object_close(object);
+    return rc;
+}
+
+loam_status object_give(struct store *store, const char *name, struct store *to)
+{
+    const loam_status rc = object_link(store, name, to);
+    return rc == LOAM_NOTFOUND ? give_copy(store, name, to)
+           : rc == LOAM_OK     ? store_sync_names(to)
+                               : rc;
 }

@@ -156,9 +156,10 @@ static loam_status make_missing_dir(struct store *store)
     return LOAM_OK;
 }
 
-static loam_status open_directory(struct store *store, bool may_create)
+static loam_status open_directory(struct store *store, const struct store_options *options)
 {
     const struct sys *calls = store->sys.calls;
+    const bool may_create = !options->read_only && !options->must_exist;
     int dir = calls->open_dir(store->sys.ctx, store->path);
     if (dir == -ENOENT && may_create) {
         const loam_status rc = make_missing_dir(store);
@@ -171,7 +172,7 @@ static loam_status open_directory(struct store *store, bool may_create)
     if (identified < 0) return failed_errno(-identified, "%s: identifying it", store->path);
     const int found = calls->fs_kind(store->sys.ctx, dir, &store->fs);
     if (found < 0) return failed_errno(-found, "%s: asking for its file system", store->path);
-    if (store->fs == SYS_FS_NETWORK)
+    if (store->fs == SYS_FS_NETWORK && !options->bare)
         return failed_errno(EOPNOTSUPP,
                             "%s: is on a network file system; use a local one, locks and syncs "
                             "are not safe there",
@@ -299,14 +300,16 @@ loam_status store_open(struct sys_table sys, const char *dir, const struct store
     bool without_root = false;
     struct store *store = new_store(sys, dir, options);
     if (store == NULL) return LOAM_NOMEM;
-    loam_status rc = open_directory(store, !options->read_only && !options->must_exist);
-    if (rc == LOAM_OK && !options->unlocked) rc = lock_store(store);
-    if (rc == LOAM_OK) rc = find_root(store, options, &without_root);
+    loam_status rc = open_directory(store, options);
+    if (rc == LOAM_OK && !options->bare && !options->unlocked) rc = lock_store(store);
+    if (rc == LOAM_OK && options->bare && !options->read_only && !options->must_exist)
+        rc = make_missing_dir(store); /* as in find_root() */
+    if (rc == LOAM_OK && !options->bare) rc = find_root(store, options, &without_root);
     if (rc < 0) {
         store_close(store);
         return rc;
     }
-    if (!store->read_only) write_owner(store);
+    if (!store->read_only && !options->bare) write_owner(store);
     *is_new = without_root;
     *out = store;
     return LOAM_OK;

@@ -34,6 +34,8 @@ struct store_options {
     uint64_t log_bytes_least; /* 0: 256 KiB; tests take less, to cross more boundaries sooner */
     bool salvage;             /* with read_only: whatever stands there, also without a root */
     bool unlocked;            /* with salvage: beside whoever writes; what is read may be torn */
+    bool
+        bare; /* no store but a directory of objects, each of which appears whole: neither locked nor asked for a root */
 };
 
 /* Opens or creates dir and locks it. Creation makes the directory where it is missing (its last
@@ -103,8 +105,11 @@ LOAM_MUST loam_status object_load_salvage(struct store *store, const char *name,
 bool object_was_refused(void);
 void object_will_need(struct object *object, uint64_t offset, uint64_t len);
 /* Gives an object a second name, the same one, in another store; durable with the next object that is finished there.
-   LOAM_NOTFOUND: the two cannot share a file, or there is none. */
+   LOAM_NOTFOUND: the two cannot share a file, there is none, or one of that name is there already. */
 LOAM_MUST loam_status object_link(struct store *store, const char *name, struct store *to);
+/* The same, or a copy where that cannot be, which also replaces one of that name; whole and durable when it returns.
+   LOAM_NOTFOUND: there is none. */
+LOAM_MUST loam_status object_give(struct store *store, const char *name, struct store *to);
 uint64_t object_bytes(const struct object *object); /* its size when it was opened */
 const char *object_name(const struct object *object);
 void object_close(struct object *object);
@@ -123,8 +128,15 @@ LOAM_MUST loam_status object_rewrite(struct store *store, const char *name, uint
 LOAM_MUST loam_status object_create(struct store *store, const char *name,
                                     struct object_writer **out);
 LOAM_MUST loam_status object_append(struct object_writer *writer, const void *bytes, size_t len);
+/* Appends the first bytes of another object. noted(), or NULL, hears of each piece; what it answers but LOAM_OK is the end of it. */
+LOAM_MUST loam_status object_append_from(struct object_writer *writer, struct object *from,
+                                         uint64_t bytes,
+                                         loam_status (*noted)(void *ctx, uint64_t bytes),
+                                         void *ctx);
 uint64_t object_written(const struct object_writer *writer);
 LOAM_MUST loam_status object_finish(struct object_writer *writer);
+/* The same under another name, which appears when it is whole. */
+LOAM_MUST loam_status object_finish_as(struct object_writer *writer, const char *name);
 void object_abandon(struct object_writer *writer); /* accepts NULL */
 
 #endif

@@ -41,6 +41,9 @@ enum option_id {
     OPTION_FOLLOW,
     OPTION_WATCH,
     OPTION_INTERVAL,
+    OPTION_ARCHIVE,
+    OPTION_TO_SEQ,
+    OPTION_TO_TIME,
     OPTIONS_COUNT
 };
 
@@ -53,8 +56,8 @@ struct args {
     struct grow arg[ARGS_MAX]; /* NUL-terminated behind len */
     size_t count;
     uint32_t given; /* OPTION_BIT()s */
-    struct grow prefix, workloads, merge, html;
-    uint64_t limit, from_line, entries, ttl_ms, since, interval_ms;
+    struct grow prefix, workloads, merge, html, archive, to_time;
+    uint64_t limit, from_line, entries, ttl_ms, since, interval_ms, to_seq;
     const char *format, *mode, *compression; /* static */
 };
 

@@ -1,4 +1,4 @@
-/* cmd_backup.c - checkpoint, backup and restore; see handlers.h. All are loam_checkpoint(). */
+/* cmd_backup.c - checkpoint, backup and restore; see handlers.h. All are loam_checkpoint(), but for a restore to a moment. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "shell/exit_code.h"
@@ -16,9 +17,18 @@
 #include "shell/message.h"
 #include "shell/progress.h"
 
-enum { NUMBER_DIGITS = 6, NUMBERS_MAX = 999999 };
+enum { NUMBER_DIGITS = 6, NUMBERS_MAX = 999999, TIME_TEXT_BYTES = 64 };
 
 /* ---- one copy ------------------------------------------------------------------------------- */
+
+static int say_copied(const struct session *session, loam_status rc)
+{
+    if (rc == LOAM_OK) return CODE_DONE;
+    if (rc != LOAM_CONFLICT) return complain_status(rc);
+    const int stop = session_stop(session);
+    complain("stopped; nothing is left of it");
+    return stop != 0 ? stop : CODE_FAILED;
+}
 
 static int copy_store(struct session *session, loam_db *db, const char *target, bool copy,
                       const char *base)
@@ -31,11 +41,7 @@ static int copy_store(struct session *session, loam_db *db, const char *target, 
     options.ctx = &progress;
     const loam_status rc = loam_checkpoint(db, target, &options);
     progress_end(&progress);
-    if (rc == LOAM_OK) return CODE_DONE;
-    if (rc != LOAM_CONFLICT) return complain_status(rc);
-    const int stop = session_stop(session);
-    complain("stopped; nothing is left of it");
-    return stop != 0 ? stop : CODE_FAILED;
+    return say_copied(session, rc);
 }
 
 static void print_fault(void *ctx, const char *text)
@@ -238,10 +244,87 @@ static int restore_from(struct session *session, const char *backup)
     return code;
 }
 
+/* "2026-11-26T12:00:00Z"; seconds may be missing, or have a fraction; a blank may stand for T. Without Z it is local time. */
+static bool parse_time(const char *text, uint64_t *ms)
+{
+    static const char *const forms[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M",
+                                        "%Y-%m-%d %H:%M"};
+    struct tm parts = {0};
+    const char *at = NULL;
+    unsigned unit = 100, fraction = 0;
+    for (size_t i = 0; at == NULL && i < sizeof forms / sizeof forms[0]; i++) {
+        parts = (struct tm){.tm_isdst = -1};
+        at = strptime(text, forms[i], &parts);
+    }
+    if (at == NULL) return false;
+    for (at += *at == '.'; *at >= '0' && *at <= '9'; at++, unit /= 10)
+        fraction += unit * (unsigned)(*at - '0');
+    const bool is_utc = *at == 'Z' || *at == 'z';
+    if (at[is_utc] != '\0') return false;
+    const time_t seconds = is_utc ? timegm(&parts) : mktime(&parts);
+    if (seconds < 0) return false;
+    *ms = (uint64_t)seconds * 1000 + fraction;
+    return true;
+}
+
+static const char *format_time(char text[static TIME_TEXT_BYTES], uint64_t ms)
+{
+    struct tm parts;
+    const time_t seconds = (time_t)(ms / 1000);
+    if (gmtime_r(&seconds, &parts) == NULL) return "?";
+    const size_t len = strftime(text, TIME_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &parts);
+    (void)snprintf(text + len, TIME_TEXT_BYTES - len, ".%03uZ", (unsigned)(ms % 1000));
+    return text;
+}
+
+static int restore_to_moment(struct session *session, const char *backup, const struct args *args)
+{
+    struct progress progress = progress_begin(session);
+    loam_options open = loam_options_default();
+    loam_restore_options options = {.struct_size = sizeof options};
+    loam_moment reached;
+    char text[TIME_TEXT_BYTES];
+    open.memory_bytes = session->memory_bytes;
+    options.archive = args->archive.data;
+    options.to.seq = args->to_seq;
+    options.options = &open;
+    options.progress = progress_show;
+    options.ctx = &progress;
+    if (args_have(args, OPTION_TO_TIME) && !parse_time(args->to_time.data, &options.to.ms)) {
+        complain("restore: %s is no time; say 2026-11-26T12:00:00Z, or without Z for local time",
+                 shown_text(args->to_time.data).text);
+        return CODE_USAGE;
+    }
+    const loam_status rc = loam_restore(backup, session->dir, &options, &reached);
+    progress_end(&progress);
+    const int code = say_copied(session, rc);
+    if (code == CODE_DONE)
+        sink_printf(&session->out, "sequence number %" PRIu64 ", %s\n", reached.seq,
+                    format_time(text, reached.ms));
+    return code;
+}
+
+static int restore_backup(struct session *session, const char *backup, const struct args *args)
+{
+    if (args_have(args, OPTION_ARCHIVE)) return restore_to_moment(session, backup, args);
+    return restore_from(session, backup);
+}
+
+/* The number of a backup, as it was typed; 0: it is none. */
+static unsigned number_of(const char *text)
+{
+    char *end;
+    const unsigned long number = strtoul(text, &end, 10);
+    return *end == '\0' && text[0] >= '0' && text[0] <= '9' && number <= NUMBERS_MAX
+               ? (unsigned)number
+               : 0;
+}
+
 int cmd_restore(struct session *session, const struct args *args)
 {
     const char *backup = args->arg[0].data;
-    unsigned latest;
+    const bool to_moment = args_have(args, OPTION_TO_SEQ) || args_have(args, OPTION_TO_TIME);
+    unsigned number;
     if (session->db != NULL) {
         complain("restore: this store is open here; leave, and say `loam NEWDIR restore BACKUP`");
         return CODE_USAGE;
@@ -250,11 +333,22 @@ int cmd_restore(struct session *session, const struct args *args)
         complain("restore: would write, and --readonly forbids it");
         return CODE_USAGE;
     }
-    int code = latest_number(backup, &latest);
+    if (to_moment && !args_have(args, OPTION_ARCHIVE)) {
+        complain("restore: a moment after the backup is found in the archive; add --archive DIR");
+        return CODE_USAGE;
+    }
+    int code = latest_number(backup, &number);
     if (code != CODE_DONE) return code;
-    if (latest == 0) return restore_from(session, backup);
-    char *path = numbered(backup, latest, "");
-    code = restore_from(session, path);
+    if (args->count > 1) {
+        number = number_of(args->arg[1].data);
+        if (number == 0) {
+            complain("restore: %s is no number of a backup", shown_text(args->arg[1].data).text);
+            return CODE_USAGE;
+        }
+    }
+    if (number == 0) return restore_backup(session, backup, args);
+    char *path = numbered(backup, number, "");
+    code = restore_backup(session, path, args);
     free(path);
     return code;
 }

@@ -13,6 +13,9 @@ static const char *const global_options[][2] = {
     {"-c, --collection NAME", "begin in this collection"},
     {"--durability MODE", "commit (default): each write survives power loss when it is answered; "
                           "periodic: after a moment; process: when the system writes it"},
+    {"--archive DIR",
+     "complete segments of the log go there, for `restore` to a moment; say it each "
+     "time that the store is written to"},
     {"--memory SIZE", "memory for writes and caches, such as 512MiB"},
     {"--readonly", "open without writing anything"},
     {"--decode", "hex:6b65, b64:a2U=, @file and - in arguments mean bytes"},

@@ -61,6 +61,14 @@ const struct option_info option_infos[OPTIONS_COUNT] = {
     [OPTION_WATCH] = {"--watch", VALUE_NONE, NULL, {NULL}, "again and again, until Ctrl-C"},
     [OPTION_INTERVAL] =
         {"--interval", VALUE_NUMBER, "MS", {NULL}, "of --watch, in milliseconds; 1000"},
+    [OPTION_ARCHIVE] =
+        {"--archive", VALUE_TEXT, "DIR", {NULL}, "go on with what the store has archived there"},
+    [OPTION_TO_SEQ] = {"--to-seq", VALUE_NUMBER, "N", {NULL}, "up to sequence number N"},
+    [OPTION_TO_TIME] = {"--to-time",
+                        VALUE_TEXT,
+                        "TIME",
+                        {NULL},
+                        "up to then: 2026-11-26T12:00:00Z, without Z local time"},
 };
 
 #define RANGE_OPTION OPTION_BIT(OPTION_PREFIX)
@@ -584,16 +592,18 @@ const struct command commands[] = {
      "before it has already are shared with that and not copied again."},
     {"restore",
      NULL,
-     "BACKUP",
-     {ARG_FILE},
+     "BACKUP [N]",
+     {ARG_FILE, ARG_NEW_NAME},
      1,
-     0,
+     OPTION_BIT(OPTION_ARCHIVE) | OPTION_BIT(OPTION_TO_SEQ) | OPTION_BIT(OPTION_TO_TIME),
      ACCESS_DIR,
      false,
      cmd_restore,
-     "makes a store of a backup",
+     "makes a store of a backup, or of a moment after it",
      "DIR, which must be missing or empty, becomes a copy of BACKUP, which is read back; of a "
-     "directory of backups it is the latest one. BACKUP may be any closed store."},
+     "directory of backups it is number N, or the latest one. BACKUP may be any closed store. With "
+     "--archive, what the store has archived since follows, all of it or up to a moment, which is "
+     "printed as it was reached; the new store is another one, and takes another archive."},
     {"tail",
      NULL,
      "",

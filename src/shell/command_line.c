@@ -192,12 +192,6 @@ static int take_duration(const struct args *args, enum option_id id, loam_slice 
     return code;
 }
 
-static struct grow *text_for(struct args *args, enum option_id id)
-{
-    if (id == OPTION_HTML) return &args->html;
-    return id == OPTION_MERGE ? &args->merge : &args->workloads;
-}
-
 static const char **choice_for(struct args *args, enum option_id id)
 {
     if (id == OPTION_COMPRESSION) return &args->compression;
@@ -209,7 +203,16 @@ static uint64_t *number_for(struct args *args, enum option_id id)
     if (id == OPTION_LIMIT) return &args->limit;
     if (id == OPTION_SINCE) return &args->since;
     if (id == OPTION_INTERVAL) return &args->interval_ms;
+    if (id == OPTION_TO_SEQ) return &args->to_seq;
     return id == OPTION_ENTRIES ? &args->entries : &args->from_line;
+}
+
+static struct grow *text_for(struct args *args, enum option_id id)
+{
+    if (id == OPTION_MERGE) return &args->merge;
+    if (id == OPTION_HTML) return &args->html;
+    if (id == OPTION_ARCHIVE) return &args->archive;
+    return id == OPTION_TO_TIME ? &args->to_time : &args->workloads;
 }
 
 static int take_option(const struct command_line *line, struct args *args, enum option_id id,
@@ -348,4 +351,6 @@ void args_free(struct args *args)
     grow_free(&args->workloads);
     grow_free(&args->merge);
     grow_free(&args->html);
+    grow_free(&args->archive);
+    grow_free(&args->to_time);
 }

@@ -25,6 +25,7 @@ int session_open(struct session *session, enum session_access access)
     options.must_exist = options.read_only || access != ACCESS_CREATE;
     options.durability = session->durability;
     options.memory_bytes = session->memory_bytes;
+    options.archive = session->archive;
     options.log = log_engine_line;
     options.log_ctx = session;
     const loam_status rc = loam_open(session->dir, &options, &session->db);

@@ -28,6 +28,7 @@ enum session_access {
 struct session {
     const char *dir;
     const char *start_name; /* -c, or NULL */
+    const char *archive;    /* of the store, or NULL */
     loam_durability durability;
     uint64_t memory_bytes;
     bool interactive, script;

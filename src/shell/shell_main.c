@@ -219,7 +219,8 @@ static int run_arguments(struct session *session, char **argument, size_t count)
 /* ---- options ---------------------------------------------------------------------------- */
 
 enum long_option {
-    LONG_DURABILITY = 256,
+    LONG_ARCHIVE = 256,
+    LONG_DURABILITY,
     LONG_MEMORY,
     LONG_READONLY,
     LONG_DECODE,
@@ -267,6 +268,9 @@ static int take_global_option(struct session *session, int option)
     case 'c':
         session->start_name = optarg;
         break;
+    case LONG_ARCHIVE:
+        session->archive = optarg;
+        break;
     case LONG_DURABILITY:
         return take_durability(session, optarg);
     case LONG_MEMORY:
@@ -300,6 +304,7 @@ static int take_global_option(struct session *session, int option)
 static int take_options(struct session *session, int argc, char **argv)
 {
     static const struct option known[] = {{"collection", required_argument, NULL, 'c'},
+                                          {"archive", required_argument, NULL, LONG_ARCHIVE},
                                           {"durability", required_argument, NULL, LONG_DURABILITY},
                                           {"memory", required_argument, NULL, LONG_MEMORY},
                                           {"readonly", no_argument, NULL, LONG_READONLY},

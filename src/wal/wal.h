@@ -63,7 +63,8 @@ LOAM_MUST loam_status wal_tend(struct wal *wal);
 bool wal_wants_tending(const struct wal *wal);
 
 /* Background. Nothing below floor is needed any more; segments that end at or below passed are recycled or deleted, unless they are
-   kept. That is the start of the segment that the manifest, durably, names as the first that is needed: the floor lies in it, or is its end. */
+   kept. That is the start of the segment that the manifest, durably, names as the first that is needed: the floor lies in it, or is its
+   end, or, where the archive lags, lies behind it. */
 LOAM_MUST loam_status wal_release(struct wal *wal, uint64_t floor, uint64_t passed);
 /* Between the two, dead segments are deleted and not used again: who has one open can read it to its end. */
 void wal_pin(struct wal *wal);

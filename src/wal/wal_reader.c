@@ -111,16 +111,22 @@ static loam_status take_records(struct reading *reading, const struct segment_vi
         reading->position = record.end;
         if (record.synced_upto > reading->attested) reading->attested = record.synced_upto;
         const loam_status rc = take_record(reading, view, &record);
-        if (rc < 0) return rc;
+        if (rc != LOAM_OK) return rc;
     }
     return LOAM_OK;
+}
+
+static loam_status is_of_store(const struct reading *reading, const struct segment_view *view)
+{
+    if (memcmp(view->header.store_id, reading->past->store_id, STORE_ID_BYTES) == 0) return LOAM_OK;
+    return failed(LOAM_CORRUPT, "%s: byte 8: belongs to another store", view->name);
 }
 
 static loam_status header_fits(const struct reading *reading, const struct segment_view *view)
 {
     const struct segment_header *header = &view->header;
-    if (memcmp(header->store_id, reading->past->store_id, STORE_ID_BYTES) != 0)
-        return failed(LOAM_CORRUPT, "%s: byte 8: belongs to another store", view->name);
+    const loam_status rc = is_of_store(reading, view);
+    if (rc < 0) return rc;
     if (header->id.epoch == reading->past->epoch && header->log_key != reading->past->log_key)
         return failed(LOAM_CORRUPT, "%s: byte 56: belongs to another copy of this store",
                       view->name);
@@ -408,6 +414,104 @@ void wal_tail_deinit(struct wal_tail *tail)
 {
     mem_free(tail->extents);
     memset(tail, 0, sizeof *tail);
+}
+
+/* ---- an archive: segments of one opener after the other --------------------------------------- */
+
+/* Where the segment behind ids[i] begins; UINT64_MAX where there is none, or where its own reading will say what is wrong with it. */
+static loam_status start_behind(struct store *archive, const struct object_id *ids, size_t i,
+                                size_t count, uint64_t *start)
+{
+    struct segment_header header;
+    char name[OBJECT_NAME_BYTES];
+    *start = UINT64_MAX;
+    if (i + 1 == count) return LOAM_OK;
+    const loam_status rc = segment_peek(archive, OBJECT_SEGMENT, ids[i + 1], &header);
+    if (rc == LOAM_OK) *start = header.start;
+    if (rc != LOAM_NOTFOUND || ids[i].epoch == ids[i + 1].epoch) return rc < 0 ? rc : LOAM_OK;
+    /* Only it knows where a later opener cut the one before. */
+    object_name_make(OBJECT_SEGMENT, ids[i + 1], name);
+    return failed(LOAM_CORRUPT, "%s: byte 0: without a valid header", name);
+}
+
+/* The log that was read so far must lead into this segment, wherever in it that is. LOAM_NOTFOUND: the last one ends before that. */
+static loam_status join_segment(const struct reading *reading, const struct segment_view *view,
+                                bool is_last)
+{
+    const struct segment_header *header = &view->header;
+    uint64_t at = header->start, running = header->running, found_at = 0;
+    struct record record;
+    if (at > reading->position)
+        return failed(LOAM_CORRUPT,
+                      "%s: byte 32: begins at position %" PRIu64
+                      " of the log, and what was there before it ends at %" PRIu64
+                      ": segments in between are missing",
+                      view->name, at, reading->position);
+    while (at < reading->position && segment_record_at(view, at, &running, &record) == LOAM_OK)
+        at = record.end;
+    if (at < reading->position && is_last && segment_attested_beyond(view, at, &found_at) <= at)
+        return LOAM_NOTFOUND;
+    if (at < reading->position)
+        return damaged(view->name, header, at, "damaged, or what followed it is missing");
+    if (at == reading->position && running == reading->running) return LOAM_OK;
+    return failed(LOAM_CORRUPT, "%s: byte 40: the log before it is not what it was", view->name);
+}
+
+static loam_status read_archived(struct reading *reading, struct store *archive,
+                                 struct object_id id, uint64_t until, bool is_last)
+{
+    struct segment_view view;
+    char name[OBJECT_NAME_BYTES];
+    uint64_t found_at = 0;
+    loam_status rc = segment_load_over(archive, OBJECT_SEGMENT, id, &reading->memory, &view);
+    object_name_make(OBJECT_SEGMENT, id, name);
+    if (rc == LOAM_NOTFOUND)
+        return failed(LOAM_CORRUPT, "%s: byte 0: without a valid header", name);
+    if (rc < 0) return rc;
+    rc = is_of_store(reading, &view);
+    if (rc == LOAM_OK) rc = join_segment(reading, &view, is_last);
+    const bool joins = rc == LOAM_OK;
+    if (rc == LOAM_NOTFOUND) rc = LOAM_OK;
+    if (joins) rc = take_records(reading, &view, until);
+    const uint64_t position = reading->position;
+    if (joins && rc == LOAM_OK && position < until) {
+        if (!is_last)
+            rc =
+                damaged(name, &view.header, position, "damaged, or a segment behind it is missing");
+        else if (segment_attested_beyond(&view, position, &found_at) > position)
+            rc = damaged(name, &view.header, position, "damaged, and it was durable");
+        else
+            rc = check_length(reading, &view, NULL);
+    }
+    reading->memory = view.bytes;
+    return rc;
+}
+
+loam_status wal_read_on(const struct wal_past *past, struct store *archive, uint64_t limit,
+                        loam_status (*each)(void *ctx, const struct wal_commit *commit), void *ctx,
+                        struct wal_tail *tail)
+{
+    struct reading reading = {.past = past,
+                              .each = each,
+                              .ctx = ctx,
+                              .tail = tail,
+                              .position = tail->end,
+                              .running = tail->running,
+                              .begun = true};
+    struct object_id *ids = NULL;
+    size_t count = 0;
+    loam_status rc = store_objects(archive, OBJECT_SEGMENT, &ids, &count);
+    for (size_t i = 0; rc == LOAM_OK && i < count && reading.position < limit; i++) {
+        uint64_t next;
+        rc = start_behind(archive, ids, i, count, &next);
+        if (rc != LOAM_OK || next <= reading.position) continue; /* all of it was read */
+        rc = read_archived(&reading, archive, ids[i], next < limit ? next : limit,
+                           next == UINT64_MAX);
+    }
+    mem_free(ids);
+    loam_buf_free(&reading.parts.bytes);
+    loam_buf_free(&reading.memory);
+    return rc;
 }
 
 /* ---- verifying ------------------------------------------------------------------------------ */

@@ -8,7 +8,7 @@
  *   the log was durable beyond P, that is damage: LOAM_CORRUPT with file and offset. A file without a header speaks by its records, if the
  *   log went on in it at P. So is a file that is missing or cut off before one that was begun. Otherwise what stands beyond P was never
  *   acknowledged as durable, and is not there. (3) A commit whose LAST part is missing is not there either. (4) A sealed log ends exactly at its seal.
- * In the picture: wal layer; db/recover.c is the only caller; it never changes a file, but for wal_rewrite_tail().
+ * In the picture: wal layer; db/recover.c and db/restore.c call it; it never changes a file, but for wal_rewrite_tail().
  */
 #ifndef LOAM_WAL_WAL_READER_H
 #define LOAM_WAL_WAL_READER_H
@@ -70,6 +70,14 @@ LOAM_MUST loam_status wal_read(const struct wal_past *past,
                                loam_status (*each)(void *ctx, const struct wal_commit *commit),
                                void *ctx, struct wal_tail *tail);
 void wal_tail_deinit(struct wal_tail *tail);
+
+/* Goes on where tail ends, in the segments of an archive, up to a position or to the end of what there is (UINT64_MAX); tail moves. They
+   make a chain: each begins where the one before it was cut, and knows the checksum of all before. Any fault before its end, and a gap, is LOAM_CORRUPT.
+   What each() answers but LOAM_OK is the end, and the answer. */
+LOAM_MUST loam_status wal_read_on(const struct wal_past *past, struct store *archive,
+                                  uint64_t limit,
+                                  loam_status (*each)(void *ctx, const struct wal_commit *commit),
+                                  void *ctx, struct wal_tail *tail);
 
 /* Calls fault() with a sentence for each thing that wal_read() can do without: a copy of a header, and zeros behind the last record
    where no crash and no earlier use of the file can have left other bytes. tail is what wal_read() answered. */

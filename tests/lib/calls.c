@@ -5,6 +5,7 @@
 #include "lib/calls_feed.h"
 #include "lib/calls_inspect.h"
 #include "lib/calls_merge.h"
+#include "lib/calls_restore.h"
 #include "lib/calls_ttl.h"
 
 #include "db/inspect.h"
@@ -676,6 +677,7 @@ const struct call calls[] = {
     {"loam_open", "a new store", OPENS, bench_open, NULL, NULL, true, true},
     {"loam_open", "after a crash", OPENS, bench_open, NULL, NULL, true, false},
     {"loam_open", "to read", OPENS, bench_open, will_only_read, NULL, true, false},
+    {"loam_open", "with an archive", OPENS, bench_open, will_archive, NULL, true, false},
     {"loam_close", NULL, CLOSES, make_close, close_children, NULL, false, false},
     {"loam_close", "with bytes to sync", CLOSES, make_close, write_weakly_and_let_go, NULL, false,
      false},
@@ -785,6 +787,7 @@ const struct call calls[] = {
     {"loam_explain_put", NULL, WRITES, make_explain_put, NULL, change_put, false, false},
     {"loam_tree", NULL, NOTHING, make_tree, NULL, NULL, false, false},
     {"loam_doctor", NULL, READS_AND_WRITES, make_doctor, NULL, NULL, false, false},
+    {"loam_restore", NULL, OPENS, make_restore, archive_some, NULL, true, false},
     {"loam_repair", "to look", REPAIRS, make_look, NULL, NULL, true, false},
     {"loam_repair", "into a new store", REPAIRS, make_repair, NULL, NULL, true, false},
 };

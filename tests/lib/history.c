@@ -145,6 +145,7 @@ static void choose_options(struct history *h)
     h->options.feed_bytes = rand_below(&h->rand, 2) == 0 ? 0 : 64 << 10;
     h->options.merge_operators = &model_tail;
     h->options.merge_operator_count = 1;
+    if (rand_below(&h->rand, 3) == 0) h->options.archive = "archive";
     h->world = (struct db_world){.sys = watched_calls(h),
                                  .mapped_log = rand_below(&h->rand, 2) == 0,
                                  .page_bytes = 256,

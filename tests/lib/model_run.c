@@ -79,6 +79,7 @@ static void choose_options(struct model_run *h)
         rand_below(&h->rand, 2) == 0 ? 0 : UINT64_C(16384) << rand_below(&h->rand, 8);
     h->options.merge_operators = &model_tail;
     h->options.merge_operator_count = 1;
+    h->options.archive = h->archive.name[0] != '\0' ? h->archive.name : NULL;
     h->world = (struct db_world){.sys = simdisk_table(h->disk),
                                  .threaded = false,
                                  .mapped_log = rand_below(&h->rand, 2) == 0,

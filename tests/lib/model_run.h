@@ -14,7 +14,12 @@
 #include "lib/model_steps.h"
 #include "lib/simdisk.h"
 
-enum { SNAPSHOTS = 3, PENDING_MAX = 4000, DIR_BYTES = 20 };
+enum { SNAPSHOTS = 3, PENDING_MAX = 4000, DIR_BYTES = 20, MOMENTS_MAX = 6 };
+
+struct moment_noted {
+    uint64_t seq;
+    struct model *model; /* what the store held then */
+};
 
 struct model_run {
     uint64_t seed;
@@ -38,6 +43,14 @@ struct model_run {
     char dir[DIR_BYTES],
         base[DIR_BYTES]; /* base: of the latest checkpoint or what it was made of; empty: none */
     unsigned checkpoints;
+    struct {                                   /* model_restore.h; name empty: none */
+        char name[DIR_BYTES], from[DIR_BYTES]; /* from: a checkpoint, of from_seq; empty: none */
+        uint64_t from_seq;
+        struct moment_noted moments[MOMENTS_MAX];
+        size_t moment_count;
+        unsigned names;
+    } archive;
+    uint64_t restores;
 };
 
 #define expect(h, condition)                                                                       \

@@ -17,6 +17,7 @@
 
 #include "base/rand.h"
 #include "lib/last_words.h"
+#include "lib/model_restore.h"
 #include "lib/model_run.h"
 #include "lib/option_sets.h"
 #include "lib/seeds.h"
@@ -507,9 +508,11 @@ static void use_checkpoint(struct model_run *h, const char *dir)
     loam_options options = h->options;
     model_feed_forget(h);
     options.read_only = rand_below(&h->rand, 2) == 0;
+    options.archive = NULL;
     model_run_close_snapshots(h);
     if (rand_below(&h->rand, 2) == 0) {
         expect(h, loam_close(h->db) == LOAM_OK);
+        model_restore_moved(h);
         memcpy(h->base, h->dir, sizeof h->base);
         memcpy(h->dir, dir, sizeof h->dir);
         model_run_open(h);
@@ -542,7 +545,22 @@ static void checkpoint(struct model_run *h)
     expect(h, loam_checkpoint(h->db, dir, &options) == LOAM_OK);
     model_run_durable(h);
     expect(h, db_verify_in(&h->world, dir, NULL, NULL) == LOAM_OK);
+    model_restore_from(h, dir);
     use_checkpoint(h, dir);
+}
+
+static void restore(struct model_run *h)
+{
+    char dir[DIR_BYTES];
+    if (h->checkpoints == CHECKPOINTS_MAX || h->archive.name[0] == '\0') return;
+    (void)snprintf(dir, sizeof dir, "restored %u", h->checkpoints++);
+    if (h->archive.from[0] != '\0') {
+        model_restore_try(h, dir);
+        return;
+    }
+    expect(h, loam_checkpoint(h->db, dir, NULL) == LOAM_OK);
+    model_run_durable(h);
+    model_restore_from(h, dir);
 }
 
 /* A ttl among them, which is for puts from then on. */
@@ -603,10 +621,13 @@ static void operate(struct model_run *h)
         model_run_kill(h);
     } else if (choice < 994) {
         model_run_lose_power(h);
+        model_restore_lost(h);
     } else if (choice < 995) {
         expect(h, loam_verify_open(h->db, NULL, NULL) == LOAM_OK);
     } else if (choice < 997) {
         checkpoint(h);
+    } else if (rand_below(&h->rand, 2) == 0) {
+        rand_below(&h->rand, 2) == 0 ? restore(h) : model_restore_note(h);
     } else if (choice < 998) { /* clocks are set, also back */
         const uint64_t span_ms = UINT64_C(1) << rand_below(&h->rand, 20);
         simdisk_set_wall_ms(h->disk, h->world.sys.calls->wall_ms(h->disk) - span_ms / 2 +
@@ -628,6 +649,7 @@ static struct model_run *history_new(uint64_t seed)
     h->durable = model_new();
     (void)snprintf(h->dir, sizeof h->dir, "db");
     h->key_space = 20 + (size_t)(rand_below(&h->rand, 3000) / (1 + rand_below(&h->rand, 12)));
+    model_restore_begin(h);
     model_run_open(h);
     return h;
 }
@@ -638,6 +660,7 @@ static void history_end(struct model_run *h)
     model_feed_forget(h);
     model_run_check(h);
     model_run_close_snapshots(h);
+    model_restore_end(h);
     expect(h, loam_close(h->db) == LOAM_OK);
     model_run_free_steps(h, h->pending_count);
     model_free(h->model);
@@ -652,7 +675,7 @@ static void random_histories_equal_a_sorted_array(void **state)
     (void)state;
     const uint64_t budget = environment_number("OPS", OPS / environment_number("SLOWDOWN", 1));
     uint64_t done = 0, histories = 0, deaths = 0, losses = 0, reopens = 0, equal = 0, behind = 0;
-    uint64_t seed;
+    uint64_t restores = 0, seed;
     struct seeds seeds = seeds_begin("HISTORIES", UINT32_MAX);
     while (seeds_go_on(&seeds, done, budget) && seeds_next(&seeds, &seed)) {
         struct model_run *h = history_new(seed);
@@ -661,6 +684,7 @@ static void random_histories_equal_a_sorted_array(void **state)
         done += h->ops;
         deaths += h->deaths;
         losses += h->losses;
+        restores += h->restores;
         reopens += h->reopens;
         equal += h->feeds_equal;
         behind += h->feeds_behind;
@@ -674,8 +698,9 @@ static void random_histories_equal_a_sorted_array(void **state)
                                           {"model_kills", deaths},
                                           {"power_losses", losses},
                                           {"feeds_compared", equal},
-                                          {"feeds_behind", behind}},
-                  8);
+                                          {"feeds_behind", behind},
+                                          {"restored_moments", restores}},
+                  9);
 }
 
 int main(void)

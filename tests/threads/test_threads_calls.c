@@ -334,6 +334,8 @@ static void open_others(struct hand *hand)
     look.memory_bytes = 4 << 20;
     crew_expect(hand, loam_repair(dir, NULL, &look, NULL) == LOAM_OK);
     crew_expect(hand, loam_repair(site->f->store, NULL, &look, NULL) == LOAM_LOCKED);
+    const loam_restore_options restore = {.struct_size = sizeof restore, .archive = site->f->home};
+    crew_expect(hand, loam_restore(site->f->store, dir, &restore, NULL) == LOAM_LOCKED);
 }
 
 static void count_name(void *ctx, const char *name)
@@ -454,6 +456,11 @@ static void look_inside(struct hand *hand, struct own *own)
     }
     if (rand_below(&hand->rand, 100) == 0)
         crew_expect(hand, loam_doctor(db, look_on, &looked) == LOAM_OK && looked.ends_well);
+    if (rand_below(&hand->rand, 100) == 0) {
+        const loam_inspect_options options = loam_inspect_options_default();
+        const loam_status rc = loam_inspect(site->f->store, &options, look_on, &looked);
+        crew_expect(hand, rc == LOAM_OK || rc == LOAM_CORRUPT || rc == LOAM_IOERR); /* it moves */
+    }
 }
 
 static void do_anything(struct hand *hand)

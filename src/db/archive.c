@@ -1,0 +1,184 @@
+/*
+ * archive.c - complete segments of the log in a directory of their own, for who restores to a moment; see loam.h and restore.c.
+ *
+ * Role: gives each segment that the log has gone on behind, in order, to the archive, in the background, at a close, and those of
+ *   earlier openers after an opening.
+ * Invariants: (1) what is given is durable, as bytes and as a name, before `archived_upto` passes it, and the manifest's floor never passes
+ *   that: so nothing is deleted that is not there, and a recovery reads what is still to be given. (2) What was given is never
+ *   written again: a log with an archive is pinned, its dead segments are deleted. (3) An archive has the segments of one log.
+ * Threads: archive_once() by one at a time; flush.c reads archived_upto.
+ * In the picture: db layer; a thread of jobs.c calls it, which may wait for a slow disk while nobody waits for it.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/status.h"
+#include "db/db.h"
+
+#include "base/poison.h"
+
+#define RETRY_NS UINT64_C(1000000000) /* after a failure */
+
+static loam_status open_archive(const loam_db *db, struct store **out)
+{
+    const struct store_options options = {.bare = true};
+    bool is_new;
+    return store_open(db->sys, db->options.archive, &options, &is_new, out);
+}
+
+/* ---- whose is it? ---------------------------------------------------------------------------- */
+
+loam_status archive_check(struct store *archive, const uint8_t *store_id, struct object_id id,
+                          struct segment_header *header)
+{
+    char name[OBJECT_NAME_BYTES];
+    object_name_make(OBJECT_SEGMENT, id, name);
+    const loam_status rc = segment_peek(archive, OBJECT_SEGMENT, id, header);
+    if (rc < 0) return failed_in(rc, store_path(archive));
+    if (rc == LOAM_NOTFOUND)
+        return failed(LOAM_CORRUPT, "%s: %s: byte 0: without a valid header", store_path(archive),
+                      name);
+    if (memcmp(header->store_id, store_id, STORE_ID_BYTES) == 0) return LOAM_OK;
+    return failed(LOAM_INVALID, "%s: is the archive of another store (%s says so)",
+                  store_path(archive), name);
+}
+
+static loam_status belongs_to_a_copy(const struct store *archive)
+{
+    return failed(LOAM_INVALID,
+                  "%s: another copy of this store has its archive there; name another directory",
+                  store_path(archive));
+}
+
+/* Looks at the newest segment there. That its name was made durable nobody knows: it is given again, if it is still in the log. */
+static loam_status meet_newest(loam_db *db, struct store *archive)
+{
+    struct object_id *ids = NULL;
+    struct segment_header header;
+    size_t count = 0;
+    loam_status rc = store_objects(archive, OBJECT_SEGMENT, &ids, &count);
+    if (rc == LOAM_OK && count > 0)
+        rc = archive_check(archive, db->root.store_id, ids[count - 1], &header);
+    if (rc == LOAM_OK && count > 0 && header.id.epoch >= db->root.epoch &&
+        header.log_key != db->root.log_key)
+        rc = belongs_to_a_copy(archive);
+    if (rc == LOAM_OK && count > 1) db->archived = ids[count - 2];
+    mem_free(ids);
+    return rc;
+}
+
+loam_status archive_begin(loam_db *db)
+{
+    struct store *archive = NULL;
+    atomic_store(&db->archived_upto, UINT64_MAX);
+    if (db->options.archive == NULL) return LOAM_OK;
+    loam_status rc = db_check_place(db->store, db->options.archive, "the store");
+    if (rc == LOAM_OK) rc = open_archive(db, &archive);
+    if (rc == LOAM_OK) rc = meet_newest(db, archive);
+    store_close(archive);
+    return rc;
+}
+
+/* ---- giving ---------------------------------------------------------------------------------- */
+
+/* One of the name is there only if a crash came before it was known to be durable, or if it is none of ours. */
+static loam_status give_segment(loam_db *db, struct store *archive,
+                                const struct segment_header *header)
+{
+    char name[OBJECT_NAME_BYTES];
+    struct segment_header there;
+    object_name_make(OBJECT_SEGMENT, header->id, name);
+    loam_status rc = segment_peek(archive, OBJECT_SEGMENT, header->id, &there);
+    if (rc == LOAM_OK && (memcmp(there.store_id, header->store_id, STORE_ID_BYTES) != 0 ||
+                          there.log_key != header->log_key))
+        return belongs_to_a_copy(archive);
+    if (rc >= 0) rc = object_give(db->store, name, archive);
+    return rc == LOAM_NOTFOUND ? failed(LOAM_CORRUPT, "%s: is missing", name) : rc;
+}
+
+/* Gives a segment that ends where the next one starts. One without a record is not missed. */
+static loam_status give_up_to(loam_db *db, struct store *archive,
+                              const struct segment_header *header, uint64_t end)
+{
+    loam_status rc = LOAM_OK;
+    if (header->id.number == 0) return LOAM_OK; /* there is none before the first */
+    if (end > header->start) rc = give_segment(db, archive, header);
+    if (rc < 0) return rc;
+    db->archived = header->id;
+    atomic_store(&db->archived_upto, end);
+    return LOAM_OK;
+}
+
+/* All segments in front of `before`, which begins at `start`. */
+static loam_status give_segments(loam_db *db, struct store *archive, struct object_id before,
+                                 uint64_t start)
+{
+    struct object_id *ids = NULL;
+    struct segment_header header = {.start = 0}, next;
+    char name[OBJECT_NAME_BYTES];
+    size_t count = 0;
+    loam_status rc = store_objects(db->store, OBJECT_SEGMENT, &ids, &count);
+    for (size_t i = 0; rc == LOAM_OK && i < count; i++) {
+        if (!object_id_before(db->archived, ids[i]) || !object_id_before(ids[i], before)) continue;
+        rc = segment_peek(db->store, OBJECT_SEGMENT, ids[i], &next);
+        object_name_make(OBJECT_SEGMENT, ids[i], name);
+        if (rc == LOAM_NOTFOUND)
+            rc = failed(LOAM_CORRUPT, "%s: byte 0: without a valid header", name);
+        if (rc == LOAM_OK) rc = give_up_to(db, archive, &header, next.start);
+        header = next;
+    }
+    if (rc == LOAM_OK) rc = give_up_to(db, archive, &header, start);
+    if (rc == LOAM_OK) atomic_store(&db->archived_upto, start);
+    mem_free(ids);
+    return rc;
+}
+
+/* Said once, until it goes well again. */
+static void note_failure_to_give(loam_db *db)
+{
+    if (!db->archive_fails)
+        db_log(db, LOAM_LOG_WARNING, "the log is not archived, and kept, until this goes well: %s",
+               loam_errmsg());
+    db->archive_fails = true;
+    db->archive_retry_ns = db_now_ns(db) + RETRY_NS;
+}
+
+static void give_before(loam_db *db, struct object_id before, uint64_t start)
+{
+    struct store *archive = NULL;
+    loam_status rc = open_archive(db, &archive);
+    if (rc == LOAM_OK) rc = give_segments(db, archive, before, start);
+    store_close(archive);
+    if (rc < 0) {
+        note_failure_to_give(db);
+        return;
+    }
+    db->archive_fails = false;
+    db->archive_retry_ns = 0;
+    db->archive_seen = before;
+}
+
+void archive_once(loam_db *db)
+{
+    struct object_id active = {db->object_epoch, 0};
+    uint64_t start = wal_end(db->wal);
+    if (db->options.archive == NULL || atomic_load(&db->fenced) != LOAM_OK) return;
+    (void)wal_segment_of(db->wal, start, &active, &start); /* false: not begun, and has no other */
+    if (object_id_equal(active, db->archive_seen)) return;
+    if (db->archive_retry_ns > db_now_ns(db)) return;
+    const loam_status rc = wal_wait(db->wal, start);
+    if (rc < 0) {
+        (void)db_fence(db, rc);
+        return;
+    }
+    give_before(db, active, start);
+    if (db->archive_fails) return;
+    atomic_store(&db->floor_waits, true);
+    (void)jobs_want_flush(db);
+}
+
+void archive_end(loam_db *db)
+{
+    const struct object_id all = {UINT32_MAX, UINT32_MAX};
+    if (db->options.archive != NULL) give_before(db, all, UINT64_MAX);
+}
