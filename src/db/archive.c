@@ -105,7 +105,7 @@ static loam_status give_up_to(loam_db *db, struct store *archive,
     if (end > header->start) rc = give_segment(db, archive, header);
     if (rc < 0) return rc;
     db->archived = header->id;
-    atomic_store(&db->archived_upto, end);
+    if (end > atomic_load(&db->archived_upto)) atomic_store(&db->archived_upto, end);
     return LOAM_OK;
 }
 

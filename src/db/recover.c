@@ -653,8 +653,9 @@ static uint64_t first_unarchived(const struct recovery *recovery)
 {
     const struct wal_tail *tail = &recovery->tail;
     const struct log_bounds old = catalog_log_bounds(recovery->db->catalog);
-    for (size_t i = 0; i < old.segment_count; i++)
-        if (object_id_before(recovery->db->archived, old.segments[i].id))
+    for (size_t i = 0; i < old.segment_count; i++) /* those below the floor are there for feeds */
+        if (old.segments[i].end > old.floor &&
+            object_id_before(recovery->db->archived, old.segments[i].id))
             return old.segments[i].start;
     for (size_t i = 0; i < tail->extent_count; i++)
         if (object_id_before(recovery->db->archived, tail->extents[i].id))
