@@ -1,5 +1,5 @@
 /*
- * fuzz_page.c - bytes that page_lay_out() accepts, of either format, are safe to search and to walk, and behave as a page.
+ * fuzz_page.c - bytes that page_lay_out() accepts, of either format and with numbers shifted or not, are safe to search and to walk, and behave as a page.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -29,14 +29,14 @@ static void use_entry(const struct page *page, uint32_t index)
     (void)last;
 }
 
-static void use_as(const uint8_t *data, size_t size, unsigned format)
+static void use_as(const uint8_t *data, size_t size, unsigned format, uint64_t seq_shift)
 {
     size_t bytes;
     if (page_measure(data, size, format, &bytes) != NULL) return;
     uint8_t *laid_out = malloc(bytes + PAGE_SLACK_BYTES);
     if (laid_out == NULL) return;
     memset(laid_out, 0xa5, bytes + PAGE_SLACK_BYTES);
-    if (page_lay_out(laid_out, data, size, format) == NULL) {
+    if (page_lay_out(laid_out, data, size, format, seq_shift) == NULL) {
         page_add_fingerprints(laid_out);
         const struct page page = page_view(laid_out);
         for (uint32_t i = 0; i < page.entry_count; i++)
@@ -49,7 +49,8 @@ static void use_as(const uint8_t *data, size_t size, unsigned format)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    use_as(data, size, BLOCK_FORMAT);
-    use_as(data, size, BLOCK_FORMAT_FULL_PAGES);
+    use_as(data, size, BLOCK_FORMAT, 0);
+    use_as(data, size, BLOCK_FORMAT, UINT64_C(1) << 40);
+    use_as(data, size, BLOCK_FORMAT_FULL_PAGES, 0);
     return 0;
 }

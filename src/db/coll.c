@@ -129,15 +129,20 @@ static loam_status add_manifests_part(loam_db *db, struct edit *edit) REQUIRES(&
     return rc < 0 ? rc : db_counters_to_edit(db, edit, db->next_seq);
 }
 
-/* Logs the edit, durably, and adds what only the manifest gets; *stage is what the manifest's part will install.
-   `victim` is out of reach for later commits from the moment of logging. manifest lock. */
-static loam_status log_change(loam_db *db, struct edit *edit, struct loam_coll *victim,
+/* Logs the edit, durably, and adds what only the manifest gets; *stage is what the manifest's part will install. */
+static loam_status log_change(loam_db *db, const struct coll_change *change,
                               struct catalog_stage **stage)
 {
     uint64_t seq = 0, wait_position = 0;
-    const size_t logged_bytes = edit->bytes.len;
+    struct edit *edit = change->edit;
+    loam_status rc = LOAM_OK;
     mutex_lock(&db->lane);
-    loam_status rc = add_manifests_part(db, edit);
+    if (change->fill != NULL) {
+        edit->bytes.len = 0;
+        rc = change->fill(change->ctx, db->next_seq, edit);
+    }
+    const size_t logged_bytes = edit->bytes.len;
+    if (rc == LOAM_OK) rc = add_manifests_part(db, edit);
     if (rc == LOAM_OK)
         rc = catalog_prepare(db->catalog, loam_bytes(edit->bytes.data, edit->bytes.len), stage);
     if (rc == LOAM_OK) rc = wal_reserve(db->wal, logged_bytes);
@@ -148,19 +153,21 @@ static loam_status log_change(loam_db *db, struct edit *edit, struct loam_coll *
                                   .record_kind = RECORD_CHANGE,
                                   .entry_count = 1};
     if (rc == LOAM_OK) rc = commit_locked(db, &commit, LOAM_DURABLE_COMMIT, &seq, &wait_position);
-    if (rc == LOAM_OK && victim != NULL) coll_forget(victim);
+    if (rc == LOAM_OK && change->show != NULL) change->show(change->ctx, seq, *stage);
     mutex_unlock(&db->lane);
     if (rc == LOAM_OK) rc = commit_publish(db, seq, wait_position);
     return rc;
 }
 
-/* A change in both places. All that can be refused is refused before the log has it: once it has, the change will be there after
-   the next opening, so if then the manifest fails, nothing may follow. manifest lock. */
-static loam_status commit_change(loam_db *db, struct edit *edit, struct loam_coll *victim)
+loam_status coll_change_commit(loam_db *db, const struct coll_change *change)
 {
+    struct edit *edit = change->edit;
     struct catalog_stage *stage = NULL;
-    loam_status rc = manifest_reserve(db->manifest, edit->bytes.len + MANIFESTS_PART_BYTES_MAX);
-    if (rc == LOAM_OK) rc = log_change(db, edit, victim, &stage);
+    loam_status rc =
+        change->fill == NULL ? LOAM_OK : change->fill(change->ctx, SEQ_MAX, edit); /* to measure */
+    if (rc == LOAM_OK)
+        rc = manifest_reserve(db->manifest, edit->bytes.len + MANIFESTS_PART_BYTES_MAX);
+    if (rc == LOAM_OK) rc = log_change(db, change, &stage);
     if (rc == LOAM_OK) {
         rc = manifest_append(db->manifest, edit, stage);
         if (rc == LOAM_FULL || rc == LOAM_NOMEM) rc = LOAM_IOERR;
@@ -172,6 +179,12 @@ static loam_status commit_change(loam_db *db, struct edit *edit, struct loam_col
     }
     catalog_discard(stage);
     return rc == LOAM_IOERR ? db_fence(db, rc) : rc;
+}
+
+static loam_status commit_edit(loam_db *db, struct edit *edit)
+{
+    const struct coll_change change = {.edit = edit};
+    return coll_change_commit(db, &change);
 }
 
 static loam_coll_options present_options(loam_db *db, const loam_coll *coll)
@@ -199,7 +212,7 @@ static loam_status create_locked(loam_db *db, const char *name, const loam_coll_
                        : edit_clone_coll(&edit, id, loam_str(name), source->id,
                                          catalog_coll_by_id(db->catalog, source->id)->flushed_seq);
     db->next_coll = id + 1; /* the counters in the edit say so */
-    if (rc == LOAM_OK) rc = commit_change(db, &edit, NULL);
+    if (rc == LOAM_OK) rc = commit_edit(db, &edit);
     if (rc == LOAM_OK) {
         coll_handle_show(coll, catalog_coll_by_id(db->catalog, id));
         *out = coll;
@@ -314,7 +327,7 @@ static loam_status alter_locked(loam_db *db, loam_coll *coll, const loam_coll_op
     loam_status rc = coll_copy_operator(coll, options->merge_operator, &name);
     if (rc == LOAM_OK) rc = edit_set_options(&edit, coll->id, options);
     mutex_lock(&db->manifest_lock);
-    if (rc == LOAM_OK) rc = commit_change(db, &edit, NULL);
+    if (rc == LOAM_OK) rc = commit_edit(db, &edit);
     if (rc == LOAM_OK) {
         coll_show_options(coll, &catalog_coll_by_id(db->catalog, coll->id)->options, name);
         name = NULL;
@@ -377,7 +390,7 @@ static loam_status rename_locked(loam_db *db, loam_coll *coll, const char *to)
     loam_status rc = name == NULL ? LOAM_NOMEM : edit_add(&edit, &change);
     const uint64_t named_seq = coll_doubt_name(coll, UINT64_MAX);
     mutex_lock(&db->manifest_lock);
-    if (rc == LOAM_OK) rc = commit_change(db, &edit, NULL);
+    if (rc == LOAM_OK) rc = commit_edit(db, &edit);
     mutex_unlock(&db->manifest_lock);
     if (rc == LOAM_OK) {
         coll_show_name(coll, name, commit_last_seq(db));
@@ -419,15 +432,23 @@ static void empty_view(loam_coll *coll, struct view *spare, struct version *empt
     view_install(coll, spare, empty, all);
 }
 
+/* Out of reach for later commits from the moment of logging. */
+static void forget_dropped(void *ctx, uint64_t seq, const struct catalog_stage *stage)
+{
+    (void)seq, (void)stage;
+    coll_forget(ctx);
+}
+
 static loam_status drop_locked(loam_db *db, loam_coll *coll)
 {
     struct edit edit = {0};
+    const struct coll_change drop = {.edit = &edit, .show = forget_dropped, .ctx = coll};
     const struct change change = {.tag = CHANGE_COLL_DROP, .coll = coll->id};
     struct view *spare = view_spare();
     struct version *empty = version_new();
     loam_status rc = spare == NULL || empty == NULL ? LOAM_NOMEM : edit_add(&edit, &change);
     mutex_lock(&db->manifest_lock); /* a flush that is installing has ended or will see it */
-    if (rc == LOAM_OK) rc = commit_change(db, &edit, coll);
+    if (rc == LOAM_OK) rc = coll_change_commit(db, &drop);
     if (rc == LOAM_OK) {
         mutex_lock(&db->lane); /* flush walks the list of dirty collections under it */
         empty_view(coll, spare, empty);

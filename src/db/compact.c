@@ -296,7 +296,9 @@ static loam_status install_merged(struct compaction *compaction)
     struct loam_coll *coll = compaction->coll;
     loam_db *db = coll->db;
     mutex_lock(&db->manifest_lock);
-    loam_status rc = atomic_load(&coll->dropped) ? LOAM_CONFLICT : LOAM_OK;
+    loam_status rc =
+        db_writable(db); /* else an ingest may be shown that the catalog does not have */
+    if (rc == LOAM_OK && atomic_load(&coll->dropped)) rc = LOAM_CONFLICT;
     if (rc == LOAM_OK && compaction->plan.kind == PLAN_SWEEP)
         rc = ranges_sweep(db, coll, &compaction->edit);
     if (rc == LOAM_OK) rc = db_counters_to_edit(db, &compaction->edit, 0);

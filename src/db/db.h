@@ -86,6 +86,7 @@ struct loam_coll {
     _Atomic bool
         is_shut;   /* dropped, or its merge operator is not known: neither read nor written */
     bool is_dirty; /* views lock: on db->dirty */
+    bool is_gated; /* lane: who writes to it waits, for an ingest is being published */
     _Atomic uint64_t ttl_ms;
     struct loam_coll *dirty_prev, *dirty_next;
     struct loam_coll *id_next,
@@ -224,7 +225,7 @@ struct loam_db {
     _Atomic uint64_t expiry_due_ms; /* when expiry alone may ask for a merge; UINT64_MAX: never */
     _Atomic bool
         may_expire; /* some entry does; set before the first is visible, and then for ever */
-    _Atomic uint32_t iter_count;
+    _Atomic uint32_t iter_count, ingest_count;
     _Atomic uint64_t
         memtable_bytes; /* arenas of all memtables, as last seen by the writer and flush */
     _Atomic uint64_t put_count, delete_count, user_written_bytes, flush_count, compaction_count;
@@ -319,11 +320,11 @@ LOAM_MUST loam_status db_counters_to_edit(loam_db *db, struct edit *edit, uint64
 LOAM_MUST loam_status db_recover(loam_db *db, bool is_new, bool mapped_log);
 /* What manifest and root know of the log; wal_past_deinit() it. */
 LOAM_MUST loam_status db_wal_past(const loam_db *db, struct wal_past *past);
-/* The parts of a commit, and of a change of collections; options->tag is CHANGE_COLL_OPTIONS where a creation says more. LOAM_CORRUPT:
-   no writer makes such a record. */
+/* The parts of a commit, and of a change of collections. more->tag is CHANGE_COLL_OPTIONS where a creation has such, and CHANGE_TABLE_ADD of an
+   ingest: from its first key to its last. LOAM_CORRUPT: no writer makes such a record. */
 LOAM_MUST loam_status db_open_commit(const struct wal_commit *commit, struct commit_body *body);
 LOAM_MUST loam_status db_read_change(const struct wal_commit *commit, struct change *change,
-                                     struct change *options);
+                                     struct change *more);
 /* Up to where some collection is flushed: so far commits go at least. */
 uint64_t highest_flushed(const struct catalog *catalog);
 /* Does the manifest, or the root, refer to such a file? */
@@ -403,6 +404,21 @@ LOAM_MUST loam_status coll_rename_handle(struct loam_coll *coll, const char *to,
                                          uint64_t seq); /* recovery */
 void coll_forget(struct loam_coll *coll);               /* off the maps; the handle stays */
 void coll_free_all(loam_db *db);
+
+/* ---- coll.c ------------------------------------------------------------------------------------ */
+
+/* A change of collections, in the log and in the manifest. */
+struct coll_change {
+    struct edit *edit;
+    /* In the lane, when its sequence number is known: makes the edit, which is never longer than with SEQ_MAX. NULL: it is made. */
+    loam_status (*fill)(void *ctx, uint64_t seq, struct edit *edit);
+    /* In the lane, when the log has it: what later commits are to find. NULL: nothing. */
+    void (*show)(void *ctx, uint64_t seq, const struct catalog_stage *stage);
+    void *ctx;
+};
+/* All that can be refused is refused before the log has it: once it has, the change will be there after the next opening, so
+   if then the manifest fails, nothing may follow. manifest lock. */
+LOAM_MUST loam_status coll_change_commit(loam_db *db, const struct coll_change *change);
 
 /* ---- write.c ------------------------------------------------------------------------------- */
 
@@ -586,7 +602,19 @@ LOAM_MUST loam_status run_writer_new(const struct run_writer_spec *spec, struct 
 LOAM_MUST loam_status run_writer_drain(struct run_writer *writer, struct iter *iter,
                                        struct survival *survival, bool (*go_on)(void *),
                                        void *go_on_ctx);
-/* Adds the tables to edit. */
+/* Or one entry after the other, in entry order, and then the end. takes: is key behind all that came? */
+bool run_writer_takes(const struct run_writer *writer, loam_slice key);
+LOAM_MUST loam_status run_writer_add(struct run_writer *writer, const struct entry *entry);
+LOAM_MUST loam_status run_writer_end(struct run_writer *writer);
+uint64_t run_writer_bytes(const struct run_writer *writer); /* in finished tables */
+/* The finished tables, of which there are some, as a run with one reference, to be read before anybody else knows them. */
+LOAM_MUST loam_status run_writer_run(const struct run_writer *writer, struct run **out);
+/* Where they will be after all, and what is to be added to the sequence numbers that they were written with. */
+void run_writer_place(struct run_writer *writer, uint32_t level, uint64_t run);
+void run_writer_shift(struct run_writer *writer, uint64_t seq_shift);
+/* Adds them to edit, and takes them from the writer, who else deletes them; finish does both. */
+LOAM_MUST loam_status run_writer_describe(const struct run_writer *writer, struct edit *edit);
+void run_writer_keep(struct run_writer *writer);
 LOAM_MUST loam_status run_writer_finish(struct run_writer *writer, struct edit *edit,
                                         uint64_t *written_bytes);
 void run_writer_free(struct run_writer *writer); /* deletes what was not finished; accepts NULL */
@@ -675,6 +703,7 @@ void jobs_want_compact(struct loam_coll *coll, enum compact_how how);
 /* All collections are to be considered again: a snapshot that kept tombstones is gone. */
 void jobs_want_look(loam_db *db);
 void jobs_wake_tender(loam_db *db);
+void jobs_wake_writers(loam_db *db); /* what somebody waits for may be there, without a job */
 /* Waits until a job ended, or runs one (when the callers run jobs); at once if more than ended_count have, or if nobody
    will do anything any more because the database is read-only. A failure, which says why: nothing is running or runnable, for the
    flush failed and waits to be tried again. A flush has been asked for. */

@@ -142,20 +142,25 @@ static const loam_coll_options *tell_options(loam_feed *feed, const struct chang
 
 static loam_status tell_change(loam_feed *feed, loam_event *event)
 {
-    struct change change, options;
-    loam_status rc = db_read_change(&feed->commit, &change, &options);
+    struct change change, more;
+    loam_status rc = db_read_change(&feed->commit, &change, &more);
     if (rc < 0) return rc;
     event->coll_id = change.coll;
     if (change.tag == CHANGE_COLL_CREATE || change.tag == CHANGE_COLL_OPTIONS)
-        event->options =
-            tell_options(feed, options.tag == CHANGE_COLL_OPTIONS ? &options : &change);
+        event->options = tell_options(feed, more.tag == CHANGE_COLL_OPTIONS ? &more : &change);
     if (change.tag == CHANGE_COLL_CLONE) {
         event->source_id = change.source;
         event->source_seq = change.seq;
     }
-    if (change.tag == CHANGE_COLL_DROP || change.tag == CHANGE_COLL_OPTIONS) {
-        const bool drops = change.tag == CHANGE_COLL_DROP;
-        event->kind = drops ? LOAM_EVENT_DROP : LOAM_EVENT_OPTIONS;
+    if (change.tag == CHANGE_INGEST) {
+        event->key = more.meta.smallest;
+        event->value = more.meta.largest;
+    }
+    if (change.tag == CHANGE_COLL_DROP || change.tag == CHANGE_COLL_OPTIONS ||
+        change.tag == CHANGE_INGEST) {
+        event->kind = change.tag == CHANGE_COLL_DROP ? LOAM_EVENT_DROP
+                      : change.tag == CHANGE_INGEST  ? LOAM_EVENT_INGEST
+                                                     : LOAM_EVENT_OPTIONS;
         return tell_name(feed, change.coll, event->seq, &event->coll_name);
     }
     event->kind = change.tag == CHANGE_COLL_RENAME  ? LOAM_EVENT_RENAME

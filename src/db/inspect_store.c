@@ -190,7 +190,7 @@ static loam_status load_bounds(struct inspect *inspect, struct state_table *tabl
         rc = table_footer_probe(object, known->offset + known->bytes, &meta, &table->footer);
     if (rc == LOAM_OK && (meta.uid != known->uid || meta.bytes != known->bytes)) rc = LOAM_NOTFOUND;
     if (rc == LOAM_OK) {
-        const struct block_source source = {object, known->offset, known->uid};
+        const struct block_source source = {object, known->offset, known->uid, known->seq_shift};
         rc = table_footer_stream(&source, BLOCK_BOUNDS, &table->footer.bounds, &table->bounds);
     }
     const loam_slice bounds = loam_bytes(table->bounds.data, table->bounds.len);

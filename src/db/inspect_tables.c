@@ -173,7 +173,7 @@ static loam_status tell_stream(struct object_telling *telling, const struct told
     const struct footer_place *place = type == BLOCK_INDEX    ? &table->footer.index
                                        : type == BLOCK_FILTER ? &table->footer.filter
                                                               : &table->footer.bounds;
-    const struct block_source source = {telling->object, table->meta.offset, table->meta.uid};
+    const struct block_source source = {telling->object, table->meta.offset, table->meta.uid, 0};
     loam_buf bytes = {0};
     const char *fault = NULL;
     if (place->stored_bytes == 0) return LOAM_OK;

@@ -80,6 +80,14 @@ void jobs_wake_tender(loam_db *db)
     mutex_unlock(&db->jobs.lock);
 }
 
+void jobs_wake_writers(loam_db *db)
+{
+    mutex_lock(&db->jobs.lock);
+    db->jobs.ended_count++;
+    cond_broadcast(&db->jobs.done);
+    mutex_unlock(&db->jobs.lock);
+}
+
 void jobs_claim(struct loam_coll *coll)
 {
     loam_db *db = coll->db;

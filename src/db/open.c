@@ -259,13 +259,16 @@ loam_status loam_close(loam_db *db)
     if (store_is_child(db->store))
         return failed(LOAM_MISUSE, "this database was opened before fork(); its parent closes it");
     const uint32_t iters = atomic_load(&db->iter_count), feeds = atomic_load(&db->feed_count);
+    const uint32_t ingests = atomic_load(&db->ingest_count);
     mutex_lock(&db->snapshots);
     const uint32_t snapshots = db->snapshot_count;
     mutex_unlock(&db->snapshots);
     if (iters > 0 || snapshots > 0)
         return failed(LOAM_BUSY, "%u iterators and %u snapshots are open; close them first", iters,
                       snapshots);
-    if (feeds > 0) return failed(LOAM_BUSY, "%u feeds are open; close them first", feeds);
+    if (feeds > 0 || ingests > 0)
+        return failed(LOAM_BUSY, "%u feeds and %u ingests are open; close them first", feeds,
+                      ingests);
     jobs_stop(db);
     const loam_status rc = seal(db);
     if (rc == LOAM_OK && !db->options.read_only) archive_end(db);

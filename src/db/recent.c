@@ -51,6 +51,12 @@ static void turn_over(struct recent *recent, uint64_t next_seq)
     recent->half_from = next_seq;
 }
 
+void recent_pass_over(struct recent *recent, uint64_t seq)
+{
+    recent->halves[0].len = recent->halves[1].len = 0;
+    recent->complete_from = recent->half_from = seq + 1;
+}
+
 void recent_add_slowly(struct recent *recent, uint32_t coll_id, const struct entry *entry)
 {
     const loam_slice key = entry->key;
@@ -62,9 +68,8 @@ void recent_add_slowly(struct recent *recent, uint32_t coll_id, const struct ent
                                      .kind = entry->kind};
     const size_t bytes = sizeof head + key.len + end.len;
     const uint64_t seq = entry->seq;
-    if (bytes > recent->half_bytes) { /* nobody can be told about this one: all validate again */
-        recent->halves[0].len = recent->halves[1].len = 0;
-        recent->complete_from = recent->half_from = seq + 1;
+    if (bytes > recent->half_bytes) {
+        recent_pass_over(recent, seq);
         return;
     }
     if (recent->halves[1].len + bytes > recent->half_bytes) turn_over(recent, seq);

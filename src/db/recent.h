@@ -27,6 +27,8 @@ LOAM_MUST loam_status recent_begin(struct recent *recent, uint64_t next_seq);
 void recent_end(struct recent *recent);
 void recent_deinit(struct recent *recent);
 
+/* What was committed with that number is not told here: all look again. */
+void recent_pass_over(struct recent *recent, uint64_t seq);
 void recent_add_slowly(struct recent *recent, uint32_t coll_id, const struct entry *entry);
 
 /* An entry was committed. */

@@ -227,6 +227,22 @@ static loam_status show_options(loam_db *db, const struct coll_state *state)
     return rc;
 }
 
+static loam_status show_ingest_again(loam_db *db, const struct coll_state *state,
+                                     const struct wal_commit *commit)
+{
+    loam_coll *coll = coll_by_id(db, state->id);
+    if (coll == NULL) return LOAM_OK;
+    const struct view *view = atomic_load(&coll->view);
+    for (uint32_t i = 0; i < view->memrun_count; i++)
+        if (memtable_entry_count(view->memruns[i]->memtable) > 0)
+            return commit_is_damaged(commit, "an ingest over entries that are in no table");
+    struct view *spare = view_spare();
+    if (spare == NULL) return LOAM_NOMEM;
+    if (version_expires(state->version)) expiry_expect(db);
+    view_install(coll, spare, state->version, 0);
+    return LOAM_OK;
+}
+
 static loam_status show_drop(loam_db *db, uint32_t coll_id)
 {
     loam_coll *coll = coll_by_id(db, coll_id);
@@ -244,26 +260,45 @@ static loam_status show_drop(loam_db *db, uint32_t coll_id)
     return LOAM_OK;
 }
 
-/* The change of a record. A creation may be followed by options of the same collection, which its handle is given with it; of
-   others, only the first would be shown to readers. */
+/* Behind an ingest, its tables, one at least, all of its number. *all is the first, up to where the last one ends. */
+static loam_status read_tables(struct edit_reader *reader, const struct change *ingest,
+                               const struct wal_commit *commit, struct change *all)
+{
+    struct change change;
+    loam_status rc;
+    uint64_t count = 0;
+    if (ingest->seq != commit->seq) return commit_is_damaged(commit, "an ingest of another number");
+    while ((rc = edit_next(reader, &change)) == LOAM_OK) {
+        if (change.tag != CHANGE_TABLE_ADD || change.coll != ingest->coll ||
+            change.meta.seq_min != commit->seq || change.meta.seq_max != commit->seq)
+            return commit_is_damaged(commit, "an ingest of other tables than its own");
+        if (count++ == 0) *all = change;
+        all->meta.largest = change.meta.largest;
+        if (change.run > all->run) all->run = change.run;
+    }
+    if (rc == LOAM_NOTFOUND && count > 0) return LOAM_OK;
+    return commit_is_damaged(commit, "an ingest whose tables do not parse");
+}
+
 loam_status db_read_change(const struct wal_commit *commit, struct change *change,
-                           struct change *options)
+                           struct change *more)
 {
     struct change another;
     struct edit_reader reader = edit_reader_over(commit->body);
-    memset(options, 0, sizeof *options);
+    memset(more, 0, sizeof *more);
     if ((commit->flags & RECORD_CALLER_INDEX) != 0)
         return commit_is_damaged(commit, "a change with a caller's index");
     if (edit_next(&reader, change) != LOAM_OK)
         return commit_is_damaged(commit, "a change that does not parse");
     if (change->tag != CHANGE_COLL_CREATE && change->tag != CHANGE_COLL_RENAME &&
         change->tag != CHANGE_COLL_DROP && change->tag != CHANGE_COLL_OPTIONS &&
-        change->tag != CHANGE_COLL_CLONE)
+        change->tag != CHANGE_COLL_CLONE && change->tag != CHANGE_INGEST)
         return commit_is_damaged(commit, "a change that is none of collections");
+    if (change->tag == CHANGE_INGEST) return read_tables(&reader, change, commit, more);
     loam_status rc = edit_next(&reader, &another);
     if (rc == LOAM_OK && change->tag == CHANGE_COLL_CREATE && another.tag == CHANGE_COLL_OPTIONS &&
         another.coll == change->coll) {
-        *options = another;
+        *more = another;
         rc = edit_next(&reader, &another);
     }
     return rc == LOAM_NOTFOUND ? LOAM_OK : commit_is_damaged(commit, "more than one change");
@@ -275,6 +310,7 @@ static loam_status show_change(loam_db *db, enum change_tag tag, uint32_t coll_i
     if (tag == CHANGE_COLL_DROP) return show_drop(db, coll_id);
     const struct coll_state *state = catalog_coll_by_id(db->catalog, coll_id);
     if (tag == CHANGE_COLL_OPTIONS) return show_options(db, state);
+    if (tag == CHANGE_INGEST) return show_ingest_again(db, state, commit);
     if (is_taken(db, state)) return commit_is_damaged(commit, "a name that another collection has");
     return tag == CHANGE_COLL_RENAME ? show_rename(db, state, commit->seq) : show_coll(db, state);
 }
@@ -308,11 +344,12 @@ static loam_status contradicts(const struct wal_commit *commit)
 static loam_status replay_change(struct recovery *recovery, const struct wal_commit *commit)
 {
     loam_db *db = recovery->db;
-    struct change change = {.coll = 0}, options;
+    struct change change = {.coll = 0}, more;
     if (commit->seq <= catalog_counters(db->catalog).change_seq) return LOAM_OK; /* it has it */
     loam_status rc = add_pending(recovery, 0); /* it may drop their collection */
-    if (rc == LOAM_OK) rc = db_read_change(commit, &change, &options);
+    if (rc == LOAM_OK) rc = db_read_change(commit, &change, &more);
     if (rc < 0) return rc;
+    if (more.run >= db->next_run) db->next_run = more.run + (more.run < UINT64_MAX);
     rc = change.tag == CHANGE_COLL_CLONE ? apply_clone(db, &change)
                                          : catalog_apply(db->catalog, commit->body);
     if (rc == LOAM_CORRUPT) rc = contradicts(commit);

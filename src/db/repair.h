@@ -39,6 +39,7 @@ struct repair_source { /* a table within the bounds of one place */
     size_t target;
     struct object_id object;
     uint64_t offset, bytes, uid;
+    uint64_t seq_shift;  /* of an orphan 0: lost with the manifest */
     loam_slice from, to; /* borrowed of the facts; to empty: no bound */
     uint64_t seq_max;    /* found */
     bool is_orphan;

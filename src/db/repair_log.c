@@ -80,6 +80,28 @@ static void check_seq(struct log_survey *survey, const struct wal_commit *commit
     survey->in_hole = false;
 }
 
+/* Where the manifest is not whole, a table may have been merged into others since. */
+static bool is_still_there(const struct repair *repair, struct object_id id)
+{
+    struct object *object = NULL;
+    char name[OBJECT_NAME_BYTES];
+    object_name_make(OBJECT_TABLES, id, name);
+    const loam_status rc = object_open(repair->store, name, &object);
+    object_close(object);
+    return rc != LOAM_NOTFOUND;
+}
+
+/* A change of an ingest: what the manifest knows of its tables is newer. */
+static loam_status survey_ingest(struct repair *repair, const struct change *change)
+{
+    struct salvage_facts *facts = &repair->facts;
+    if (change->tag == CHANGE_TABLE_ADD &&
+        (salvage_knows_table(facts, change->meta.uid) ||
+         (!facts->is_whole && !is_still_there(repair, change->meta.object))))
+        return LOAM_OK;
+    return salvage_change(facts, change);
+}
+
 /* The log knows later changes than the manifest, and, where that is damaged, earlier ones that it has lost. */
 static loam_status survey_change(struct repair *repair, const struct wal_commit *commit)
 {
@@ -94,8 +116,9 @@ static loam_status survey_change(struct repair *repair, const struct wal_commit 
                          (!facts->is_whole && (coll == NULL || coll->name == NULL));
     if (!is_news && change.tag != CHANGE_COLL_DROP) return LOAM_OK;
     if (coll == NULL && change.tag == CHANGE_COLL_DROP && facts->is_whole) return LOAM_OK;
+    const bool ingests = change.tag == CHANGE_INGEST;
     do
-        rc = salvage_coll_change(facts, &change);
+        rc = ingests ? survey_ingest(repair, &change) : salvage_coll_change(facts, &change);
     while (rc == LOAM_OK && (rc = edit_next(&reader, &change)) == LOAM_OK);
     return rc == LOAM_NOTFOUND || rc == LOAM_CORRUPT ? LOAM_OK : rc;
 }

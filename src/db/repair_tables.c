@@ -134,6 +134,7 @@ static loam_status walk_source(struct table_taking *taking, struct table_found *
                                           .offset = source->offset,
                                           .bytes = source->bytes,
                                           .uid = source->uid,
+                                          .seq_shift = source->seq_shift,
                                           .each = take_table_entry,
                                           .hole = meet_table_hole,
                                           .ctx = taking};
@@ -213,6 +214,7 @@ static loam_status survey_known_tables(struct repair *repair)
                                        .offset = place->meta.offset,
                                        .bytes = place->meta.bytes,
                                        .uid = place->meta.uid,
+                                       .seq_shift = place->meta.seq_shift,
                                        .from = place->from,
                                        .to = place->to};
         rc = survey_source(repair, &source, &place->meta, salvage_is_double(facts, i));
@@ -236,8 +238,8 @@ static loam_status survey_orphan(struct repair *repair, struct object_id id,
     loam_status rc = survey_source(repair, &source, meta, false);
     if (rc == LOAM_OK && source.seq_max > 0) {
         repair->is_lossy = true;
-        repair_say(repair, "%s: byte %" PRIu64 ": nothing says whose table this is", name,
-                   meta->offset);
+        repair_say(repair, "%s: byte %" PRIu64 ": nothing says whose table this is%s", name,
+                   meta->offset, meta->seq_max == 1 ? ", nor how old it is" : "");
         rc = add_source(repair, &source);
     }
     if (rc != LOAM_OK || source.seq_max == 0) {

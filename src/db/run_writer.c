@@ -96,9 +96,19 @@ static loam_status end_table(struct run_writer *writer)
     return rc;
 }
 
-static loam_status take_entry(void *ctx, const struct entry *entry)
+static bool run_is_begun(const struct run_writer *writer)
 {
-    struct run_writer *writer = ctx;
+    return writer->table != NULL || writer->meta_count > 0;
+}
+
+bool run_writer_takes(const struct run_writer *writer, loam_slice key)
+{
+    return !run_is_begun(writer) ||
+           bytes_compare(loam_bytes(writer->last_key.data, writer->last_key.len), key) < 0;
+}
+
+loam_status run_writer_add(struct run_writer *writer, const struct entry *entry)
+{
     loam_status rc = LOAM_OK;
     if (writer->table != NULL && table_writer_bytes(writer->table) >= writer->table_bytes_max &&
         !bytes_equal(entry->key, loam_bytes(writer->last_key.data, writer->last_key.len)))
@@ -107,6 +117,16 @@ static loam_status take_entry(void *ctx, const struct entry *entry)
     if (rc == LOAM_OK) rc = table_writer_add(writer->table, entry);
     if (rc == LOAM_OK) rc = buf_set(&writer->last_key, entry->key.data, entry->key.len);
     return rc;
+}
+
+static loam_status take_entry(void *ctx, const struct entry *entry)
+{
+    return run_writer_add(ctx, entry);
+}
+
+loam_status run_writer_end(struct run_writer *writer)
+{
+    return writer->table != NULL ? end_table(writer) : LOAM_OK;
 }
 
 static uint64_t entries_written(const struct run_writer *writer)
@@ -135,13 +155,55 @@ loam_status run_writer_drain(struct run_writer *writer, struct iter *iter,
         rc = iter->ops->next(iter);
     }
     if (rc == LOAM_NOTFOUND) rc = survival_end(survival);
-    if (rc == LOAM_OK) rc = writer->table != NULL ? end_table(writer) : LOAM_OK;
+    if (rc == LOAM_OK) rc = run_writer_end(writer);
     if (rc == LOAM_OK)
         check(entries_written(writer) + survival->dropped_count == survival->seen_count);
     return rc;
 }
 
-loam_status run_writer_finish(struct run_writer *writer, struct edit *edit, uint64_t *written_bytes)
+uint64_t run_writer_bytes(const struct run_writer *writer)
+{
+    return writer->written_bytes;
+}
+
+loam_status run_writer_run(const struct run_writer *writer, struct run **out)
+{
+    const struct table_owner owner = {.store = writer->db->store, .cache = writer->db->cache};
+    struct table_ref *refs = mem_zalloc((writer->meta_count + 1) * sizeof *refs);
+    loam_status rc = refs == NULL ? LOAM_NOMEM : LOAM_OK;
+    uint32_t count = 0;
+    check(writer->table == NULL && writer->meta_count > 0 && writer->meta_count < UINT32_MAX);
+    while (rc == LOAM_OK && count < writer->meta_count) {
+        rc = table_new(&owner, &writer->metas[count], &refs[count].table);
+        count += rc == LOAM_OK;
+    }
+    if (rc == LOAM_OK) {
+        *out = run_new(writer->spec.run, refs, count);
+        if (*out == NULL) rc = LOAM_NOMEM;
+    }
+    while (count > 0)
+        table_unref(refs[--count].table);
+    mem_free(refs);
+    return rc;
+}
+
+void run_writer_place(struct run_writer *writer, uint32_t level, uint64_t run)
+{
+    writer->spec.level = level;
+    writer->spec.run = run;
+}
+
+void run_writer_shift(struct run_writer *writer, uint64_t seq_shift)
+{
+    for (size_t i = 0; i < writer->meta_count; i++) {
+        struct table_meta *meta = &writer->metas[i];
+        meta->seq_min += seq_shift - meta->seq_shift;
+        meta->seq_max += seq_shift - meta->seq_shift;
+        meta->seq_shift = seq_shift;
+    }
+}
+
+loam_status run_writer_describe(const struct run_writer *writer, struct edit *edit)
 {
     check(writer->table == NULL);
     for (size_t i = 0; i < writer->meta_count; i++) {
@@ -149,10 +211,22 @@ loam_status run_writer_finish(struct run_writer *writer, struct edit *edit, uint
                                               writer->spec.run, &writer->metas[i]);
         if (rc < 0) return rc;
     }
-    *written_bytes = writer->written_bytes;
+    return LOAM_OK;
+}
+
+void run_writer_keep(struct run_writer *writer)
+{
     for (size_t i = 0; i < writer->meta_count; i++)
         table_meta_deinit(&writer->metas[i]);
     writer->meta_count = 0;
+}
+
+loam_status run_writer_finish(struct run_writer *writer, struct edit *edit, uint64_t *written_bytes)
+{
+    const loam_status rc = run_writer_describe(writer, edit);
+    if (rc < 0) return rc;
+    *written_bytes = writer->written_bytes;
+    run_writer_keep(writer);
     return LOAM_OK;
 }
 

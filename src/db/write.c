@@ -76,6 +76,10 @@ static loam_status memtable_room(loam_db *db, loam_coll *coll, uint32_t entry_co
 {
     struct memrun *memrun = coll->active;
     loam_status rc = LOAM_OK;
+    if (coll->is_gated) {
+        *wait = "an ingest into the collection is being published";
+        return LOAM_OK;
+    }
     if (memrun == NULL) {
         rc = view_add_memtable(coll);
     } else if (memrun_is_full(db, memrun)) {

@@ -360,7 +360,7 @@ void object_abandon(struct object_writer *writer)
     const struct sys_table sys = writer->store->sys;
     /* What is left behind has a name nobody lists in a version; the next open clears it away. */
     if (writer->fd >= 0) (void)sys.calls->close(sys.ctx, writer->fd);
-    (void)store_remove(writer->store, writer->name);
+    if (!store_is_child(writer->store)) (void)store_remove(writer->store, writer->name);
     free_writer(writer);
 }
 

@@ -17,7 +17,7 @@ static const char *kind_name(uint32_t kind)
         [LOAM_EVENT_MERGE] = "merge",   [LOAM_EVENT_DELETE_RANGE] = "delete-range",
         [LOAM_EVENT_CREATE] = "create", [LOAM_EVENT_RENAME] = "rename",
         [LOAM_EVENT_DROP] = "drop",     [LOAM_EVENT_CLONE] = "clone",
-        [LOAM_EVENT_OPTIONS] = "alter"};
+        [LOAM_EVENT_OPTIONS] = "alter", [LOAM_EVENT_INGEST] = "ingest"};
     const bool is_known = kind < sizeof names / sizeof *names && names[kind] != NULL;
     return is_known ? names[kind] : "other";
 }
@@ -25,25 +25,26 @@ static const char *kind_name(uint32_t kind)
 static bool has_value(const loam_event *event)
 {
     return event->kind == LOAM_EVENT_PUT || event->kind == LOAM_EVENT_MERGE ||
-           event->kind == LOAM_EVENT_DELETE_RANGE;
+           event->kind == LOAM_EVENT_DELETE_RANGE || event->kind == LOAM_EVENT_INGEST;
 }
 
 static void print_json_event(struct sink *out, const loam_event *event)
 {
     const bool is_range = event->kind == LOAM_EVENT_DELETE_RANGE;
+    const bool is_ingest = event->kind == LOAM_EVENT_INGEST;
     sink_printf(out, "{\"seq\":%" PRIu64 ",\"kind\":\"%s\",\"collection_id\":%u", event->seq,
                 kind_name(event->kind), event->coll_id);
     if (event->coll_name != NULL) {
         sink_byte(out, ',');
         json_write_field(out, "collection", loam_str(event->coll_name));
     }
-    if (event->kind < LOAM_EVENT_CREATE) {
+    if (event->kind < LOAM_EVENT_CREATE || is_ingest) {
         sink_byte(out, ',');
-        json_write_field(out, is_range ? "from" : "key", event->key);
+        json_write_field(out, is_range ? "from" : is_ingest ? "first" : "key", event->key);
     }
     if (has_value(event)) {
         sink_byte(out, ',');
-        json_write_field(out, is_range ? "to" : "value", event->value);
+        json_write_field(out, is_range ? "to" : is_ingest ? "last" : "value", event->value);
     }
     if (event->kind == LOAM_EVENT_CLONE)
         sink_printf(out, ",\"source_id\":%u,\"source_seq\":%" PRIu64, event->source_id,

@@ -414,7 +414,9 @@ const struct command commands[] = {
      "columns in base64; .tsv a key, a tab and a value, with \\t \\n \\r \\\\ \\0 \\xNN escaped, "
      "and "
      "without a tab a key alone. FILE - is standard input and wants --format. Of duplicates the "
-     "last wins. Entries are stored "
+     "last wins. A file into an "
+     "empty collection is loaded in bulk: faster, and all at the end or, when it is stopped, "
+     "nothing. Else, and with --from-line, entries are stored "
      "in batches; `stored up to line N` on standard error counts only what is safe, and after a "
      "failure --from-line N+1 goes on."},
     {"export",

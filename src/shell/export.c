@@ -130,7 +130,7 @@ int cmd_export(struct session *session, const struct args *args)
         code = out_file_open(&export.file, file, session->dir, replace);
         export.writer.sink = &export.file.sink;
         if (code == CODE_DONE) code = out_file_finish(&export.file, export_items(&export));
-        if (code == CODE_DONE && !session->quiet) tally_print(&export.written, &session->out);
+        if (code == CODE_DONE && !session->quiet) tally_print(&export.written, "", &session->out);
     }
     if (code == CODE_DONE && export.expiring > 0 && !session->quiet)
         (void)fprintf(stderr, "%" PRIu64 " of these entries expire, which only jsonl can say\n",

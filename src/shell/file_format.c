@@ -39,8 +39,8 @@ uint64_t wall_ms_now(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-void tally_print(const struct tally *tally, struct sink *sink)
+void tally_print(const struct tally *tally, const char *how, struct sink *sink)
 {
-    sink_printf(sink, "%" PRIu64 " entries, %" PRIu64 " bytes, %.1f s\n", tally->items,
-                tally->bytes, seconds_now() - tally->started);
+    sink_printf(sink, "%" PRIu64 " entries, %" PRIu64 " bytes, %.1f s%s\n", tally->items,
+                tally->bytes, seconds_now() - tally->started, how);
 }

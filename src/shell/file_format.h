@@ -19,11 +19,11 @@ double seconds_now(void);
 /* What time it is, ms since 1970. */
 uint64_t wall_ms_now(void);
 
-/* "N entries, B bytes, T s" */
+/* "N entries, B bytes, T s", and how */
 struct tally {
     uint64_t items, bytes;
     double started;
 };
-void tally_print(const struct tally *tally, struct sink *sink);
+void tally_print(const struct tally *tally, const char *how, struct sink *sink);
 
 #endif

@@ -2,8 +2,9 @@
  * import.c - stores the entries of a file.
  *
  * Role: reads items, collects them in batches of bounded size, writes these and
- *   says how far it came.
- * Invariants: `stored up to line N` speaks of batches that the database has
+ *   says how far it came. What of a file goes to a collection that is empty is
+ *   loaded in bulk, all of it at the end, unless --from-line is given.
+ * Invariants: `stored up to line N` speaks of what the database has
  *   committed with its durability, and of all lines before N: --from-line N+1
  *   continues without a gap. What was read well before a bad line is stored.
  * In the picture: shell layer; on source and format.
@@ -13,6 +14,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "shell/exit_code.h"
@@ -41,10 +43,14 @@ struct import {
     double spoke;         /* when progress was last shown */
     bool on_terminal, line_open;
     bool refilled; /* the source has been read since progress was considered */
+    bool is_file;  /* and can be read again, from its beginning on */
+    bool is_bulk;  /* some collection is loaded in bulk: nothing is safe before the end */
+    bool was_bulk;
 
-    struct import_target { /* collections met so far, for --all */
-        char *name;
+    struct import_target { /* collections met so far; without --all the session's alone */
+        char *name;        /* of --all */
         loam_coll *coll;
+        loam_ingest *ingest; /* NULL: it takes batches */
     } * target;
     size_t targets_count, target_last;
 };
@@ -52,9 +58,11 @@ struct import {
 static void show_progress(struct import *import, bool final)
 {
     if (import->session->quiet) return;
+    const bool is_read = import->is_bulk && !final;
     import->spoke = seconds_now();
-    (void)fprintf(stderr, "%sstored up to line %" PRIu64 "%s", import->on_terminal ? "\r" : "",
-                  import->stored_line, import->on_terminal && !final ? "" : "\n");
+    (void)fprintf(stderr, "%s%s up to line %" PRIu64 "%s", import->on_terminal ? "\r" : "",
+                  is_read ? "read" : "stored", is_read ? import->line : import->stored_line,
+                  import->on_terminal && !final ? "" : "\n");
     import->line_open = import->on_terminal && !final;
 }
 
@@ -76,17 +84,66 @@ static int write_batch(struct import *import)
     }
     loam_batch_clear(import->batch);
     import->batch_items = import->batch_bytes = 0;
+    if (import->is_bulk) return CODE_DONE;
     import->stored = import->read;
     import->stored_line = import->line;
     return CODE_DONE;
 }
 
-static int find_target(struct import *import, loam_slice name, loam_coll **coll)
+/* All that was read so far. */
+static int store_all(struct import *import)
 {
-    if (!import->reader.all) {
-        *coll = import->session->coll;
-        return CODE_DONE;
+    loam_status rc = LOAM_OK;
+    for (size_t i = 0; rc == LOAM_OK && i < import->targets_count; i++) {
+        struct import_target *target = &import->target[i];
+        if (target->ingest != NULL) rc = loam_ingest_commit(target->ingest);
+        if (rc < 0) break;
+        loam_ingest_close(target->ingest);
+        target->ingest = NULL;
     }
+    if (rc < 0) {
+        end_progress_line(import);
+        return complain_status(rc);
+    }
+    import->is_bulk = false;
+    return write_batch(import);
+}
+
+static int is_empty(struct import *import, loam_coll *coll, bool *empty)
+{
+    const loam_range keys = {.flags = LOAM_KEYS_ONLY};
+    loam_iter *it;
+    loam_status rc = loam_iter_open(import->session->db, coll, &keys, &it);
+    if (rc == LOAM_OK) {
+        rc = loam_iter_first(it);
+        loam_iter_close(it);
+    }
+    *empty = rc == LOAM_NOTFOUND;
+    return rc < 0 ? complain_status(rc) : CODE_DONE;
+}
+
+static int add_target(struct import *import, struct import_target target)
+{
+    bool empty = false;
+    int code = CODE_DONE;
+    if (import->is_file && import->from_line == 0) code = is_empty(import, target.coll, &empty);
+    if (empty) {
+        const loam_status rc = loam_ingest_begin(import->session->db, target.coll, &target.ingest);
+        if (rc < 0) code = complain_status(rc);
+        import->is_bulk = import->was_bulk = true;
+    }
+    import->target = grow_array(import->target, import->targets_count + 1, sizeof *import->target);
+    import->target_last = import->targets_count;
+    import->target[import->targets_count++] = target;
+    return code;
+}
+
+static int find_target(struct import *import, loam_slice name)
+{
+    if (!import->reader.all)
+        return import->targets_count > 0
+                   ? CODE_DONE
+                   : add_target(import, (struct import_target){.coll = import->session->coll});
     for (size_t i = 0; i < import->targets_count; i++) {
         /* Entries of a collection come together: begin with the last one used. */
         const size_t at = (import->target_last + i) % import->targets_count;
@@ -94,52 +151,55 @@ static int find_target(struct import *import, loam_slice name, loam_coll **coll)
         if (strlen(target->name) != name.len || memcmp(target->name, name.data, name.len) != 0)
             continue;
         import->target_last = at;
-        *coll = target->coll;
         return CODE_DONE;
     }
     char *text = grow_array(NULL, name.len + 1, 1);
     memcpy(text, name.data, name.len);
     text[name.len] = '\0';
-    *coll = NULL;
-    const loam_status rc = loam_create(import->session->db, text, NULL, coll);
-    if (rc < 0) {
-        free(text);
-        end_progress_line(import);
-        return complain_status(rc);
-    }
-    import->target = grow_array(import->target, import->targets_count + 1, sizeof *import->target);
-    import->target_last = import->targets_count;
-    import->target[import->targets_count++] = (struct import_target){text, *coll};
-    return CODE_DONE;
+    loam_coll *coll = NULL;
+    const loam_status rc = loam_create(import->session->db, text, NULL, &coll);
+    if (rc >= 0) return add_target(import, (struct import_target){text, coll, NULL});
+    free(text);
+    end_progress_line(import);
+    return complain_status(rc);
+}
+
+static loam_status put_item(struct import *import, const struct item *item, uint64_t ttl_ms)
+{
+    const struct import_target *target = &import->target[import->target_last];
+    if (target->ingest != NULL)
+        return ttl_ms > 0 ? loam_ingest_put_ttl(target->ingest, item->key, item->value, ttl_ms)
+                          : loam_ingest_put(target->ingest, item->key, item->value);
+    import->batch_items++;
+    import->batch_bytes += item->key.len + item->value.len;
+    return ttl_ms > 0
+               ? loam_batch_put_ttl(import->batch, target->coll, item->key, item->value, ttl_ms)
+               : loam_batch_put(import->batch, target->coll, item->key, item->value);
 }
 
 static int add_item(struct import *import)
 {
     const struct item *item = &import->reader.item;
-    loam_coll *coll = NULL;
-    const int code = find_target(import, item->collection, &coll);
+    const int code = find_target(import, item->collection);
     if (code != CODE_DONE || item->only_collection) return code;
     const uint64_t now = item->expires_ms > 0 ? wall_ms_now() : 0;
     if (item->expires_ms > 0 && item->expires_ms <= now) {
         import->expired++;
         return CODE_DONE;
     }
-    const loam_status rc = item->expires_ms > 0
-                               ? loam_batch_put_ttl(import->batch, coll, item->key, item->value,
-                                                    item->expires_ms - now)
-                               : loam_batch_put(import->batch, coll, item->key, item->value);
-    if (rc < 0) return complain_status(rc);
-    const size_t bytes = item->key.len + item->value.len;
-    import->batch_items++;
-    import->batch_bytes += bytes;
+    const loam_status rc = put_item(import, item, item->expires_ms - now);
+    if (rc < 0) {
+        end_progress_line(import);
+        return complain_status(rc);
+    }
     import->read.items++;
-    import->read.bytes += bytes;
+    import->read.bytes += item->key.len + item->value.len;
     return CODE_DONE;
 }
 
 static int complain_line(struct import *import, uint64_t line)
 {
-    const int code = write_batch(import);
+    const int code = store_all(import);
     end_progress_line(import);
     if (code != CODE_DONE) return code;
     complain("%s: line %" PRIu64 ": %s; stored up to line %" PRIu64 ", and --from-line %" PRIu64
@@ -193,9 +253,10 @@ static int import_all(struct import *import)
             if (code == CODE_DONE) show_progress(import, false);
         }
     }
-    const bool readable =
-        code == CODE_ABSENT || code == CODE_INTERRUPTED || code == CODE_TERMINATED;
-    const int written = readable ? write_batch(import) : CODE_DONE;
+    const bool stopped = code == CODE_INTERRUPTED || code == CODE_TERMINATED;
+    const int written = code == CODE_ABSENT ? store_all(import)
+                        : stopped           ? write_batch(import)
+                                            : CODE_DONE;
     /* The message about bad data has said it. */
     if (code != CODE_DATA) show_progress(import, true);
     if (written != CODE_DONE) return written;
@@ -204,8 +265,10 @@ static int import_all(struct import *import)
 
 static void import_deinit(struct import *import)
 {
-    for (size_t i = 0; i < import->targets_count; i++)
+    for (size_t i = 0; i < import->targets_count; i++) {
+        loam_ingest_close(import->target[i].ingest);
         free(import->target[i].name);
+    }
     free(import->target);
     loam_batch_free(import->batch);
     source_deinit(&import->source);
@@ -223,6 +286,8 @@ static int import_open(struct import *import, const struct args *args)
     if (code != CODE_DONE) return code;
     import->source.fd = standard ? STDIN_FILENO : open(import->path, O_RDONLY | O_CLOEXEC);
     if (import->source.fd < 0) return complain_file(import->path, errno);
+    struct stat file;
+    import->is_file = fstat(import->source.fd, &file) == 0 && S_ISREG(file.st_mode);
     import->batch = loam_batch_new();
     if (import->batch == NULL) out_of_memory();
     return CODE_DONE;
@@ -241,7 +306,8 @@ int cmd_import(struct session *session, const struct args *args)
     int code = session_no_txn(session);
     if (code == CODE_DONE) code = import_open(&import, args);
     if (code == CODE_DONE) code = import_all(&import);
-    if (code == CODE_DONE && !session->quiet) tally_print(&import.stored, &session->out);
+    if (code == CODE_DONE && !session->quiet)
+        tally_print(&import.stored, import.was_bulk ? ", bulk" : "", &session->out);
     if (code == CODE_DONE && import.expired > 0 && !session->quiet)
         (void)fprintf(stderr, "%" PRIu64 " entries have expired and were left out\n",
                       import.expired);

@@ -137,6 +137,7 @@ static loam_status load_table(struct table *table, struct table_loaded **out)
     object_name_make(OBJECT_TABLES, table->meta.object, name);
     loaded->source.base = table->meta.offset;
     loaded->source.uid = table->meta.uid;
+    loaded->source.seq_shift = table->meta.seq_shift;
     loam_status rc = object_open(table->owner.store, name, &loaded->source.object);
     if (rc == LOAM_NOTFOUND)
         rc = failed(LOAM_CORRUPT,
@@ -281,7 +282,8 @@ loam_status table_open_page(const struct table_loaded *loaded, uint32_t page_ind
     if (rc == LOAM_OK) rc = stored_page(loaded, at, head, frame, space->unpacked.data, &stored);
     if (rc == LOAM_OK) rc = buf_reserve(&space->bytes, stored.page_bytes + PAGE_SLACK_BYTES);
     if (rc < 0) return rc;
-    const char *fault = page_lay_out(space->bytes.data, stored.raw, head->raw_bytes, head->format);
+    const char *fault = page_lay_out(space->bytes.data, stored.raw, head->raw_bytes, head->format,
+                                     loaded->source.seq_shift);
     return fault == NULL ? LOAM_OK : block_fault(&loaded->source, at, fault);
 }
 
@@ -333,7 +335,8 @@ static loam_status lay_out_page(const struct table_loaded *loaded, uint32_t page
     loam_status rc = stored_page(loaded, at, head, frame, unpacked, &stored);
     if (rc == LOAM_OK) rc = page_room_take(room, stored.page_bytes + PAGE_SLACK_BYTES);
     if (rc == LOAM_OK) {
-        const char *fault = page_lay_out(room->bytes, stored.raw, head->raw_bytes, head->format);
+        const char *fault = page_lay_out(room->bytes, stored.raw, head->raw_bytes, head->format,
+                                         loaded->source.seq_shift);
         if (fault != NULL) rc = block_fault(&loaded->source, at, fault);
     }
     mem_free(unpacked);

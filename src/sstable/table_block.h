@@ -23,6 +23,7 @@ struct block_source {
     struct object *object;
     uint64_t base; /* of the table within the object */
     uint64_t uid;
+    uint64_t seq_shift; /* what is added to the sequence numbers in it; of the manifest alone */
 };
 
 struct block_head {

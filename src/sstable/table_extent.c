@@ -24,7 +24,8 @@ loam_slice extent_expiry(const struct extent *extent)
 }
 
 /* Decodes what stands before the key; *key_at becomes its length. NULL or what is wrong. */
-static const char *decode_extent_head(struct extent *extent, uint64_t stored_bytes, size_t *key_at)
+static const char *decode_extent_head(struct extent *extent, uint64_t seq_shift,
+                                      uint64_t stored_bytes, size_t *key_at)
 {
     const uint8_t *at = extent->bytes, *end = at + extent->got_bytes;
     uint32_t key_bytes = 0, value_bytes = 0;
@@ -36,7 +37,8 @@ static const char *decode_extent_head(struct extent *extent, uint64_t stored_byt
     if (at == NULL) return "an extent's head is malformed";
     const char *fault = entry_fault(entry->kind, value_bytes);
     if (fault != NULL) return fault;
-    if (entry->seq == 0 || entry->seq > SEQ_MAX) return "an impossible sequence number";
+    if (entry->seq == 0 || entry->seq > SEQ_MAX - seq_shift) return "an impossible sequence number";
+    entry->seq += seq_shift;
     if (key_bytes > KEY_BYTES_MAX) return "an entry beyond the limits";
     *key_at = (size_t)(at - extent->bytes);
     extent->raw_bytes = *key_at + key_bytes + (size_t)value_bytes;
@@ -93,7 +95,7 @@ loam_status extent_read_key(const struct block_source *source, uint64_t at, uint
     if (rc == LOAM_OK) rc = grow_extent(extent, CHUNK_BYTES);
     if (rc == LOAM_OK) rc = stream_chunk(&reader, extent->bytes, CHUNK_BYTES, &extent->got_bytes);
     if (rc < 0) goto out;
-    const char *fault = decode_extent_head(extent, end - at, &key_at);
+    const char *fault = decode_extent_head(extent, source->seq_shift, end - at, &key_at);
     if (fault != NULL) {
         rc = block_fault(source, at, fault);
         goto out;

@@ -77,10 +77,15 @@ loam_status table_meta_copy(const struct table_meta *from, struct table_meta *to
 /* All of the raw footer before the places follows from the meta. */
 static void put_facts(uint8_t *raw, const struct table_meta *meta)
 {
-    const uint64_t counts[FOOTER_COUNTS] = {
-        meta->uid,           meta->bytes,      meta->entry_count, meta->tombstone_count,
-        meta->payload_bytes, meta->page_count, meta->dense_count, meta->seq_min,
-        meta->seq_max};
+    const uint64_t counts[FOOTER_COUNTS] = {meta->uid,
+                                            meta->bytes,
+                                            meta->entry_count,
+                                            meta->tombstone_count,
+                                            meta->payload_bytes,
+                                            meta->page_count,
+                                            meta->dense_count,
+                                            meta->seq_min - meta->seq_shift,
+                                            meta->seq_max - meta->seq_shift};
     const loam_slice bounds[2] = {meta->smallest, meta->largest};
     for (size_t i = 0; i < FOOTER_COUNTS; i++)
         put_u64(raw + 8 * i, counts[i]);
@@ -197,7 +202,7 @@ loam_status table_footer_probe(struct object *object, uint64_t end, struct table
     get_facts(raw, meta);
     if (meta->bytes < FOOTER_BYTES || meta->bytes > end) return LOAM_NOTFOUND;
     meta->offset = end - meta->bytes;
-    const struct block_source source = {object, meta->offset, meta->uid};
+    const struct block_source source = {object, meta->offset, meta->uid, 0};
     const uint64_t at = meta->bytes - FOOTER_BYTES;
     rc = block_check(&source, BLOCK_FOOTER, at, loam_bytes(frame, sizeof frame), &head);
     if (rc == LOAM_CORRUPT) return LOAM_NOTFOUND;

@@ -212,10 +212,12 @@ const char *page_measure(const uint8_t *stored, size_t len, unsigned format, siz
     return *bytes <= PAGE_BYTES_MAX ? NULL : "a page is too long";
 }
 
-const char *page_lay_out(uint8_t *bytes, const uint8_t *stored, size_t len, unsigned format)
+const char *page_lay_out(uint8_t *bytes, const uint8_t *stored, size_t len, unsigned format,
+                         uint64_t seq_shift)
 {
     const size_t from = stored_entries_at(stored, format);
     memcpy(bytes, stored, PAGE_HEADER_BYTES);
+    put_u64(bytes + 8, get_u64(bytes + 8) + seq_shift);
     const struct page page = page_view(bytes);
     const size_t entries_at = page_entries_at(page.entry_count);
     memcpy(bytes + entries_at, stored + from, len - from);

@@ -98,7 +98,8 @@ static loam_status take_page(struct walk *walk, const struct block_head *head, l
     loam_status rc = block_unpack(&walk->source, walk->at, head, frame.data, walk->raw);
     *intact = rc == LOAM_OK &&
               page_measure(walk->raw, head->raw_bytes, head->format, &bytes) == NULL &&
-              page_lay_out(walk->page, walk->raw, head->raw_bytes, head->format) == NULL;
+              page_lay_out(walk->page, walk->raw, head->raw_bytes, head->format,
+                           walk->source.seq_shift) == NULL;
     if (!*intact) return rc == LOAM_CORRUPT ? LOAM_OK : rc;
     const struct page page = page_view(walk->page);
     struct entry entry, last;
@@ -271,11 +272,12 @@ static loam_status walk_blocks(struct walk *walk)
 loam_status table_salvage_walk(const struct table_salvage *salvage, struct table_found *found)
 {
     const uint64_t size = object_bytes(salvage->object);
-    struct walk walk = {.salvage = salvage,
-                        .found = found,
-                        .source = {salvage->object, salvage->offset, salvage->uid},
-                        .pages_end = UINT64_MAX,
-                        .hole_at = UINT64_MAX};
+    struct walk walk = {
+        .salvage = salvage,
+        .found = found,
+        .source = {salvage->object, salvage->offset, salvage->uid, salvage->seq_shift},
+        .pages_end = UINT64_MAX,
+        .hole_at = UINT64_MAX};
     memset(found, 0, sizeof *found);
     if (size > salvage->offset)
         walk.end =

@@ -28,6 +28,7 @@ struct salvaged_page {
 struct table_salvage {
     struct object *object; /* borrowed */
     uint64_t offset, bytes, uid;
+    uint64_t seq_shift; /* as the manifest has it; 0 where nothing is known of it */
     /* Entries in entry order, all versions. A failure ends the walk and is its answer. */
     loam_status (*each)(void *ctx, const struct entry *entry);
     /* Before the entries of each page and extent; answers as each(). NULL: nobody asks. */

@@ -23,6 +23,8 @@ struct table_meta {
     uint64_t uid;
     loam_slice smallest, largest; /* keys */
     uint64_t seq_min, seq_max;
+    uint64_t
+        seq_shift; /* of the manifest alone: the table has its sequence numbers without this, in pages and footer */
     uint64_t entry_count, tombstone_count;
     uint64_t payload_bytes;           /* keys and values, raw */
     uint64_t page_count, dense_count; /* pages; those that are mostly tombstones */

@@ -177,6 +177,15 @@ loam_status catalog_prepare(struct catalog *catalog, loam_slice edit_bytes,
     return rc;
 }
 
+struct version *catalog_staged_version(const struct catalog_stage *stage, uint32_t coll)
+{
+    size_t at = 0;
+    while (at < stage->draft_count && stage->drafts[at]->coll->state.id != coll)
+        at++;
+    check(at < stage->draft_count);
+    return stage->drafts[at]->version;
+}
+
 static void free_stage(struct catalog_stage *stage)
 {
     for (size_t i = 0; i < stage->draft_count; i++) {

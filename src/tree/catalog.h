@@ -79,6 +79,8 @@ struct catalog_stage;
 LOAM_MUST loam_status catalog_prepare(struct catalog *catalog, loam_slice edit_bytes,
                                       struct catalog_stage **out);
 void catalog_install(struct catalog_stage *stage); /* frees it */
+/* What a collection that the edit changes will be; borrowed. */
+struct version *catalog_staged_version(const struct catalog_stage *stage, uint32_t coll);
 void catalog_discard(struct catalog_stage *stage); /* frees it; accepts NULL */
 
 /* From now on removed tables doom their objects (after replay: what a replayed edit removed is

@@ -316,6 +316,7 @@ loam_status stage_change(struct catalog_stage *stage, const struct change *chang
     case CHANGE_TABLE_CLIP:
         return clip_table(stage, change);
     case CHANGE_FLUSHED:
+    case CHANGE_INGEST:
         return set_flushed(stage, change);
     case CHANGE_LOG_SEGMENT:
         return add_segment(stage, change);
@@ -336,6 +337,7 @@ loam_status stage_change(struct catalog_stage *stage, const struct change *chang
         return set_ranges(stage, change);
     case CHANGE_TABLE_ADD_SWEPT: /* edit_next() says CHANGE_TABLE_ADD */
     case CHANGE_TABLE_ADD_EXPIRING:
+    case CHANGE_TABLE_ADD_SHIFTED:
         break;
     case CHANGE_SNAPSHOT_END:
         stage->small.snapshot_complete = true;

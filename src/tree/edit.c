@@ -62,6 +62,13 @@ static const struct field add_expiring_fields[] = {ADD_FIELDS,
                                                    FIELD(FIELD_U64, meta.expires_first_ms),
                                                    FIELD(FIELD_U64, meta.expires_last_ms),
                                                    {0, 0}};
+static const struct field add_shifted_fields[] = {ADD_FIELDS,
+                                                  FIELD(FIELD_U64, meta.swept_seq),
+                                                  FIELD(FIELD_U64, meta.expiring_count),
+                                                  FIELD(FIELD_U64, meta.expires_first_ms),
+                                                  FIELD(FIELD_U64, meta.expires_last_ms),
+                                                  FIELD(FIELD_U64, meta.seq_shift),
+                                                  {0, 0}};
 static const struct field range_fields[] = {
     FIELD(FIELD_U32, coll), FIELD(FIELD_BYTES, ranges), {0, 0}};
 static const struct field remove_fields[] = {FIELD(FIELD_U32, coll),
@@ -119,6 +126,8 @@ static const struct field *const fields_of[] = {
     [CHANGE_TABLE_ADD_EXPIRING] = add_expiring_fields,
     [CHANGE_COLL_CLONE] = clone_fields,
     [CHANGE_CALLER_INDEX] = index_fields,
+    [CHANGE_TABLE_ADD_SHIFTED] = add_shifted_fields,
+    [CHANGE_INGEST] = flushed_fields,
 };
 
 #define CHANGE_TAG_COUNT (sizeof fields_of / sizeof fields_of[0])
@@ -141,7 +150,8 @@ static const char *fault_in_meta(const struct table_meta *meta)
     if (meta->bytes == 0 || meta->bytes > UINT64_MAX / 2 - meta->offset)
         return "a table's place is none";
     if (meta->offset > UINT64_MAX / 2) return "a table's place is none";
-    if (meta->seq_min == 0 || meta->seq_min > meta->seq_max || meta->seq_max > SEQ_MAX)
+    if (meta->seq_min <= meta->seq_shift || meta->seq_min > meta->seq_max ||
+        meta->seq_max > SEQ_MAX)
         return "a table's sequence numbers are none";
     if (meta->entry_count == 0 || meta->entry_count > SEQ_MAX ||
         meta->tombstone_count > meta->entry_count)
@@ -218,6 +228,7 @@ static const char *fault_in_change(const struct change *change)
     case CHANGE_TABLE_ADD:
     case CHANGE_TABLE_ADD_SWEPT:
     case CHANGE_TABLE_ADD_EXPIRING:
+    case CHANGE_TABLE_ADD_SHIFTED:
         if (change->meta.swept_seq > SEQ_MAX) return "a sequence number is too high";
         fault = fault_in_meta(&change->meta);
         if (fault == NULL) fault = fault_in_clip(change->from, change->to);
@@ -228,6 +239,7 @@ static const char *fault_in_change(const struct change *change)
     case CHANGE_TABLE_REMOVE:
         return change->level < LOAM_LEVELS_MAX ? NULL : "a level is none";
     case CHANGE_FLUSHED:
+    case CHANGE_INGEST:
     case CHANGE_COUNTERS:
         return change->seq <= SEQ_MAX ? NULL : "a sequence number is too high";
     case CHANGE_CALLER_INDEX:
@@ -278,6 +290,7 @@ static loam_slice bytes_field(const struct change *change, struct field field)
 static enum change_tag tag_on_disk(const struct change *change)
 {
     if (change->tag != CHANGE_TABLE_ADD) return change->tag;
+    if (change->meta.seq_shift > 0) return CHANGE_TABLE_ADD_SHIFTED;
     if (change->meta.expiring_count > 0) return CHANGE_TABLE_ADD_EXPIRING;
     return change->meta.swept_seq > 0 ? CHANGE_TABLE_ADD_SWEPT : CHANGE_TABLE_ADD;
 }
@@ -455,12 +468,11 @@ loam_status edit_next(struct edit_reader *reader, struct change *change)
                                         : read_number(at, reader->end, *field, change);
     if (at == NULL) return failed(LOAM_CORRUPT, "a change of kind %u is cut short", tag);
     const char *fault = fault_in_change(change);
-    if ((tag == CHANGE_TABLE_ADD_SWEPT && change->meta.swept_seq == 0) ||
-        (tag == CHANGE_TABLE_ADD_EXPIRING && change->meta.expiring_count == 0))
-        fault = "a number that is 0";
+    const bool adds = tag == CHANGE_TABLE_ADD_SWEPT || tag == CHANGE_TABLE_ADD_EXPIRING ||
+                      tag == CHANGE_TABLE_ADD_SHIFTED;
+    if (adds) change->tag = CHANGE_TABLE_ADD;
+    if (adds && fault == NULL && tag_on_disk(change) != tag) fault = "a number that is 0";
     if (fault != NULL) return failed(LOAM_CORRUPT, "a change of kind %u: %s", tag, fault);
-    if (tag == CHANGE_TABLE_ADD_SWEPT || tag == CHANGE_TABLE_ADD_EXPIRING)
-        change->tag = CHANGE_TABLE_ADD;
     reader->at = at;
     return LOAM_OK;
 }
@@ -524,6 +536,7 @@ static const struct told_member told_members[] = {
     TOLD(meta.page_count, TELL_COUNT, "pages"),
     TOLD(meta.dense_count, TELL_COUNT, "dense_pages"),
     TOLD(meta.swept_seq, TELL_COUNT, "swept_seq"),
+    TOLD(meta.seq_shift, TELL_COUNT, "seq_shift"),
     TOLD(meta.expiring_count, TELL_COUNT, "expiring"),
     TOLD(meta.expires_first_ms, TELL_TIME, "expires_first"),
     TOLD(meta.expires_last_ms, TELL_TIME, "expires_last"),
@@ -551,6 +564,8 @@ static const char *const change_names[CHANGE_TAG_COUNT] = {
     [CHANGE_RANGES] = "ranges",
     [CHANGE_COLL_OPTIONS] = "collection options",
     [CHANGE_COLL_CLONE] = "collection cloned",
+    [CHANGE_TABLE_ADD_SHIFTED] = "table added",
+    [CHANGE_INGEST] = "ingest",
     [CHANGE_CALLER_INDEX] = "caller's index",
 };
 

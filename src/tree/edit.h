@@ -46,6 +46,10 @@ enum change_tag {
     CHANGE_COLL_CLONE =
         18, /* coll, name, source, seq: created with the source's options, tables and deletions of
                                   ranges; seq is up to where the source is flushed */
+    CHANGE_TABLE_ADD_SHIFTED =
+        19, /* on disk alone: a CHANGE_TABLE_ADD whose meta.seq_shift is not 0 */
+    CHANGE_INGEST =
+        20, /* coll, seq: the tables that follow are added, all of this number; what is older is in tables */
     CHANGE_CALLER_INDEX =
         21 /* caller_index, seq: of the newest commit that has one and may be gone from the log */
 };

@@ -286,7 +286,7 @@ static loam_status take_ranges(struct salvage_coll *coll, loam_slice bytes)
     return LOAM_OK;
 }
 
-static loam_status take_change(struct salvage_facts *facts, const struct change *change)
+loam_status salvage_change(struct salvage_facts *facts, const struct change *change)
 {
     struct salvage_table *place = NULL;
     struct salvage_coll *coll;
@@ -309,6 +309,7 @@ static loam_status take_change(struct salvage_facts *facts, const struct change 
         place = place_of(facts, change);
         return place == NULL ? LOAM_OK : set_clip(place, change->from, change->to);
     case CHANGE_FLUSHED:
+    case CHANGE_INGEST:
         rc = salvage_coll_take(facts, change->coll, &coll);
         if (rc == LOAM_OK && change->seq > coll->flushed_seq) coll->flushed_seq = change->seq;
         return rc;
@@ -317,6 +318,7 @@ static loam_status take_change(struct salvage_facts *facts, const struct change 
         return rc < 0 ? rc : take_ranges(coll, change->ranges);
     case CHANGE_TABLE_ADD_SWEPT: /* edit_next() says CHANGE_TABLE_ADD */
     case CHANGE_TABLE_ADD_EXPIRING:
+    case CHANGE_TABLE_ADD_SHIFTED:
         break;
     case CHANGE_LOG_SEGMENT:
     case CHANGE_LOG_START:
@@ -375,7 +377,7 @@ static loam_status take_edit(struct facts_reading *reading, const struct record 
     loam_status rc = LOAM_OK;
     while (rc == LOAM_OK) {
         rc = edit_next(&reader, &change);
-        if (rc == LOAM_OK) rc = take_change(reading->facts, &change);
+        if (rc == LOAM_OK) rc = salvage_change(reading->facts, &change);
     }
     if (rc == LOAM_CORRUPT) {
         reading->facts->is_whole = false;

@@ -69,6 +69,8 @@ struct salvage_coll *salvage_coll_find(const struct salvage_facts *facts,
 /* Finds or adds it. */
 LOAM_MUST loam_status salvage_coll_take(struct salvage_facts *facts, uint32_t id,
                                         struct salvage_coll **out);
+/* Any change of the manifest. */
+LOAM_MUST loam_status salvage_change(struct salvage_facts *facts, const struct change *change);
 /* A creation, clone, renaming, dropping or change of options. Others are passed over. */
 LOAM_MUST loam_status salvage_coll_change(struct salvage_facts *facts, const struct change *change);
 /* Is a table of this uid known, in whatever place? */

@@ -186,10 +186,10 @@ static bool metas_equal(const struct table_meta *a, const struct table_meta *b)
     return object_id_equal(a->object, b->object) && a->offset == b->offset &&
            a->bytes == b->bytes && bytes_equal(a->smallest, b->smallest) &&
            bytes_equal(a->largest, b->largest) && a->seq_min == b->seq_min &&
-           a->seq_max == b->seq_max && a->entry_count == b->entry_count &&
-           a->tombstone_count == b->tombstone_count && a->payload_bytes == b->payload_bytes &&
-           a->page_count == b->page_count && a->dense_count == b->dense_count &&
-           a->swept_seq == b->swept_seq;
+           a->seq_max == b->seq_max && a->seq_shift == b->seq_shift &&
+           a->entry_count == b->entry_count && a->tombstone_count == b->tombstone_count &&
+           a->payload_bytes == b->payload_bytes && a->page_count == b->page_count &&
+           a->dense_count == b->dense_count && a->swept_seq == b->swept_seq;
 }
 
 static loam_status make_table(struct table_shelf *shelf, const struct table_meta *meta,

@@ -43,11 +43,11 @@ static const char *told(loam_feed *feed)
 {
     static char text[200];
     static const char *const kinds[] = {
-        [LOAM_EVENT_PUT] = "put",        [LOAM_EVENT_DELETE] = "delete",
-        [LOAM_EVENT_MERGE] = "merge",    [LOAM_EVENT_DELETE_RANGE] = "range",
-        [LOAM_EVENT_CREATE] = "create",  [LOAM_EVENT_RENAME] = "rename",
-        [LOAM_EVENT_DROP] = "drop",      [LOAM_EVENT_CLONE] = "clone",
-        [LOAM_EVENT_OPTIONS] = "options"};
+        [LOAM_EVENT_PUT] = "put",         [LOAM_EVENT_DELETE] = "delete",
+        [LOAM_EVENT_MERGE] = "merge",     [LOAM_EVENT_DELETE_RANGE] = "range",
+        [LOAM_EVENT_CREATE] = "create",   [LOAM_EVENT_RENAME] = "rename",
+        [LOAM_EVENT_DROP] = "drop",       [LOAM_EVENT_CLONE] = "clone",
+        [LOAM_EVENT_OPTIONS] = "options", [LOAM_EVENT_INGEST] = "ingest"};
     const loam_event event = next_event(feed);
     const char *name = event.coll_name != NULL ? event.coll_name : "?";
     (void)snprintf(text, sizeof text, "%s %" PRIu64 " %s %.*s=%.*s%s", kinds[event.kind], event.seq,

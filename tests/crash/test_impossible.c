@@ -1,6 +1,6 @@
 /*
  * test_impossible.c - what no writer makes, under right checksums: an opening refuses it, or goes on, and never stops the process;
- * and a clone whose record a crash left in the log alone.
+ * and a clone and an ingest whose records a crash left in the log alone.
  *
  * The bytes are written by the engine's own log and manifest, past the calls that would not say such things.
  */
@@ -213,6 +213,58 @@ static void a_clone_of_what_is_not_so_is_refused(void **state)
     }
 }
 
+/* ---- bulk loads ------------------------------------------------------------------------------------- */
+
+static struct change ingested(uint32_t coll, uint64_t run, uint64_t seq)
+{
+    return (struct change){.tag = CHANGE_TABLE_ADD,
+                           .coll = coll,
+                           .level = 7,
+                           .run = run,
+                           .meta = {.object = {1, 9},
+                                    .bytes = 1000,
+                                    .uid = seq,
+                                    .smallest = loam_str("a"),
+                                    .largest = loam_str("b"),
+                                    .seq_min = seq,
+                                    .seq_max = seq,
+                                    .seq_shift = seq - 1,
+                                    .entry_count = 2,
+                                    .page_count = 1}};
+}
+
+static void an_ingest_that_is_not_so_is_refused(void **state)
+{
+    (void)state;
+    const struct change ingest = {.tag = CHANGE_INGEST, .seq = 1},
+                        later = {.tag = CHANGE_INGEST, .seq = 2},
+                        nowhere = {.tag = CHANGE_INGEST, .coll = 5, .seq = 1};
+    const struct {
+        struct change changes[3];
+        size_t count;
+        const char *text;
+    } cases[] = {
+        {{ingest}, 1, "an ingest whose tables do not parse"},
+        {{later, ingested(0, 1, 2)}, 2, "an ingest of another number"},
+        {{ingest, ingested(0, 1, 2)}, 2, "an ingest of other tables than its own"},
+        {{ingest, ingested(5, 1, 1)}, 2, "an ingest of other tables than its own"},
+        {{ingest, ingested(0, 1, 1), created(5, "x")}, 3, "an ingest of other tables"},
+        {{ingest, ingested(0, 1, 1), ingested(0, 2, 1)}, 3, "byte 8192: "},
+        {{ingest, ingested(0, UINT64_MAX, 1)}, 2, "numbers of runs leave no room"},
+        {{nowhere, ingested(5, 1, 1)}, 2, "collection 5, which is not there"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct lab lab = lab_new();
+        log_changes(&lab, 1, cases[i].changes, cases[i].count);
+        expect_refusal(&lab, cases[i].text);
+    }
+    struct lab lab = lab_new();
+    const struct change over[2] = {later, ingested(0, 1, 2)};
+    log_puts(&lab, 1, 1);
+    log_changes(&lab, 2, over, 2);
+    expect_refusal(&lab, "an ingest over entries that are in no table");
+}
+
 /* ---- a clone of which the log alone knows, and commits that came between it and its flush ------------ */
 
 enum { BETWEEN = 3000 };
@@ -228,6 +280,67 @@ static size_t count_keys(struct lab *lab, const char *name)
         count++;
     loam_iter_close(it);
     return count;
+}
+
+/* ---- an ingest of which the log alone knows ---------------------------------------------------------- */
+
+/* Its table, and the record. */
+static void ingest_in_log(struct lab *lab, const char *const *keys, size_t count)
+{
+    const uint64_t seq = lab->db->next_seq;
+    const struct run_writer_spec spec = {
+        .coll = lab->db->default_coll, .level = 0, .run = lab->db->next_run};
+    const struct change ingest = {.tag = CHANGE_INGEST, .seq = seq};
+    struct run_writer *writer;
+    struct edit edit = {0};
+    assert_int_equal(run_writer_new(&spec, &writer), LOAM_OK);
+    for (size_t i = 0; i < count; i++) {
+        const struct entry entry = {loam_str(keys[i]), loam_str("ingested"), 1, ENTRY_PUT};
+        assert_int_equal(run_writer_add(writer, &entry), LOAM_OK);
+    }
+    assert_int_equal(run_writer_end(writer), LOAM_OK);
+    run_writer_shift(writer, seq - 1);
+    assert_int_equal(edit_add(&edit, &ingest), LOAM_OK);
+    assert_int_equal(run_writer_describe(writer, &edit), LOAM_OK);
+    run_writer_keep(writer);
+    run_writer_free(writer);
+    log_record(lab, RECORD_CHANGE, seq, edit.bytes.data, edit.bytes.len);
+    edit_deinit(&edit);
+}
+
+static void must_hold(struct lab *lab, const char *key, const char *value)
+{
+    loam_buf got = {0};
+    assert_int_equal(loam_get(lab->db, NULL, loam_str(key), &got), LOAM_OK);
+    assert_int_equal(got.len, strlen(value));
+    assert_memory_equal(got.data, value, got.len);
+    loam_buf_free(&got);
+}
+
+static void an_ingest_in_the_log_alone_is_repeated_and_runs_go_on_behind_it(void **state)
+{
+    static const char *const keys[] = {"b", "c"};
+    (void)state;
+    struct lab lab = lab_new();
+    for (char key[2] = "a"; key[0] <= 'd'; key[0]++)
+        assert_int_equal(loam_put(lab.db, NULL, loam_str(key), loam_str("old")), LOAM_OK);
+    assert_int_equal(loam_flush(lab.db, NULL), LOAM_OK);
+    ingest_in_log(&lab, keys, 2);
+    lab_die(&lab);
+    for (int round = 0; round < 4; round++) {
+        lab.read_only = round == 0;
+        assert_int_equal(lab_open(&lab), LOAM_OK);
+        must_hold(&lab, "a", round < 2 ? "old" : "new");
+        must_hold(&lab, "b", "ingested");
+        must_hold(&lab, "c", round < 2 ? "ingested" : "new");
+        assert_int_equal(loam_verify_open(lab.db, NULL, NULL), LOAM_OK);
+        for (const char *at = "acd"; round == 1 && *at != '\0'; at++)
+            assert_int_equal(loam_put(lab.db, NULL, loam_bytes(at, 1), loam_str("new")), LOAM_OK);
+        if (round == 1) assert_int_equal(loam_flush(lab.db, NULL), LOAM_OK);
+        lab_die(&lab);
+    }
+    simdisk_free(lab.disk);
+    last_words_none();
 }
 
 /* So many keys in tables; as many between; the record. Between, all is in batches of 500. */
@@ -357,6 +470,8 @@ int main(void)
         cmocka_unit_test(a_record_of_several_changes_is_refused),
         cmocka_unit_test(another_merge_operator_is_refused),
         cmocka_unit_test(a_clone_of_what_is_not_so_is_refused),
+        cmocka_unit_test(an_ingest_that_is_not_so_is_refused),
+        cmocka_unit_test(an_ingest_in_the_log_alone_is_repeated_and_runs_go_on_behind_it),
         cmocka_unit_test(a_clone_in_the_log_shares_what_was_in_tables_then),
         cmocka_unit_test(a_clone_in_the_log_behind_a_recovery_that_flushed_holds_whole_commits),
         cmocka_unit_test(a_change_of_something_else_is_refused),

@@ -139,6 +139,25 @@ static void each_kind_of_change_has_its_bytes(void **state)
          "12050566727569"
          "74ac028001"},
         {{.tag = CHANGE_CALLER_INDEX, .caller_index = 300, .seq = 128}, "15ac028001"},
+        {{.tag = CHANGE_TABLE_ADD,
+          .coll = 5,
+          .level = 7,
+          .run = 9,
+          .meta = {.object = {3, 1},
+                   .bytes = 70,
+                   .uid = 1,
+                   .smallest = {"a", 1},
+                   .largest = {"b", 1},
+                   .seq_min = 300,
+                   .seq_max = 300,
+                   .entry_count = 2,
+                   .page_count = 1,
+                   .seq_shift = 299}},
+         "1305070903010046"
+         "0101610162ac02ac020200000100"
+         "0000"
+         "00000000ab02"},
+        {{.tag = CHANGE_INGEST, .coll = 5, .seq = 300}, "1405ac02"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -4,7 +4,7 @@
  * store-1 was closed; store-1-killed was not, and its files stand here without the zeros at their ends; likewise ranges-1 and
  * ranges-1-killed, in whose logs and manifests deletions of ranges stand, clones-1 and clones-1-killed, which hold clones and
  * options of collections, merges-1 and merges-1-killed with operands, expiring-1 and expiring-1-killed with entries that
- * expire, and indexed-1 and indexed-1-killed with commits that have a caller's log index. The files are never made anew: a difference is a change
+ * expire, indexed-1 and indexed-1-killed with commits that have a caller's log index, and ingested-1 and ingested-1-killed with bulk loads. The files are never made anew: a difference is a change
  * of the format. What made them are the plays below; with GOLDEN_DIR=dir they are written there, which a new format number
  * will want.
  */
@@ -339,6 +339,54 @@ static void index_second(struct maker *maker)
     fill(maker, "default", 3, 10);
 }
 
+/* ---- bulk loads ---- */
+
+/* In order, or backwards; every fifth expires in ages. */
+static void ingest(const struct maker *maker, const char *coll, unsigned round, bool backwards,
+                   uint64_t now_ms)
+{
+    static char large[70001];
+    char key[32], value[32];
+    loam_ingest *ingest = NULL;
+    if (maker->db != NULL) assert_ok(loam_ingest_begin(maker->db, coll_of(maker, coll), &ingest));
+    for (unsigned i = 0; i < 400; i++) {
+        const unsigned number = (backwards ? 399 - i : i) * 2 + round;
+        const uint64_t ttl_ms = i % 5 == 0 ? AGES_MS : 0;
+        snprintf(key, sizeof key, "item/%05u", number);
+        const int len = snprintf(value, sizeof value, "loaded %u in round %u", number, round);
+        const loam_slice bytes =
+            loam_bytes(i == 7 ? large : value, i == 7 ? sizeof large : (size_t)len);
+        model_put_until(maker->model, coll, loam_str(key), bytes, ttl_ms > 0 ? now_ms + ttl_ms : 0);
+        if (ingest != NULL) assert_ok(loam_ingest_put_ttl(ingest, loam_str(key), bytes, ttl_ms));
+    }
+    if (ingest != NULL) assert_ok(loam_ingest_commit(ingest));
+    loam_ingest_close(ingest);
+}
+
+/* The first tables of a collection, others over them, some that a merge has given their numbers, and a clone's. */
+static void ingest_first(struct maker *maker)
+{
+    create(maker, "merged", LOAM_ZSTD);
+    ingest(maker, "default", 0, false, FIRST_MS);
+    ingest(maker, "default", 1, true, FIRST_MS);
+    fill(maker, "default", 1, 100);
+    ingest(maker, "merged", 1, true, FIRST_MS);
+    ingest(maker, "merged", 2, false, FIRST_MS);
+    compact(maker, "merged");
+    ingest(maker, "merged", 3, false, FIRST_MS);
+    clone_as(maker, "default", "copy");
+    erase_range(maker, "item/001", "item/003");
+}
+
+static void ingest_second(struct maker *maker)
+{
+    fill(maker, "copy", 2, 100);
+    ingest(maker, "copy", 2, false, SECOND_MS);
+    fill(maker, "copy", 3, 50);
+    erase_range(maker, "item/005", "item/006");
+    ingest(maker, "default", 4, true, SECOND_MS);
+}
+
 /* ---- operands ---- */
 
 static void merge(const struct maker *maker, const char *coll, const char *key, loam_slice operand)
@@ -413,6 +461,7 @@ static const struct play plays[] = {
     {"ranges-1", delete_first, delete_second, UINT64_C(0x7bf8637844cf7a87), 0},
     {"expiring-1", expire_first, expire_second, UINT64_C(0xadc035a2ef50039b), 0},
     {"indexed-1", index_first, index_second, UINT64_C(0x1f9a633921ca4e62), 300},
+    {"ingested-1", ingest_first, ingest_second, UINT64_C(0x4e8152bbd9cf7098), 0},
 };
 enum { PLAYS = sizeof plays / sizeof plays[0] };
 

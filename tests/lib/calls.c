@@ -3,6 +3,7 @@
  */
 #include "lib/calls.h"
 #include "lib/calls_feed.h"
+#include "lib/calls_ingest.h"
 #include "lib/calls_inspect.h"
 #include "lib/calls_merge.h"
 #include "lib/calls_restore.h"
@@ -647,27 +648,6 @@ static loam_status make_repair(struct bench *b)
     return rc;
 }
 
-static loam_status take_checkpoint(struct bench *b, bool copy)
-{
-    char target[16];
-    loam_checkpoint_options options = loam_checkpoint_options_default();
-    options.copy = copy;
-    snprintf(target, sizeof target, "copy%u", b->repairs++);
-    const loam_status rc = loam_checkpoint(b->db, target, &options);
-    if (rc == LOAM_OK) memcpy(b->repaired, target, sizeof target);
-    return rc;
-}
-
-static loam_status make_checkpoint(struct bench *b)
-{
-    return take_checkpoint(b, false);
-}
-
-static loam_status make_copy(struct bench *b)
-{
-    return take_checkpoint(b, true);
-}
-
 const struct call calls[] = {
     {"loam_status_name", NULL, NOTHING, make_words, NULL, NULL, false, false},
     {"loam_errmsg", NULL, NOTHING, make_words, NULL, NULL, false, false},
@@ -716,6 +696,14 @@ const struct call calls[] = {
     {"loam_batch_delete_range", NULL, BATCH, make_batch_delete_range, NULL, NULL, false, false},
     {"loam_write", NULL, WRITES, make_write, fill_batch, change_write, false, false},
     {"loam_write", "with ttls", WRITES, make_write, fill_batch_ttl, change_put_ttl, false, false},
+    {"loam_ingest_begin", NULL, WRITES, make_ingest_begin, NULL, NULL, false, false},
+    {"loam_ingest_put", NULL, WRITES, make_ingest_put, NULL, NULL, false, false},
+    {"loam_ingest_put_ttl", NULL, WRITES, make_ingest_put_ttl, NULL, change_put_ttl, false, false},
+    {"loam_ingest_commit", NULL, WRITES, make_ingest, NULL, change_ingest, false, false},
+    {"loam_ingest_commit", "of the first", WRITES, make_first_ingest, create_for_ingest,
+     change_first_ingest, false, false},
+    {"loam_ingest_close", "after spills", WRITES, make_ingest_of_all, NULL, change_ingest_of_all,
+     false, false},
     {"loam_sync", NULL, WRITES, make_sync, write_weakly, NULL, false, false},
     {"loam_snapshot_open", NULL, READS, make_snapshot_open, NULL, NULL, false, false},
     {"loam_snapshot_close", NULL, NOTHING, make_snapshot_close, compact, NULL, false, false},

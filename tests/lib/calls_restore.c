@@ -39,3 +39,24 @@ loam_status make_restore(struct bench *b)
     if (rc == LOAM_OK) memcpy(b->repaired, target, sizeof target);
     return rc;
 }
+
+static loam_status take_checkpoint(struct bench *b, bool copy)
+{
+    char target[16];
+    loam_checkpoint_options options = loam_checkpoint_options_default();
+    options.copy = copy;
+    snprintf(target, sizeof target, "copy%u", b->repairs++);
+    const loam_status rc = loam_checkpoint(b->db, target, &options);
+    if (rc == LOAM_OK) memcpy(b->repaired, target, sizeof target);
+    return rc;
+}
+
+loam_status make_checkpoint(struct bench *b)
+{
+    return take_checkpoint(b, false);
+}
+
+loam_status make_copy(struct bench *b)
+{
+    return take_checkpoint(b, true);
+}

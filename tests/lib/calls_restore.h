@@ -1,5 +1,5 @@
 /*
- * calls_restore.h - rows of calls.c: archives, and restoring from them.
+ * calls_restore.h - rows of calls.c: checkpoints, archives, and restoring from them.
  *
  * In the picture: tests only.
  */
@@ -12,5 +12,7 @@ void will_archive(struct bench *b);
 /* Makes `archive` and `base`, an earlier checkpoint than what the store holds. */
 void archive_some(struct bench *b);
 loam_status make_restore(struct bench *b);
+loam_status make_checkpoint(struct bench *b);
+loam_status make_copy(struct bench *b);
 
 #endif

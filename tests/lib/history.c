@@ -359,6 +359,57 @@ static loam_status write_txn(struct history *h)
     return rc;
 }
 
+static loam_status ingest_step(struct history *h, loam_ingest *ingest, struct step *step)
+{
+    char text[16];
+    const loam_coll *coll = handle(h, step->coll);
+    const uint64_t ttl_ms = step->ttl_ms != TTL_OF_COLL ? step->ttl_ms
+                            : coll == NULL              ? 0
+                                                        : coll->ttl_ms;
+    step->expires_ms = ttl_ms > 0 ? clock_of(h) + ttl_ms : 0;
+    const loam_slice key = key_of(step->key, text), value = value_of(step, value_room);
+    return step->ttl_ms == TTL_OF_COLL ? loam_ingest_put(ingest, key, value)
+                                       : loam_ingest_put_ttl(ingest, key, value, step->ttl_ms);
+}
+
+/* A bulk load, mostly backwards, and now and then more than its buffer takes; others write meanwhile, from within its writes, too. It
+   may be given up. */
+static loam_status ingest(struct history *h)
+{
+    struct step steps[2 * BATCH_MAX];
+    const size_t begin = h->step_count, count = 1 + rand_below(&h->rand, 2 * BATCH_MAX);
+    const uint8_t which = random_coll(h);
+    const bool is_large = rand_below(&h->rand, 8) == 0, gives_up = rand_below(&h->rand, 5) == 0;
+    loam_ingest *ingest = NULL;
+    for (size_t i = 0; i < count; i++) {
+        struct step *step = add_step(h, 'p');
+        step->coll = which;
+        if (is_large) step->value_bytes = (uint16_t)(40000 + step->value_bytes);
+        steps[i] = *step;
+        h->step_count = begin;
+    }
+    loam_coll *coll = handle(h, which);
+    loam_status rc = coll == NULL ? LOAM_READONLY : loam_ingest_begin(h->db, coll, &ingest);
+    h->lets_in = true;
+    h->let_in = LOAM_OK;
+    for (size_t i = 0; rc == LOAM_OK && i < count; i++) {
+        rc = ingest_step(h, ingest, &steps[i]);
+        if (rc == LOAM_OK && rand_below(&h->rand, 12) == 0) rc = history_write(h);
+    }
+    h->lets_in = false;
+    if (rc == LOAM_OK) rc = h->let_in;
+    const size_t from = h->step_count;
+    const bool is_asked_for = rc == LOAM_OK && !gives_up;
+    if (is_asked_for) {
+        rc = loam_ingest_commit(ingest);
+        memcpy(&h->steps[from], steps, count * sizeof *steps);
+        h->step_count += count;
+        rc = committed(h, from, rc, LOAM_DURABLE_COMMIT);
+    }
+    loam_ingest_close(ingest);
+    return rc;
+}
+
 void history_forget_snapshot(struct history *h)
 {
     loam_snapshot_close(h->snap);
@@ -510,7 +561,8 @@ static loam_status operate(struct history *h)
     h->doing = choice < 45 ? "write" : choice < 65 ? "batch" : choice < 75 ? "change" : "upkeep";
     if (choice < 45) return history_write(h);
     if (choice < 58) return write_batch(h);
-    if (choice < 65) return write_txn(h);
+    if (choice < 64) return write_txn(h);
+    if (choice < 67) return ingest(h);
     if (choice < 73) return change(h);
     if (choice < 75) return alter(h);
     if (choice < 80) return sync_all(h);
@@ -658,9 +710,23 @@ void history_check_reading(struct history *h)
                  (unsigned long long)h->again);
 }
 
+/* What a crash left is gone. */
+static void must_be_wanted(void *ctx, const char *name)
+{
+    struct history *h = ctx;
+    enum object_kind kind;
+    struct object_id id;
+    if (!object_name_parse(name, &kind, &id) || kind != OBJECT_TABLES ||
+        db_wants_object(h->db, kind, id))
+        return;
+    fail_msg("SEED=%llu CUT=%llu AGAIN=%llu (%s): %s is left", (unsigned long long)h->seed,
+             (unsigned long long)h->cut, (unsigned long long)h->again, h->doing, name);
+}
+
 void history_check(struct history *h)
 {
     struct model *model = check_prefix(h);
+    must(h, "listing", store_list(h->db->store, must_be_wanted, h));
     must(h, "verifying", loam_verify_open(h->db, NULL, NULL));
     check_writable(h, model);
     model_free(model);

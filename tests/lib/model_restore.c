@@ -66,11 +66,16 @@ void model_restore_lost(struct model_run *h)
     forget_above(h, commit_last_seq(h->db));
 }
 
+void model_restore_passed(struct model_run *h)
+{
+    forget_above(h, 0);
+    h->archive.from[0] = '\0';
+}
+
 void model_restore_moved(struct model_run *h)
 {
     if (h->archive.name[0] == '\0') return;
-    forget_above(h, 0);
-    h->archive.from[0] = '\0';
+    model_restore_passed(h);
     name_archive(h);
 }
 

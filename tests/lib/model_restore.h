@@ -19,6 +19,8 @@ void model_restore_from(struct model_run *h, const char *dir);
 void model_restore_try(struct model_run *h, const char *target);
 /* Commits above what the store holds are lost, and their numbers are given again. */
 void model_restore_lost(struct model_run *h);
+/* What has come now is in no archive: a checkpoint is to be made behind it. */
+void model_restore_passed(struct model_run *h);
 /* The history goes on in a copy, which takes another archive. */
 void model_restore_moved(struct model_run *h);
 void model_restore_end(struct model_run *h);

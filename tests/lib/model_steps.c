@@ -125,6 +125,13 @@ loam_status step_to_batch(loam_batch *batch, loam_coll *coll, const struct step 
                : loam_batch_put_ttl(batch, coll, step->key, step->value, step->ttl_ms);
 }
 
+loam_status step_to_ingest(loam_ingest *ingest, const struct step *step)
+{
+    return step->ttl_ms == TTL_OF_COLL
+               ? loam_ingest_put(ingest, step->key, step->value)
+               : loam_ingest_put_ttl(ingest, step->key, step->value, step->ttl_ms);
+}
+
 loam_status step_to_txn(loam_txn *txn, loam_coll *coll, const struct step *step)
 {
     const loam_range range = step_range(step);

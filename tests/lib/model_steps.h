@@ -45,6 +45,7 @@ loam_status step_write(loam_db *db, loam_coll *coll, const struct step *step);
 loam_status step_write_if(loam_db *db, loam_coll *coll, const struct step *step,
                           const loam_if *condition, uint64_t *seq); /* no range */
 loam_status step_to_batch(loam_batch *batch, loam_coll *coll, const struct step *step);
+loam_status step_to_ingest(loam_ingest *ingest, const struct step *step); /* a put */
 loam_status step_to_txn(loam_txn *txn, loam_coll *coll, const struct step *step);
 /* Of a deletion of a range: the range; whether it is empty, and nothing happens; whether it holds the key. */
 loam_range step_range(const struct step *step);

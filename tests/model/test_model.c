@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "base/bytes.h"
 #include "base/rand.h"
 #include "lib/last_words.h"
 #include "lib/model_restore.h"
@@ -106,6 +107,62 @@ static void write_batch(struct model_run *h)
     loam_batch_free(batch);
     h->ops += count - 1; /* each of its entries is one */
     model_run_committed(h, steps, count, commits_durably(h, how));
+}
+
+static int compare_step_keys(const void *a, const void *b)
+{
+    return bytes_compare(((const struct step *)a)->key, ((const struct step *)b)->key);
+}
+
+/* Some of what others may do while it is open. */
+static void work_meanwhile(struct model_run *h)
+{
+    const uint64_t choice = rand_below(&h->rand, 40);
+    if (choice == 0) (void)jobs_run_one(h->db);
+    if (choice == 1) write_one(h);
+    if (choice == 2) write_batch(h);
+    if (choice == 3) expect(h, loam_flush(h->db, handle(h, random_coll(h))) == LOAM_OK);
+    if (choice == 4) h->world.sys.calls->sleep_ns(h->disk, rand_below(&h->rand, 3000000));
+    if (choice == 4) model_expire(h->model, model_run_clock(h));
+}
+
+/* A bulk load, in order or not, and seldom more than its buffer takes. It may be given up. */
+static void ingest(struct model_run *h)
+{
+    enum { MOST = 60, LARGE_BYTES = 40000 };
+    struct step steps[MOST];
+    const size_t count = (size_t)rand_below(&h->rand, MOST + 1);
+    const uint8_t coll = random_coll(h);
+    const bool is_large = rand_below(&h->rand, 16) == 0;
+    loam_ingest *ingest;
+    expect(h, loam_ingest_begin(h->db, handle(h, coll), &ingest) == LOAM_OK);
+    for (size_t i = 0; i < count; i++) {
+        steps[i] = (struct step){.what = 'p',
+                                 .coll = coll,
+                                 .key = random_key(&h->rand, h->key_space),
+                                 .value = random_value(&h->rand),
+                                 .ttl_ms = random_ttl(&h->rand)};
+        if (!is_large) continue;
+        free((void *)(uintptr_t)steps[i].value.data);
+        steps[i].value = loam_bytes(calloc(1, LARGE_BYTES + i), LARGE_BYTES + i);
+    }
+    if (rand_below(&h->rand, 2) == 0) qsort(steps, count, sizeof *steps, compare_step_keys);
+    for (size_t i = 0; i < count; i++) {
+        work_meanwhile(h);
+        step_stamp(&steps[i], h->model, model_run_clock(h));
+        expect(h, step_to_ingest(ingest, &steps[i]) == LOAM_OK);
+    }
+    h->ops += count;
+    const bool commits = rand_below(&h->rand, 5) > 0;
+    if (commits) expect(h, loam_ingest_commit(ingest) == LOAM_OK);
+    loam_ingest_close(ingest);
+    if (commits && count > 0) {
+        model_run_committed(h, steps, count, true);
+        model_restore_passed(h);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        step_free(&steps[i]);
 }
 
 /* More and fewer than are looked for together; some twice, some without their values. */
@@ -584,8 +641,10 @@ static void operate(struct model_run *h)
         write_if(h);
     } else if (choice < 500) {
         transact(h);
-    } else if (choice < 600) {
+    } else if (choice < 590) {
         write_batch(h);
+    } else if (choice < 600) {
+        ingest(h);
     } else if (choice < 750) {
         read_one(h);
     } else if (choice < 830) {

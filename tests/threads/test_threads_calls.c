@@ -357,6 +357,14 @@ static void change_collections(struct hand *hand)
     crew_expect(hand, loam_clone(db, name, other, &same) == LOAM_OK && same != coll);
     crew_expect(hand, loam_exists(db, same, loam_str("k")) == LOAM_OK);
     crew_expect(hand, loam_drop(db, other) == LOAM_OK);
+    loam_ingest *ingest;
+    if (crew_expect(hand, loam_ingest_begin(db, coll, &ingest) == LOAM_OK)) {
+        crew_expect(hand, loam_ingest_put(ingest, loam_str("l"), loam_str("v")) == LOAM_OK);
+        crew_expect(hand, loam_ingest_put_ttl(ingest, loam_str("k"), loam_str("v"), 1) == LOAM_OK);
+        crew_expect(hand, loam_ingest_commit(ingest) == LOAM_OK);
+        crew_expect(hand, loam_exists(db, coll, loam_str("l")) == LOAM_OK);
+    }
+    loam_ingest_close(ingest);
     options.compression = LOAM_ZSTD;
     crew_expect(hand, loam_coll_options_set(db, coll, &options) == LOAM_OK);
     crew_expect(hand, loam_rename(db, name, other) == LOAM_OK);

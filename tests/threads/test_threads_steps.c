@@ -313,18 +313,23 @@ static void flush_once(struct stage *stage)
         crew_complain(&stage->crew, "flush: %s", loam_errmsg());
 }
 
+static void halt_writer(struct stage *stage, const char *name, void (*call)(struct stage *stage))
+{
+    stage->looks = calloc(LOOKS_MAX, sizeof *stage->looks);
+    assert_non_null(stage->looks);
+    halt_everywhere(stage, name, call, look);
+    look_again(stage);
+    assert_int_equal(stage->crew.wrong, 0);
+    assert_int_equal(read_key(stage, 0, NULL, &stage->found), stage->round);
+    loam_buf_free(&stage->found);
+    free(stage->looks);
+}
+
 static void halted_writer(struct fixture *f, const char *name, void (*call)(struct stage *stage))
 {
     struct stage stage;
     set_up_stage(&stage, f);
-    stage.looks = calloc(LOOKS_MAX, sizeof *stage.looks);
-    assert_non_null(stage.looks);
-    halt_everywhere(&stage, name, call, look);
-    look_again(&stage);
-    assert_int_equal(stage.crew.wrong, 0);
-    assert_int_equal(read_key(&stage, 0, NULL, &stage.found), stage.round);
-    loam_buf_free(&stage.found);
-    free(stage.looks);
+    halt_writer(&stage, name, call);
 }
 
 static void a_batch_is_seen_when_all_of_it_is_in(void **state)
@@ -335,6 +340,79 @@ static void a_batch_is_seen_when_all_of_it_is_in(void **state)
 static void a_flush_changes_nothing_that_is_seen(void **state)
 {
     halted_writer(*state, "flush", flush_once);
+}
+
+/* ---- bulk loads, of all keys of one collection ------------------------------------------------------ */
+
+static loam_ingest *put_all(struct stage *stage, uint64_t number)
+{
+    loam_ingest *ingest;
+    loam_status rc = loam_ingest_begin(stage->f->db, NULL, &ingest);
+    for (int i = 0; rc == LOAM_OK && i < KEYS; i++)
+        rc = loam_ingest_put(ingest, loam_str(KEY[i]), loam_bytes(&number, sizeof number));
+    if (rc != LOAM_OK) crew_complain(&stage->crew, "ingest: %s", loam_errmsg());
+    return ingest;
+}
+
+/* Only what publishes it is halted. */
+static void ingest_once(struct stage *stage)
+{
+    const sig_atomic_t halts = stepping;
+    stepping = 0;
+    loam_ingest *ingest = put_all(stage, ++stage->round);
+    stepping = halts;
+    if (halts) raise(SIGTRAP);
+    const loam_status rc = loam_ingest_commit(ingest);
+    stepping = 0;
+    loam_ingest_close(ingest);
+    if (rc != LOAM_OK) crew_complain(&stage->crew, "ingest: %s", loam_errmsg());
+}
+
+/* And then one of the keys once more: who sees that sees the ingest. The memtable that readers know is left empty for the next one. */
+static void ingest_and_put(struct stage *stage)
+{
+    const uint64_t number = ++stage->round;
+    loam_ingest *ingest = put_all(stage, number);
+    loam_status rc = loam_ingest_commit(ingest);
+    loam_ingest_close(ingest);
+    if (rc == LOAM_OK)
+        rc = loam_put(stage->f->db, NULL, loam_str(KEY[0]), loam_bytes(&number, sizeof number));
+    if (rc == LOAM_OK) rc = loam_flush(stage->f->db, NULL);
+    if (rc != LOAM_OK) crew_complain(&stage->crew, "ingest: %s", loam_errmsg());
+}
+
+static void walk_all(struct stage *stage)
+{
+    uint64_t first = 0, number;
+    loam_iter *it;
+    if (loam_iter_open(stage->f->db, NULL, NULL, &it) != LOAM_OK)
+        crew_complain(&stage->crew, "iterator: %s", loam_errmsg());
+    stepping = 0;
+    for (int i = 0; i < KEYS && loam_iter_next(it) == LOAM_OK; i++) {
+        memcpy(&number, loam_iter_value(it).data, sizeof number);
+        if (i == 0) first = number;
+        if (number != first) crew_complain(&stage->crew, "an iterator shows half an ingest");
+    }
+    loam_iter_close(it);
+}
+
+static void an_ingest_is_seen_when_all_of_it_is_in(void **state)
+{
+    struct stage stage;
+    set_up_stage(&stage, *state);
+    stage.other_coll = NULL;
+    write_all(&stage, stage.round);
+    halt_writer(&stage, "ingest", ingest_once);
+}
+
+static void who_sees_a_commit_behind_an_ingest_sees_that(void **state)
+{
+    struct stage stage;
+    set_up_stage(&stage, *state);
+    stage.other_coll = NULL;
+    write_all(&stage, stage.round);
+    halt_everywhere(&stage, "iterator over an ingest", walk_all, ingest_and_put);
+    assert_int_equal(stage.crew.wrong, 0);
 }
 
 /* ---- a reader is halted once: its collection is dropped ----------------------------------------------- */
@@ -399,6 +477,8 @@ int main(void)
         test_closed(an_iterator_takes_its_view_before_its_sequence),
         test_closed(a_batch_is_seen_when_all_of_it_is_in),
         test_closed(a_flush_changes_nothing_that_is_seen),
+        test_closed(who_sees_a_commit_behind_an_ingest_sees_that),
+        test_closed(an_ingest_is_seen_when_all_of_it_is_in),
         test_closed(a_get_never_misses_what_is_there_until_the_drop),
         test_closed(an_iterator_never_misses_what_is_there_until_the_drop),
     };

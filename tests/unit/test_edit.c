@@ -64,7 +64,6 @@ static struct change one_of_each(enum change_tag tag)
 static void put_one_of_each(struct edit *edit)
 {
     for (unsigned tag = CHANGE_COLL_CREATE; tag <= CHANGE_CALLER_INDEX; tag++) {
-        if (tag > CHANGE_COLL_CLONE && tag < CHANGE_CALLER_INDEX) continue; /* there are none */
         struct change change = one_of_each((enum change_tag)tag);
         if (tag == CHANGE_TABLE_ADD_SWEPT) {
             change.tag = CHANGE_TABLE_ADD;
@@ -75,6 +74,10 @@ static void put_one_of_each(struct edit *edit)
             change.meta.expiring_count = 1;
             change.meta.expires_first_ms = 300;
             change.meta.expires_last_ms = 301;
+        }
+        if (tag == CHANGE_TABLE_ADD_SHIFTED) {
+            change.tag = CHANGE_TABLE_ADD;
+            change.meta.seq_shift = a_meta.seq_min - 1;
         }
         assert_int_equal(edit_add(edit, &change), LOAM_OK);
     }
@@ -163,7 +166,7 @@ static void an_edit_cut_anywhere_within_a_change_is_refused(void **state)
             assert_int_equal(rc, LOAM_CORRUPT);
         }
     }
-    assert_int_equal(whole, CHANGE_COLL_CLONE + 1); /* the ends of changes, and nothing at all */
+    assert_int_equal(whole, CHANGE_CALLER_INDEX); /* the ends of changes, and nothing at all */
     edit_deinit(&edit);
     edit_deinit(&again);
 }
@@ -193,7 +196,7 @@ static void tags_of_the_future_are_too_new_and_no_tag_is_corrupt(void **state)
 {
     struct edit again = {0};
     (void)state;
-    assert_int_equal(decode_exactly((const uint8_t *)"\x13", 1, &again), LOAM_TOONEW);
+    assert_int_equal(decode_exactly((const uint8_t *)"\x15", 1, &again), LOAM_TOONEW);
     assert_int_equal(decode_exactly((const uint8_t *)"\xff", 1, &again), LOAM_TOONEW);
     assert_int_equal(decode_exactly((const uint8_t *)"\x00", 1, &again), LOAM_CORRUPT);
 }
@@ -240,6 +243,14 @@ static void impossible_changes_are_refused(void **state)
          "\x11\x00\x02\x03\x01\x00\x00\x01\x01\x00\x00\x01\x01\x01\x00\x00\x01\x00\x00\x00\x00\x01"
          "\x02\x01",
          24},
+        {"a table that is shifted by 0",
+         "\x13\x00\x02\x03\x01\x00\x00\x01\x01\x00\x00\x01\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00"
+         "\x00\x00\x00",
+         25},
+        {"a table that is shifted to its least number",
+         "\x13\x00\x02\x03\x01\x00\x00\x01\x01\x00\x00\x05\x05\x01\x00\x00\x01\x00\x00\x00\x00\x00"
+         "\x00\x00\x05",
+         25},
         {"a length beyond the end",
          "\x02\x05\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
          "a",
