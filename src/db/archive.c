@@ -59,6 +59,12 @@ static loam_status meet_newest(loam_db *db, struct store *archive)
     loam_status rc = store_objects(archive, OBJECT_SEGMENT, &ids, &count);
     if (rc == LOAM_OK && count > 0)
         rc = archive_check(archive, db->root.store_id, ids[count - 1], &header);
+    if (rc == LOAM_CORRUPT) { /* of the store nothing is damaged */
+        char what[STATUS_TEXT_MAX];
+        failed_keep(what, sizeof what);
+        rc =
+            failed(LOAM_INVALID, "%s; take it out of the archive, or name another directory", what);
+    }
     if (rc == LOAM_OK && count > 0 && header.id.epoch >= db->root.epoch &&
         header.log_key != db->root.log_key)
         rc = belongs_to_a_copy(archive);
@@ -74,6 +80,7 @@ loam_status archive_begin(loam_db *db)
     if (db->options.archive == NULL) return LOAM_OK;
     loam_status rc = db_check_place(db->store, db->options.archive, "the store");
     if (rc == LOAM_OK) rc = open_archive(db, &archive);
+    if (rc == LOAM_OK) rc = db_check_place(archive, store_path(db->store), "the archive");
     if (rc == LOAM_OK) rc = meet_newest(db, archive);
     store_close(archive);
     return rc;

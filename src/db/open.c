@@ -266,9 +266,8 @@ loam_status loam_close(loam_db *db)
     if (iters > 0 || snapshots > 0)
         return failed(LOAM_BUSY, "%u iterators and %u snapshots are open; close them first", iters,
                       snapshots);
-    if (feeds > 0 || ingests > 0)
-        return failed(LOAM_BUSY, "%u feeds and %u ingests are open; close them first", feeds,
-                      ingests);
+    if (feeds > 0) return failed(LOAM_BUSY, "%u feeds are open; close them first", feeds);
+    if (ingests > 0) return failed(LOAM_BUSY, "%u ingests are open; close them first", ingests);
     jobs_stop(db);
     const loam_status rc = seal(db);
     if (rc == LOAM_OK && !db->options.read_only) archive_end(db);

@@ -255,6 +255,7 @@ static loam_status restore_store(struct restore *restore, const struct db_world 
     bool is_new;
     loam_status rc =
         store_open(world->sys, restore->options.archive, &options, &is_new, &restore->archive);
+    if (rc == LOAM_OK) rc = db_check_place(restore->archive, target, "the archive");
     if (rc == LOAM_OK) rc = copy_store(restore, world, from, target);
     if (rc != LOAM_OK) return rc; /* nothing is left of it */
     rc = replay_archive(restore, world, target);

@@ -295,6 +295,11 @@ static int restore_to_moment(struct session *session, const char *backup, const 
                  shown_text(args->to_time.data).text);
         return CODE_USAGE;
     }
+    if ((args_have(args, OPTION_TO_SEQ) && options.to.seq == 0) ||
+        (args_have(args, OPTION_TO_TIME) && options.to.ms == 0)) {
+        complain("restore: nothing was there at 0; without --to-seq and --to-time all is restored");
+        return CODE_USAGE;
+    }
     const loam_status rc = loam_restore(backup, session->dir, &options, &reached);
     progress_end(&progress);
     const int code = say_copied(session, rc);

@@ -196,7 +196,7 @@ static void tags_of_the_future_are_too_new_and_no_tag_is_corrupt(void **state)
 {
     struct edit again = {0};
     (void)state;
-    assert_int_equal(decode_exactly((const uint8_t *)"\x15", 1, &again), LOAM_TOONEW);
+    assert_int_equal(decode_exactly((const uint8_t *)"\x16", 1, &again), LOAM_TOONEW);
     assert_int_equal(decode_exactly((const uint8_t *)"\xff", 1, &again), LOAM_TOONEW);
     assert_int_equal(decode_exactly((const uint8_t *)"\x00", 1, &again), LOAM_CORRUPT);
 }
