@@ -54,7 +54,7 @@ static loam_status belongs_to_a_copy(const struct store *archive)
 static loam_status meet_newest(loam_db *db, struct store *archive)
 {
     struct object_id *ids = NULL;
-    struct segment_header header;
+    struct segment_header header = {.start = 0};
     size_t count = 0;
     loam_status rc = store_objects(archive, OBJECT_SEGMENT, &ids, &count);
     if (rc == LOAM_OK && count > 0)

@@ -239,7 +239,7 @@ static void meet_hole(void *ctx, uint64_t at, uint64_t bytes, bool harmless)
 
 static loam_status walk_table(struct object_telling *telling, const struct told_table *table)
 {
-    struct table_found found;
+    struct table_found found = {.entry_count = 0};
     const struct table_salvage salvage = {.object = telling->object,
                                           .offset = table->meta.offset,
                                           .bytes = table->meta.bytes,
