@@ -92,7 +92,8 @@ static loam_status write_if(loam_db *db, loam_coll *coll, const struct wish *wis
     if (rc == LOAM_OK) rc = commit_remember(db);
     if (rc < 0) goto out;
     for (;;) {
-        const struct commit_wish checked = {&reads, commit_last_seq(db), seq, NULL};
+        struct commit_wish checked = {&reads, commit_last_seq(db), NULL, NULL};
+        checked.seq = seq;
         rc = ask(db, coll, entry->key, condition);
         if (rc != LOAM_OK) break;
         rc = commit_entry(db, coll, entry, &checked);

@@ -344,7 +344,7 @@ static loam_status contradicts(const struct wal_commit *commit)
 static loam_status replay_change(struct recovery *recovery, const struct wal_commit *commit)
 {
     loam_db *db = recovery->db;
-    struct change change = {.coll = 0}, more;
+    struct change change = {.coll = 0}, more = {.coll = 0};
     if (commit->seq <= catalog_counters(db->catalog).change_seq) return LOAM_OK; /* it has it */
     loam_status rc = add_pending(recovery, 0); /* it may drop their collection */
     if (rc == LOAM_OK) rc = db_read_change(commit, &change, &more);

@@ -134,7 +134,7 @@ loam_status object_load_salvage(struct store *store, const char *name, uint64_t 
     load->bytes.len = load->lost = 0;
     loam_status rc = object_open(store, name, &object);
     if (rc == LOAM_IOERR && !object_was_refused()) rc = LOAM_CORRUPT;
-    if (rc != LOAM_OK) return rc;
+    if (rc != LOAM_OK || object == NULL) return rc;
     load->size = object_bytes(object);
     const size_t len = (size_t)(load->size < limit ? load->size : limit);
     rc = buf_reserve(&load->bytes, len > 0 ? len : 1);
