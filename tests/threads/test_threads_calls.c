@@ -334,7 +334,7 @@ static void open_others(struct hand *hand)
     look.memory_bytes = 4 << 20;
     crew_expect(hand, loam_repair(dir, NULL, &look, NULL) == LOAM_OK);
     crew_expect(hand, loam_repair(site->f->store, NULL, &look, NULL) == LOAM_LOCKED);
-    const loam_restore_options restore = {.struct_size = sizeof restore, .archive = site->f->home};
+    const loam_restore_options restore = {.struct_size = sizeof restore, .archive = site->f->store};
     crew_expect(hand, loam_restore(site->f->store, dir, &restore, NULL) == LOAM_LOCKED);
 }
 
