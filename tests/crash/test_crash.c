@@ -22,7 +22,7 @@
 #include "lib/history.h"
 #include "lib/seeds.h"
 
-enum { HISTORIES = 200, EVERY_CALL_OF_ONE_IN = 64, READ_ONE_IN = 8, TWINS = 20 };
+enum { HISTORIES = 80, EVERY_CALL_OF_ONE_IN = 64, READ_ONE_IN = 8, TWINS = 20 };
 
 static uint64_t histories, crash_states, recovery_crashes;
 
