@@ -34,7 +34,7 @@ static char *join_path(const char *dir, const char *name)
 
 struct page {
     struct tell tell;
-    bool is_first;
+    bool is_first, is_damaged;
     char manifest[64]; /* its name, once it was told */
 };
 
@@ -60,10 +60,11 @@ static loam_status add_findings(struct page *page, const char *path)
     sink_text(page->tell.out, "[\n");
     const loam_status rc = loam_inspect(path, &options, add_to_page, page);
     sink_byte(page->tell.out, ']');
+    page->is_damaged |= rc == LOAM_CORRUPT;
     return rc == LOAM_CORRUPT ? LOAM_OK : rc;
 }
 
-static loam_status write_page(struct sink *out, const char *dir)
+static loam_status write_page(struct sink *out, const char *dir, bool *is_damaged)
 {
     const char *store = strstr(inspect_page, "@STORE@"), *history = strstr(store, "@HISTORY@");
     struct page page = {.tell = {out, true}};
@@ -80,12 +81,14 @@ static loam_status write_page(struct sink *out, const char *dir)
         sink_text(out, "[]");
     }
     sink_text(out, history + strlen("@HISTORY@"));
+    *is_damaged = page.is_damaged;
     return rc;
 }
 
 static int inspect_to_page(struct session *session, const struct args *args)
 {
     struct out_file file;
+    bool is_damaged;
     if (args->count > 0 || args_have(args, OPTION_JSON)) {
         complain("inspect: --html shows the whole store; it takes no PATH and no --json");
         return CODE_USAGE;
@@ -93,8 +96,11 @@ static int inspect_to_page(struct session *session, const struct args *args)
     int code = out_file_open(&file, args->html.data, session->dir,
                              session->yes || args_have(args, OPTION_YES));
     if (code != CODE_DONE) return code;
-    code = say_end(session, write_page(&file.sink, session->dir));
-    return out_file_finish(&file, code);
+    code =
+        out_file_finish(&file, say_end(session, write_page(&file.sink, session->dir, &is_damaged)));
+    if (code != CODE_DONE || !is_damaged) return code;
+    complain("%s: damaged; the page says where", shown_text(session->dir).text);
+    return CODE_CORRUPT;
 }
 
 /* ---- lines -------------------------------------------------------------------------------------------- */

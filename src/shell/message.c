@@ -80,7 +80,6 @@ static const char *advice_for(loam_status rc)
     case LOAM_BUSY:
         return "try again";
     case LOAM_IOERR:
-        if (loam_errno() == ENOENT) return "`loam DIR` creates a store there";
         if (loam_errno() == EACCES || loam_errno() == EPERM) return "check its permissions";
         break;
     case LOAM_OK:
@@ -133,6 +132,15 @@ int complain_status(loam_status rc)
     else
         complain("%s; %s", cause.text, advice);
     return code_for(rc);
+}
+
+int complain_open(const char *dir, loam_status rc)
+{
+    const bool is_missing =
+        rc == LOAM_IOERR && loam_errno() == ENOENT && strncmp(loam_errmsg(), dir, strlen(dir)) == 0;
+    if (!is_missing) return complain_status(rc);
+    complain("%s; `loam DIR` creates a store there", shown_sentence(loam_errmsg()).text);
+    return CODE_FAILED;
 }
 
 int complain_file(const char *path, int error)

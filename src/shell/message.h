@@ -39,6 +39,8 @@ void complain(const char *format, ...) __attribute__((format(printf, 1, 2), cold
 /* Says what the library said, adds what can be done, and returns the exit status. rc is no
    success. */
 int complain_status(loam_status rc);
+/* The same of opening a store, which may not be there yet. */
+int complain_open(const char *dir, loam_status rc);
 
 /* The same for an errno of a file that we opened ourselves. */
 int complain_file(const char *path, int error);

@@ -30,7 +30,7 @@ int session_open(struct session *session, enum session_access access)
     options.log_ctx = session;
     const loam_status rc = loam_open(session->dir, &options, &session->db);
     if (rc < 0) {
-        const int code = complain_status(rc);
+        const int code = complain_open(session->dir, rc);
         return code == CODE_ABSENT ? CODE_FAILED : code;
     }
     session->coll_name = grow_copy_text("default");
