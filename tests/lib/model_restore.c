@@ -2,6 +2,7 @@
  * model_restore.c - moments of a random history are restored; see model_restore.h.
  */
 #include "lib/model_restore.h"
+#include "lib/model_feed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -141,7 +142,10 @@ void model_restore_try(struct model_run *h, const char *target)
 {
     if (h->archive.from[0] == '\0') return;
     const bool closes = rand_below(&h->rand, 3) > 0;
-    if (closes) model_run_close_snapshots(h);
+    if (closes) {
+        model_run_close_snapshots(h);
+        model_feed_suspend(h);
+    }
     restore_moment(h, target, closes);
     if (!closes) return;
     model_run_open(h);
