@@ -47,7 +47,7 @@ enum {
     MEMRUNS_MAX = 8, /* memtables a collection may have at a time, the active one included */
     LOG_MEMTABLES_MAX =
         4, /* the log holds at most this many times memtable_bytes (or least segments) */
-    SEGMENT_BYTES_MOST = 16 << 20, /* few fresh ones until the first can be recycled */
+    SEGMENT_BYTES_MOST = 8 << 20, /* a writer may wait for one: some 10 ms in fresh memory */
     SEGMENTS_OF_MEMTABLE = 4,
     RECENT_HALF_BYTES = 256 << 10 /* some ten thousand commits */
 };

@@ -671,13 +671,14 @@ static loam_status begin_log(struct recovery *recovery, bool mapped)
     return rc;
 }
 
-/* Every opening leaves a segment behind. When they become many, what they hold goes to tables, so that openings stay quick
-   and the directory small, also for a program that opens, writes once and closes. No room for it is no reason not to open. */
+/* Every opening leaves segments behind, often one. When they become many, what they hold goes to tables, so that openings stay quick
+   and the directory small, also for a program that opens, writes once and closes; those of the last one alone are as many as it wrote, and
+   cost no more than their bytes. No room for it is no reason not to open. */
 static loam_status flush_many_segments(struct recovery *recovery)
 {
     loam_db *db = recovery->db;
     const struct log_bounds bounds = catalog_log_bounds(db->catalog);
-    size_t count = recovery->tail.extent_count;
+    size_t count = recovery->tail.extent_count > 0;
     for (size_t i = 0; i < bounds.segment_count; i++)
         count += bounds.segments[i].end > bounds.floor;
     if (count <= OLD_SEGMENTS_MAX && db->restore == NULL) return LOAM_OK;

@@ -27,7 +27,7 @@ enum {
     FREE_SHARE = 8, /* a segment takes at most this share of what is free */
     REST_SHARE = 4, /* the segment of a log at rest is this share of the largest */
     RECYCLED_COUNT =
-        4 /* dead segments that are kept: their pages are in memory, a fresh one's are not */
+        8 /* dead segments that are kept: their pages are in memory, a fresh one's are not */
 };
 
 struct wal_file {
