@@ -11,13 +11,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "shell/exit_code.h"
 #include "shell/grow.h"
 #include "shell/handlers.h"
 #include "shell/message.h"
 #include "shell/progress.h"
 
-enum { NUMBER_DIGITS = 6, NUMBERS_MAX = 999999, TIME_TEXT_BYTES = 64 };
+enum { NUMBER_DIGITS = 6, NUMBERS_MAX = 999999 };
 
 /* ---- one copy ------------------------------------------------------------------------------- */
 
@@ -267,23 +268,13 @@ static bool parse_time(const char *text, uint64_t *ms)
     return true;
 }
 
-static const char *format_time(char text[static TIME_TEXT_BYTES], uint64_t ms)
-{
-    struct tm parts;
-    const time_t seconds = (time_t)(ms / 1000);
-    if (gmtime_r(&seconds, &parts) == NULL) return "?";
-    const size_t len = strftime(text, TIME_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &parts);
-    (void)snprintf(text + len, TIME_TEXT_BYTES - len, ".%03uZ", (unsigned)(ms % 1000));
-    return text;
-}
-
 static int restore_to_moment(struct session *session, const char *backup, const struct args *args)
 {
     struct progress progress = progress_begin(session);
     loam_options open = loam_options_default();
     loam_restore_options options = {.struct_size = sizeof options};
     loam_moment reached;
-    char text[TIME_TEXT_BYTES];
+    char text[TEXT_TIME_BYTES_MAX];
     open.memory_bytes = session->memory_bytes;
     options.archive = args->archive.data;
     options.to.seq = args->to_seq;
@@ -305,7 +296,7 @@ static int restore_to_moment(struct session *session, const char *backup, const 
     const int code = say_copied(session, rc);
     if (code == CODE_DONE)
         sink_printf(&session->out, "sequence number %" PRIu64 ", %s\n", reached.seq,
-                    format_time(text, reached.ms));
+                    text_format_time(text, reached.ms));
     return code;
 }
 
