@@ -174,6 +174,13 @@ out:
     return code;
 }
 
+static bool is_same_directory(const char *a, const char *b)
+{
+    struct stat left, right;
+    return stat(a, &left) == 0 && stat(b, &right) == 0 && left.st_dev == right.st_dev &&
+           left.st_ino == right.st_ino;
+}
+
 /* Two at a time would take one number. */
 static int lock_backups(const char *backups)
 {
@@ -197,9 +204,10 @@ static char *parent_of(const char *path)
     return text.data;
 }
 
-static bool make_dir(const char *path)
+static bool make_dir(const char *path, bool *is_new)
 {
-    if (mkdir(path, 0777) != 0) return errno == EEXIST;
+    *is_new = mkdir(path, 0777) == 0;
+    if (!*is_new) return errno == EEXIST;
     char *parent = parent_of(path);
     const bool synced = sync_names(parent);
     free(parent);
@@ -210,7 +218,12 @@ int cmd_backup(struct session *session, const struct args *args)
 {
     const char *backups = args->arg[0].data;
     unsigned latest;
-    if (!make_dir(backups)) {
+    bool is_new;
+    if (is_same_directory(backups, session->dir)) {
+        complain("%s: is the store itself; name another directory", shown_text(backups).text);
+        return CODE_FAILED;
+    }
+    if (!make_dir(backups, &is_new)) {
         complain("%s: %s", shown_text(backups).text, strerror(errno));
         return CODE_FAILED;
     }
@@ -222,6 +235,7 @@ int cmd_backup(struct session *session, const struct args *args)
         code = CODE_FAILED;
     }
     if (code == CODE_DONE) code = make_backup(session, backups, latest);
+    if (code != CODE_DONE && is_new) (void)rmdir(backups);
     (void)close(lock);
     return code;
 }
