@@ -2,7 +2,9 @@
  * loam_inspect.h - looking inside a store: how a read went, what the tree looks like, what stands in a file.
  *
  * Everything is told as *findings*: a kind, a depth and named facts. A finding of depth n + 1 belongs to the latest one of
- *   depth n. One printer can show them all, as text or as JSON; the program `loam` does. The first finding of a call has
+ *   depth n. One printer can show them all, as text or as JSON; the program `loam` does. In its JSON a fact is a field of
+ *   that name; of bytes that are no UTF-8, hold a NUL, or are longer than a line of text may be, it
+ *   is NAME_b64 instead, in base64. The first finding of a call has
  *   depth 0 and the fact "schema". Kinds and names of facts are only ever added while that number stays.
  * Results, ownership, threads: as in loam.h. What a finding points to is borrowed for the call of found(), which must not call
  *   loam; when it answers false, the call ends with LOAM_CONFLICT. A failure comes after what was found before it.
@@ -105,6 +107,50 @@ static inline loam_inspect_options loam_inspect_options_default(void)
     opts.limit = UINT64_MAX;
     return opts;
 }
+
+/* What is found, by kind, indented as it belongs together. A file's own findings come alone, or below those of its directory.
+   Facts in brackets are there when there is something to say. Of keys and values longer than data_bytes_max, NAME_bytes has the whole
+   length. `at` and `bytes` are of the file; `uid`s and the like are 16 hexadecimal digits; times are of the writer's clock.
+
+   A directory:
+   `store`         path, files, unsealed (it was not closed), [owner: a pid], [note]
+     `root`        file, bytes, store_id, store_id_rest, epoch (which opening), manifest, manifest_end, manifest_running, log_key, sealed,
+                   log_end, log_running
+     `file`        name, role, [bytes], [start, room_end: of the log]; role in words: "tables", "log, not needed any more",
+                   "left over", "a socket, no part of the store"
+     `collection`  id, [name], compression, ttl_ms, [merge_operator], flushed_seq, deletions (of ranges), runs, tables, entries,
+                   tombstones, bytes
+       `level`     level, and the same sums
+         `run`     run, and the same sums
+           `table` file, at, bytes, uid, [smallest, largest], [from, to: what is shown of it], entries, tombstones, pages, seq_min,
+                   seq_max, [expiring]
+     `log`         bytes, [start, floor, durable: positions], end, commits, changes (of collections), entries, seq_first, seq_last, [time]
+   A log segment or a manifest:
+   `segment`, or `manifest`  file, bytes, begun, [store_id, store_id_rest, epoch, number, start, running, synced_upto, log_key,
+                   base_time]
+     `header copy` at, valid
+     `record`      of a segment: number, what (commit, change, attest), at, position, bytes, seq, time, synced_upto, [entries,
+                   caller_index], [part: first, middle, last]; below it, with options.entries:
+       `entry`     [collection], seq, what (put, delete, delete range, merge), key, [value], [expires], [since: of an operand];
+                   of a range from and to instead
+     `edit`        of a manifest: number, what (snapshot, flush, merge, move, sweep, ranges, collections, tables, log), at,
+                   position, bytes, time, synced_upto, changes; below it, and below records of changes:
+       `change`    what ("table added", "collection renamed", ...), tag, and those that it has of: collection, source, name, compression, ttl_ms,
+                   merge_operator, level, run, uid, epoch, number, offset, bytes, smallest, largest, from, to, entries, tombstones, pages,
+                   payload_bytes, dense_pages, seq_min, seq_max, seq_shift, swept_seq, expiring, expires_first, expires_last, seq, caller_index,
+                   position, position_end, running, time, next_collection, next_run
+         `deletion` from, to, seq: of a range
+     `end`         at, position, [running], records or edits, beyond (what stands there, in words)
+   A file of tables:
+   `tables`        file, bytes, tables
+     `table`       at, bytes, uid, entries, tombstones, payload_bytes, pages, dense_pages, seq_min, seq_max, footer (is it whole?)
+       `place`     collection, level, run, from, to, swept_seq, expiring: where the manifest has it
+       `index`     at, bytes, raw_bytes, [pages, prefix]
+       `filter`    at, bytes, raw_bytes, [blocks]
+       `bounds`    at, bytes, raw_bytes, [smallest, largest]
+       `page`, or `extent`  number, at, bytes, raw_bytes, compression, format, entries, first, last; below it, with options.entries, each `entry`
+   Anywhere:
+   `damaged`       file, at, [bytes], what (in words), below what it is found in */
 
 /* Tells what stands in a store's directory, or in one file of it: root, manifest, log segment or tables, which its name tells,
    or else its first and last bytes. What is damaged is a finding, "damaged", with file, at, bytes and what; then reading

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 static bool is_continuation(uint8_t byte)
 {
@@ -255,5 +256,19 @@ const char *text_format_duration(char target[TEXT_DURATION_BYTES_MAX], uint64_t 
         unit++;
     (void)snprintf(target, TEXT_DURATION_BYTES_MAX, "%llu%s",
                    (unsigned long long)(ms / time_units[unit].ms), time_units[unit].name);
+    return target;
+}
+
+const char *text_format_time(char target[TEXT_TIME_BYTES_MAX], uint64_t ms)
+{
+    enum { YEARS_SHOWN = 9999 - 1900 };
+    const time_t seconds = (time_t)(ms / 1000);
+    struct tm parts;
+    if (gmtime_r(&seconds, &parts) == NULL || parts.tm_year > YEARS_SHOWN) {
+        (void)snprintf(target, TEXT_TIME_BYTES_MAX, "%llu ms", (unsigned long long)ms);
+        return target;
+    }
+    const size_t len = strftime(target, TEXT_TIME_BYTES_MAX, "%Y-%m-%dT%H:%M:%S", &parts);
+    (void)snprintf(target + len, TEXT_TIME_BYTES_MAX - len, ".%03uZ", (unsigned)(ms % 1000));
     return target;
 }

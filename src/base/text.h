@@ -19,7 +19,12 @@
 
 #include <loam.h>
 
-enum { TEXT_ESCAPE_BYTES_MAX = 4, TEXT_SIZE_BYTES_MAX = 16, TEXT_DURATION_BYTES_MAX = 24 };
+enum {
+    TEXT_ESCAPE_BYTES_MAX = 4,
+    TEXT_SIZE_BYTES_MAX = 16,
+    TEXT_DURATION_BYTES_MAX = 24,
+    TEXT_TIME_BYTES_MAX = 32
+};
 
 /* The length of the well-formed UTF-8 sequence that starts at `at` and ends before `end`, or 0:
    overlong forms, surrogates and what lies beyond U+10FFFF are not well formed. */
@@ -45,6 +50,9 @@ const char *text_escape(char *target, size_t capacity, loam_slice bytes);
 /* "4096", "64K", "64KiB" (powers of 1024), "64KB" (powers of 1000); in any case, B alone is bytes.
    False, and *bytes untouched, for anything else or what does not fit. */
 bool text_parse_size(const char *text, uint64_t *bytes);
+
+/* "2026-11-26T12:00:00.000Z", from ms since 1970; in UTC, so that what is printed does not depend on where. Returns target. */
+const char *text_format_time(char target[TEXT_TIME_BYTES_MAX], uint64_t ms);
 
 /* "512 B", "1.5 KiB", "64.0 MiB". Returns target. */
 const char *text_format_size(char target[TEXT_SIZE_BYTES_MAX], uint64_t bytes);

@@ -216,7 +216,8 @@ struct scan_sums {
     uint64_t rows, key_bytes, value_bytes, open_ns, seek_ns, walk_ns;
 };
 
-static void tell_scan(struct scan_telling *telling, loam_coll *coll, const struct scan_sums *sums)
+static void tell_scan(struct scan_telling *telling, loam_coll *coll, const struct scan_sums *sums,
+                      loam_status rc)
 {
     struct findings *findings = &telling->findings;
     char name[COLL_NAME_ROOM];
@@ -232,7 +233,7 @@ static void tell_scan(struct scan_telling *telling, loam_coll *coll, const struc
         taken += input->counts.entries;
     }
     finding_begin(findings, "answer", 1);
-    fact_text(findings, "status", loam_status_name(LOAM_OK));
+    fact_text(findings, "status", loam_status_name(rc));
     fact_count(findings, "rows", sums->rows);
     fact_count(findings, "taken", taken);
     fact_number(findings, "key_bytes", LOAM_FACT_SIZE, sums->key_bytes);
@@ -291,6 +292,7 @@ loam_status loam_explain_scan(loam_db *db, loam_coll *coll, const loam_range *ra
     struct scan_telling telling = {.watch.around = put_around, .db = db};
     struct scan_sums sums = {0};
     struct stopwatch clock = {.db = db};
+    struct failure why;
     loam_iter *it = NULL;
     telling.last = &telling.inputs;
     loam_status rc = findings_init(&telling.findings, found, ctx);
@@ -302,8 +304,10 @@ loam_status loam_explain_scan(loam_db *db, loam_coll *coll, const loam_range *ra
     if (rc == LOAM_OK) {
         telling.at = dbiter_place(it);
         rc = walk(&telling, it, limit, &sums);
-        if (rc >= 0) tell_scan(&telling, coll, &sums);
+        failure_save(&why);
+        tell_scan(&telling, coll, &sums, rc); /* what was found until then, too */
         loam_iter_close(it);
+        if (rc < 0) failure_restore(&why);
     }
     free_inputs_of(&telling);
     if (rc >= 0) rc = findings_rc(&telling.findings);

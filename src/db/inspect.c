@@ -157,7 +157,11 @@ loam_status inspect_file(struct inspect *inspect, uint32_t depth, const char *na
     enum file_kind kind = FILE_FOREIGN;
     enum object_kind named;
     struct object_id id, *known = NULL;
+    const char *odd = store_odd_kind(inspect->store, name);
     loam_status rc = LOAM_OK;
+    if (odd != NULL && depth > 0) return LOAM_OK; /* the list of files has said so */
+    if (odd != NULL)
+        return failed(LOAM_INVALID, "%s: is %s, and no file of a store", inspect->path, odd);
     if (object_name_parse(name, &named, &id)) {
         known = &id;
         kind = named == OBJECT_TABLES ? FILE_TABLES : FILE_SEGMENT;
@@ -181,7 +185,7 @@ loam_status inspect_file(struct inspect *inspect, uint32_t depth, const char *na
         LOAM_INVALID,
         "%s: is no file of a store: neither its name nor its bytes are those of a root, a "
         "manifest, a log segment or tables",
-        name);
+        depth == 0 ? inspect->path : name);
 }
 
 /* ---- the call ------------------------------------------------------------------------------------------ */
@@ -221,7 +225,7 @@ static loam_status run_inspect(struct inspect *inspect, const char *path, const 
 loam_status inspect_in(struct sys_table sys, const char *path, const loam_inspect_options *options,
                        loam_found found, void *ctx)
 {
-    struct inspect inspect = {.options = loam_inspect_options_default()};
+    struct inspect inspect = {.options = loam_inspect_options_default(), .path = path};
     const char *name = NULL;
     struct failure why;
     if (path == NULL || path[0] == '\0') return failed(LOAM_INVALID, "the path is empty");

@@ -23,6 +23,7 @@ struct inspect {
     loam_inspect_options options;
     struct findings findings;
     struct store *store;
+    const char *path; /* as given */
     bool is_damaged;
     bool has_root, has_facts;
     struct root root;

@@ -120,16 +120,46 @@ static void tell_own_file(struct inspect *inspect, const char *name, uint64_t by
     finding_send(findings);
 }
 
+/* It stays closed. One that has the name of a file of the store is in that file's place. */
+static void tell_odd_file(struct inspect *inspect, const char *name, const char *kind)
+{
+    struct findings *findings = &inspect->findings;
+    enum object_kind named;
+    struct object_id id;
+    char text[64];
+    const bool is_ours = object_name_parse(name, &named, &id);
+    (void)snprintf(text, sizeof text, is_ours ? "is %s, and no file" : "%s, no part of the store",
+                   kind);
+    if (is_ours) {
+        inspect_damage(inspect, 1, (struct inspect_place){.file = name}, text);
+        return;
+    }
+    finding_begin(findings, "file", 1);
+    fact_text(findings, "name", name);
+    fact_text(findings, "role", text);
+    finding_send(findings);
+}
+
+static loam_status tell_listed(struct inspect *inspect, const char *name)
+{
+    struct object *object = NULL;
+    const char *odd = store_odd_kind(inspect->store, name);
+    if (odd != NULL) {
+        tell_odd_file(inspect, name, odd);
+        return LOAM_OK;
+    }
+    loam_status rc = object_open(inspect->store, name, &object);
+    if (rc == LOAM_OK) tell_own_file(inspect, name, object_bytes(object));
+    object_close(object);
+    if (rc == LOAM_NOTFOUND) rc = LOAM_OK; /* it is gone meanwhile */
+    return inspect_meet(inspect, 1, name, rc);
+}
+
 static loam_status tell_files(struct inspect *inspect, const struct file_names *files)
 {
     loam_status rc = LOAM_OK;
     for (size_t i = 0; rc == LOAM_OK && i < files->count; i++) {
-        struct object *object = NULL;
-        rc = object_open(inspect->store, files->names[i], &object);
-        if (rc == LOAM_OK) tell_own_file(inspect, files->names[i], object_bytes(object));
-        object_close(object);
-        if (rc == LOAM_NOTFOUND) rc = LOAM_OK; /* it is gone meanwhile */
-        rc = inspect_meet(inspect, 1, files->names[i], rc);
+        rc = tell_listed(inspect, files->names[i]);
         if (rc == LOAM_OK) rc = findings_rc(&inspect->findings);
     }
     return rc;

@@ -12,6 +12,7 @@
 #include "base/codec.h"
 #include "base/mem.h"
 #include "base/sized.h"
+#include "base/text.h"
 
 #include "base/poison.h"
 
@@ -106,8 +107,9 @@ static loam_status survey_logged(void *ctx, const struct wal_commit *commit)
 
 static void moment_text(const loam_moment *moment, char text[static 80])
 {
-    (void)snprintf(text, 80, "sequence number %" PRIu64 ", time %" PRIu64 " ms", moment->seq,
-                   moment->ms);
+    char when[TEXT_TIME_BYTES_MAX];
+    (void)snprintf(text, 80, "sequence number %" PRIu64 ", %s", moment->seq,
+                   text_format_time(when, moment->ms));
 }
 
 static loam_status say_reachable(const struct restore *restore, loam_status rc)

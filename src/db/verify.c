@@ -90,7 +90,9 @@ static void note_foreign(void *ctx, const char *name)
     const struct leftovers *leftovers = ctx;
     const struct report *report = leftovers->report;
     char text[STATUS_TEXT_MAX];
-    (void)snprintf(text, sizeof text, "%.255s: no fault: it is no part of the store", name);
+    const char *odd = store_odd_kind(leftovers->db->store, name);
+    (void)snprintf(text, sizeof text, "%.255s: no fault: it is %s%sno part of the store", name,
+                   odd != NULL ? odd : "", odd != NULL ? ", and " : "");
     if (report->line != NULL) report->line(report->ctx, text);
 }
 

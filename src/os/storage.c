@@ -495,6 +495,17 @@ loam_status store_list_foreign(struct store *store, void (*each)(void *ctx, cons
     return list_names(store, list_if_foreign, (struct listing){each, ctx});
 }
 
+const char *store_odd_kind(const struct store *store, const char *name)
+{
+    static const char *const kinds[] = {
+        [SYS_FILE] = NULL,     [SYS_DIRECTORY] = "a directory", [SYS_LINK] = "a link",
+        [SYS_FIFO] = "a fifo", [SYS_SOCKET] = "a socket",       [SYS_DEVICE] = "a device"};
+    enum sys_kind kind = SYS_FILE;
+    if (store->dir < 0) return NULL; /* in a forked child */
+    const int asked = store->sys.calls->kind(store->sys.ctx, store->dir, name, &kind);
+    return asked < 0 ? NULL : kinds[kind];
+}
+
 struct gathering {
     enum object_kind kind;
     struct object_id *ids;

@@ -76,6 +76,8 @@ LOAM_MUST loam_status store_list(struct store *store, void (*each)(void *ctx, co
 /* The same for all other names but the root's and `owner`: what is no part of a store. */
 LOAM_MUST loam_status store_list_foreign(struct store *store,
                                          void (*each)(void *ctx, const char *name), void *ctx);
+/* "a socket", of what has a name and is no file; NULL: it is one, or nobody knows. Nothing is opened: a device may not like it. */
+const char *store_odd_kind(const struct store *store, const char *name);
 /* All objects of a kind, by epoch and number; *ids is the caller's to mem_free(). */
 LOAM_MUST loam_status store_objects(struct store *store, enum object_kind kind,
                                     struct object_id **ids, size_t *count);

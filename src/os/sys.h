@@ -25,6 +25,8 @@ enum sys_fs {
     SYS_FS_NETWORK
 };
 
+enum sys_kind { SYS_FILE, SYS_DIRECTORY, SYS_LINK, SYS_FIFO, SYS_SOCKET, SYS_DEVICE };
+
 enum sys_limit { SYS_LIMIT_FILES, SYS_LIMIT_FILE_BYTES }; /* of the process */
 
 struct sys_piece { /* one piece of a gathered write; laid out as struct iovec */
@@ -50,7 +52,8 @@ struct sys {
     int (*free_bytes)(void *ctx, int dir, uint64_t *bytes);
     int (*list)(void *ctx, int dir, void (*each)(void *each_ctx, const char *name), void *each_ctx);
 
-    /* Names. */
+    /* Names. kind: of what has the name, which is not opened, nor followed if it is a link. */
+    int (*kind)(void *ctx, int dir, const char *name, enum sys_kind *kind);
     int (*open)(void *ctx, int dir, const char *name, enum sys_open how);
     int (*rename)(void *ctx, int dir, const char *from, const char *to);
     int (*unlink)(void *ctx, int dir, const char *name);

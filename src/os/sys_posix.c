@@ -166,6 +166,20 @@ static int posix_list(void *ctx, int dir, void (*each)(void *each_ctx, const cha
 
 /* ---- names ---- */
 
+static int posix_kind(void *ctx, int dir, const char *name, enum sys_kind *kind)
+{
+    struct stat about;
+    (void)ctx;
+    if (fstatat(dir, name, &about, AT_SYMLINK_NOFOLLOW) < 0) return -errno;
+    *kind = S_ISREG(about.st_mode)    ? SYS_FILE
+            : S_ISDIR(about.st_mode)  ? SYS_DIRECTORY
+            : S_ISLNK(about.st_mode)  ? SYS_LINK
+            : S_ISFIFO(about.st_mode) ? SYS_FIFO
+            : S_ISSOCK(about.st_mode) ? SYS_SOCKET
+                                      : SYS_DEVICE;
+    return 0;
+}
+
 static int posix_open(void *ctx, int dir, const char *name, enum sys_open how)
 {
     /* Nothing waits for the other end of what turns out to be a fifo; it then reads as no file of ours. */
@@ -376,6 +390,7 @@ struct sys_table sys_posix(void)
         .lock_dir = posix_lock_dir,
         .unlock_dir = posix_unlock_dir,
         .identify = posix_identify,
+        .kind = posix_kind,
         .fs_kind = posix_fs_kind,
         .free_bytes = posix_free_bytes,
         .list = posix_list,

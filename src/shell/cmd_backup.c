@@ -11,13 +11,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "shell/exit_code.h"
 #include "shell/grow.h"
 #include "shell/handlers.h"
 #include "shell/message.h"
 #include "shell/progress.h"
 
-enum { NUMBER_DIGITS = 6, NUMBERS_MAX = 999999, TIME_TEXT_BYTES = 64 };
+enum { NUMBER_DIGITS = 6, NUMBERS_MAX = 999999 };
 
 /* ---- one copy ------------------------------------------------------------------------------- */
 
@@ -173,6 +174,13 @@ out:
     return code;
 }
 
+static bool is_same_directory(const char *a, const char *b)
+{
+    struct stat left, right;
+    return stat(a, &left) == 0 && stat(b, &right) == 0 && left.st_dev == right.st_dev &&
+           left.st_ino == right.st_ino;
+}
+
 /* Two at a time would take one number. */
 static int lock_backups(const char *backups)
 {
@@ -196,9 +204,10 @@ static char *parent_of(const char *path)
     return text.data;
 }
 
-static bool make_dir(const char *path)
+static bool make_dir(const char *path, bool *is_new)
 {
-    if (mkdir(path, 0777) != 0) return errno == EEXIST;
+    *is_new = mkdir(path, 0777) == 0;
+    if (!*is_new) return errno == EEXIST;
     char *parent = parent_of(path);
     const bool synced = sync_names(parent);
     free(parent);
@@ -209,7 +218,12 @@ int cmd_backup(struct session *session, const struct args *args)
 {
     const char *backups = args->arg[0].data;
     unsigned latest;
-    if (!make_dir(backups)) {
+    bool is_new;
+    if (is_same_directory(backups, session->dir)) {
+        complain("%s: is the store itself; name another directory", shown_text(backups).text);
+        return CODE_FAILED;
+    }
+    if (!make_dir(backups, &is_new)) {
         complain("%s: %s", shown_text(backups).text, strerror(errno));
         return CODE_FAILED;
     }
@@ -221,6 +235,7 @@ int cmd_backup(struct session *session, const struct args *args)
         code = CODE_FAILED;
     }
     if (code == CODE_DONE) code = make_backup(session, backups, latest);
+    if (code != CODE_DONE && is_new) (void)rmdir(backups);
     (void)close(lock);
     return code;
 }
@@ -267,23 +282,13 @@ static bool parse_time(const char *text, uint64_t *ms)
     return true;
 }
 
-static const char *format_time(char text[static TIME_TEXT_BYTES], uint64_t ms)
-{
-    struct tm parts;
-    const time_t seconds = (time_t)(ms / 1000);
-    if (gmtime_r(&seconds, &parts) == NULL) return "?";
-    const size_t len = strftime(text, TIME_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &parts);
-    (void)snprintf(text + len, TIME_TEXT_BYTES - len, ".%03uZ", (unsigned)(ms % 1000));
-    return text;
-}
-
 static int restore_to_moment(struct session *session, const char *backup, const struct args *args)
 {
     struct progress progress = progress_begin(session);
     loam_options open = loam_options_default();
     loam_restore_options options = {.struct_size = sizeof options};
     loam_moment reached;
-    char text[TIME_TEXT_BYTES];
+    char text[TEXT_TIME_BYTES_MAX];
     open.memory_bytes = session->memory_bytes;
     options.archive = args->archive.data;
     options.to.seq = args->to_seq;
@@ -305,7 +310,7 @@ static int restore_to_moment(struct session *session, const char *backup, const 
     const int code = say_copied(session, rc);
     if (code == CODE_DONE)
         sink_printf(&session->out, "sequence number %" PRIu64 ", %s\n", reached.seq,
-                    format_time(text, reached.ms));
+                    text_format_time(text, reached.ms));
     return code;
 }
 

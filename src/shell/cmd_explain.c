@@ -1,4 +1,7 @@
 /* cmd_explain.c - explain and doctor; see handlers.h. */
+#include <stdlib.h>
+
+#include "base/findings.h"
 #include "shell/exit_code.h"
 #include "shell/handlers.h"
 #include "shell/message.h"
@@ -87,10 +90,86 @@ static bool take_finding(void *ctx, const loam_finding *finding)
     return out->error == 0;
 }
 
+/* ---- a store that does not open -------------------------------------------------------------- */
+
+struct diagnosis {
+    struct findings findings;
+    uint64_t damage_count, advice_count;
+};
+
+static void diagnose(struct diagnosis *diagnosis, const char *kind, const char *name,
+                     const char *text, const char *remedy)
+{
+    struct findings *findings = &diagnosis->findings;
+    finding_begin(findings, kind, 1);
+    fact_text(findings, "name", name);
+    fact_text(findings, "text", text);
+    if (remedy != NULL) fact_text(findings, "remedy", remedy);
+    finding_send(findings);
+}
+
+static void take_fault(void *ctx, const char *text)
+{
+    struct diagnosis *diagnosis = ctx;
+    diagnosis->damage_count++;
+    diagnose(diagnosis, "damage", "damage", text,
+             "`restore` a backup into a new directory, or `repair` what is intact into one");
+}
+
+static const char *name_of_refusal(const char *dir, loam_status rc)
+{
+    if (is_missing_store(dir, rc) || rc == LOAM_INVALID) return "no_store";
+    if (rc == LOAM_LOCKED) return "locked";
+    if (rc == LOAM_TOONEW) return "too_new";
+    return rc == LOAM_NOMEM ? "no_memory" : "not_readable";
+}
+
+/* The library's sentence may end with what to do. */
+static void tell_refusal(struct diagnosis *diagnosis, const char *dir, loam_status rc)
+{
+    const char *remedy = is_missing_store(dir, rc)
+                             ? "check the path; `loam DIR` creates a store there"
+                             : advice_for_status(rc);
+    char *text = grow_copy_text(loam_errmsg()), *better = strstr(text, "; ");
+    if (better != NULL) *better = '\0';
+    if (better != NULL && remedy == NULL) remedy = better + 2;
+    if (rc == LOAM_INVALID) remedy = "give the directory of a store";
+    if (rc == LOAM_LOCKED)
+        remedy = "close it there, or wait; `inspect` looks at the files without a lock";
+    diagnosis->advice_count++;
+    diagnose(diagnosis, "advice", name_of_refusal(dir, rc), text, remedy);
+    free(text);
+}
+
+static int tell_unopened(struct session *session, struct consultation *consultation,
+                         loam_status refusal)
+{
+    struct diagnosis diagnosis = {.damage_count = 0};
+    struct findings *findings = &diagnosis.findings;
+    loam_status rc = findings_init(findings, take_finding, consultation);
+    if (rc != LOAM_OK) return code_of(session, rc);
+    finding_begin(findings, "doctor", 0);
+    fact_text(findings, "directory", session->dir);
+    finding_send(findings);
+    if (refusal == LOAM_CORRUPT) rc = loam_verify(session->dir, take_fault, &diagnosis);
+    if (rc < 0) refusal = rc; /* the same, but for what has happened meanwhile */
+    if (diagnosis.damage_count == 0) tell_refusal(&diagnosis, session->dir, refusal);
+    finding_begin(findings, "verdict", 1);
+    fact_number(findings, "healthy", LOAM_FACT_FLAG, 0);
+    fact_count(findings, "damage", diagnosis.damage_count);
+    fact_count(findings, "advice", diagnosis.advice_count);
+    finding_send(findings);
+    const int stop = session_stop(session);
+    return stop != 0 ? stop : code_for_status(refusal);
+}
+
 int cmd_doctor(struct session *session, const struct args *args)
 {
     struct consultation consultation = {.tell = tell_of(session, args)};
-    const loam_status rc = loam_doctor(session->db, take_finding, &consultation);
+    loam_status rc = LOAM_OK;
+    if (session->db == NULL) rc = session_try_open(session, ACCESS_READ);
+    if (rc < 0) return tell_unopened(session, &consultation, rc);
+    rc = loam_doctor(session->db, take_finding, &consultation);
     if (rc != LOAM_OK && (rc != LOAM_CORRUPT || consultation.damage_count == 0))
         return code_of(session, rc);
     if (consultation.damage_count > 0) return CODE_CORRUPT;

@@ -35,7 +35,8 @@ static const char *const exit_statuses[][2] = {
     {"64", "wrong usage"},
     {"65", "bad data in an imported file"},
     {"74", "the disk is full"},
-    {"130, 143", "interrupted; terminated, after a clean close"},
+    {"130, 143",
+     "Ctrl-C, which also ends --watch and --follow; terminated; both after a clean close"},
 };
 
 #define PAIRS(pairs) (pairs), sizeof(pairs) / sizeof *(pairs)

@@ -1,6 +1,6 @@
 /* cmd_inspect.c - tells what stands in the files of a store, as text, as JSON, or as a page; see handlers.h. */
 #include <stdio.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "shell/exit_code.h"
 #include "shell/handlers.h"
@@ -115,7 +115,8 @@ int cmd_inspect(struct session *session, const struct args *args)
     if (args->count == 0)
         return say_end(session, loam_inspect(session->dir, &options, tell_finding, &tell));
     char *inside = join_path(session->dir, args->arg[0].data);
-    const char *path = access(inside, F_OK) == 0 ? inside : args->arg[0].data;
+    struct stat about;
+    const char *path = lstat(inside, &about) == 0 ? inside : args->arg[0].data;
     const int code = say_end(session, loam_inspect(path, &options, tell_finding, &tell));
     grow_free(&(struct grow){.data = inside});
     return code;

@@ -51,7 +51,7 @@ static int draw_levels(struct session *session, bool is_live)
     return rc == LOAM_OK ? CODE_DONE : complain_status(rc);
 }
 
-/* Until Ctrl-C, which is how it ends well. */
+/* Until Ctrl-C. */
 static int watch_levels(struct session *session, bool json, uint64_t interval_ms)
 {
     const bool is_live =
@@ -64,10 +64,6 @@ static int watch_levels(struct session *session, bool json, uint64_t interval_ms
             code = json ? tell_levels_json(session) : draw_levels(session, is_live);
         if (code == CODE_DONE) code = session_flush(session);
         if (code == CODE_DONE && signals_stop() == 0) (void)poll(NULL, 0, (int)interval_ms);
-    }
-    if (signals_stop() == CODE_INTERRUPTED) {
-        signals_forget_interrupt();
-        return CODE_DONE;
     }
     return code != CODE_DONE ? code : signals_stop();
 }

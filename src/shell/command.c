@@ -408,17 +408,14 @@ const struct command commands[] = {
      cmd_import,
      "stores the entries of a file",
      "The file's ending is its format: .jsonl has {\"key\":..,\"value\":..} a line, with key_b64 "
-     "and "
-     "value_b64 for what is no text, and expires_ms for what expires; .csv has the header "
-     "key,value, or key_b64 and value_b64 for "
-     "columns in base64; .tsv a key, a tab and a value, with \\t \\n \\r \\\\ \\0 \\xNN escaped, "
-     "and "
-     "without a tab a key alone. FILE - is standard input and wants --format. Of duplicates the "
-     "last wins. A file into an "
-     "empty collection is loaded in bulk: faster, and all at the end or, when it is stopped, "
-     "nothing. Else, and with --from-line, entries are stored "
-     "in batches; `stored up to line N` on standard error counts only what is safe, and after a "
-     "failure --from-line N+1 goes on."},
+     "and value_b64 for what is no text, and expires_ms for what expires; .csv has the header "
+     "key,value, or key_b64 and value_b64 for columns in base64; .tsv a key, a tab and a value, "
+     "with \\t \\n \\r \\\\ \\0 \\xNN escaped, and without a tab a key alone. FILE - is standard "
+     "input and wants --format. Of duplicates the last wins. A file into an empty collection is "
+     "loaded in bulk: faster, and all at the end or, when it is stopped, nothing; with --all each "
+     "empty collection is, by itself, so that a file of several is not one commit. Else, and with "
+     "--from-line, entries are stored in batches; `stored up to line N` on standard error counts "
+     "only what is safe, and after a failure --from-line N+1 goes on."},
     {"export",
      NULL,
      "FILE",
@@ -482,17 +479,15 @@ const struct command commands[] = {
      {ARG_NONE},
      0,
      OPTION_BIT(OPTION_JSON),
-     ACCESS_READ,
+     ACCESS_DIR,
      false,
      cmd_doctor,
      "examines the store, and says what is wrong and what to do",
      "Verifies every byte, and looks at the shape of the tree, at what keeps deleted entries, at "
-     "limits "
-     "of the "
-     "system, the disk and the memory, and at settings. The exit status is 0 when all is well, 1 "
-     "when there is "
-     "advice and no damage, 3 when there is damage. With --json each advice has a name that "
-     "stays."},
+     "limits of the system, the disk and the memory, and at settings. The exit status is 0 when "
+     "all is well, 1 when there is advice and no damage, 3 when there is damage; of a store that "
+     "does not open it says why, and the exit status is that of other commands. With --json each "
+     "advice has a name that stays."},
     {"flush",
      NULL,
      "",
@@ -555,15 +550,12 @@ const struct command commands[] = {
      cmd_inspect,
      "shows what stands in the files of a store, damaged or not",
      "Without PATH: the files of DIR and what they are for, collections, levels and tables, the "
-     "log. "
-     "PATH is a file in DIR, or anywhere: a root, a manifest with its history of edits, a log "
-     "segment "
-     "with its records, or tables with their pages, of which --limit shows the first N. What is "
-     "damaged is said, and "
-     "reading goes on behind it; then the exit status is 3. Nothing is locked or changed: beside "
-     "a process that writes, what is half written may look damaged. --html draws the tree along "
-     "its "
-     "keys, with its history to scrub through; --yes replaces FILE."},
+     "log. PATH is a file in DIR, or anywhere: a root, a manifest with its history of edits, a log "
+     "segment with its records, or tables with their pages, of which --limit shows the first N. "
+     "What is damaged is said, and reading goes on behind it; then the exit status is 3. Nothing "
+     "is locked or changed: beside a process that writes, what is half written may look damaged. "
+     "--html draws the tree along its keys, with its history to scrub through; --yes replaces "
+     "FILE."},
     {"checkpoint",
      NULL,
      "TARGET",
@@ -604,7 +596,8 @@ const struct command commands[] = {
      "makes a store of a backup, or of a moment after it",
      "DIR, which must be missing or empty, becomes a copy of BACKUP, which is read back; of a "
      "directory of backups it is number N, or the latest one. BACKUP may be any closed store. With "
-     "--archive, what the store has archived since follows, all of it or up to a moment, which is "
+     "--archive, what the store has archived since follows, all of it or up to a moment, the "
+     "earlier one of --to-seq and --to-time if both are there, which is "
      "printed as it was reached; the new store is another one, and takes another archive."},
     {"tail",
      NULL,

@@ -242,22 +242,32 @@ static int take_option(const struct command_line *line, struct args *args, enum 
     return CODE_DONE;
 }
 
-/* What is an option of other commands, or looks like a mistyped one, of a command whose arguments
-   hardly ever look like one. */
+/* Must a KEY or a VALUE stand here? Then what begins with -- may be one. */
+static bool wants_bytes(const struct args *args)
+{
+    const struct command *command = args->command;
+    if (args->count >= command->args_min) return false;
+    const enum arg_kind kind = command->args[args->count];
+    return kind == ARG_KEY || kind == ARG_VALUE;
+}
+
+/* What looks like an option and is none of this command. False: it is meant. */
 static bool complain_mistyped(const struct args *args, loam_slice name)
 {
     const struct command *command = args->command;
-    if (command->options == 0 || command->args[0] == ARG_NAME) return false;
-    if (command->access == ACCESS_CREATE && command->args[0] == ARG_KEY) return false;
-    if (option_find(name, command->options) != OPTIONS_COUNT && command->args_min == 0) {
-        complain("%s: no option %s; `help %s` lists its options. After -- it is an argument",
-                 command->name, shown_bytes(name).text, command->name);
-        return true;
-    }
-    const enum option_id nearest = option_nearest(name, command->options);
-    if (nearest == OPTIONS_COUNT) return false;
-    complain("%s: no option %s; did you mean %s? After -- it is an argument", command->name,
-             shown_bytes(name).text, option_infos[nearest].name);
+    const bool is_others = option_find(name, UINT32_MAX) != OPTIONS_COUNT,
+               bytes = wants_bytes(args);
+    const enum option_id nearest =
+        is_others ? OPTIONS_COUNT : option_nearest(name, command->options);
+    const char *after =
+        args->count < command_args_max(command) ? ". After -- it is an argument" : "";
+    if (bytes && (nearest == OPTIONS_COUNT || command->access == ACCESS_CREATE)) return false;
+    if (nearest != OPTIONS_COUNT)
+        complain("%s: no option %s; did you mean %s?%s", command->name, shown_bytes(name).text,
+                 option_infos[nearest].name, after + (*after != '\0'));
+    else
+        complain("%s: no option %s; `help %s` lists its options%s", command->name,
+                 shown_bytes(name).text, command->name, after);
     return true;
 }
 

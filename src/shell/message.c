@@ -58,7 +58,7 @@ void complain(const char *format, ...)
         (void)fprintf(stderr, "%s%s\n", speaks_unnamed ? "" : "loam: ", text);
 }
 
-static const char *advice_for(loam_status rc)
+const char *advice_for_status(loam_status rc)
 {
     switch (rc) {
     case LOAM_LOCKED:
@@ -92,7 +92,7 @@ static const char *advice_for(loam_status rc)
     return NULL;
 }
 
-static int code_for(loam_status rc)
+int code_for_status(loam_status rc)
 {
     switch (rc) {
     case LOAM_OK:
@@ -125,20 +125,24 @@ int complain_status(loam_status rc)
 {
     const struct sentence cause =
         shown_sentence(rc == LOAM_CONFLICT ? "another writer was first" : loam_errmsg());
-    const char *advice = advice_for(rc);
+    const char *advice = advice_for_status(rc);
     /* The library may know better what helps. */
     if (advice == NULL || strstr(cause.text, "; ") != NULL)
         complain("%s", cause.text);
     else
         complain("%s; %s", cause.text, advice);
-    return code_for(rc);
+    return code_for_status(rc);
+}
+
+bool is_missing_store(const char *dir, loam_status rc)
+{
+    return rc == LOAM_IOERR && loam_errno() == ENOENT &&
+           strncmp(loam_errmsg(), dir, strlen(dir)) == 0;
 }
 
 int complain_open(const char *dir, loam_status rc)
 {
-    const bool is_missing =
-        rc == LOAM_IOERR && loam_errno() == ENOENT && strncmp(loam_errmsg(), dir, strlen(dir)) == 0;
-    if (!is_missing) return complain_status(rc);
+    if (!is_missing_store(dir, rc)) return complain_status(rc);
     complain("%s; `loam DIR` creates a store there", shown_sentence(loam_errmsg()).text);
     return CODE_FAILED;
 }

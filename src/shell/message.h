@@ -41,6 +41,10 @@ void complain(const char *format, ...) __attribute__((format(printf, 1, 2), cold
 int complain_status(loam_status rc);
 /* The same of opening a store, which may not be there yet. */
 int complain_open(const char *dir, loam_status rc);
+/* The parts of these: the exit status, what can be done (NULL: nobody knows), and whether there is no such store. */
+int code_for_status(loam_status rc);
+const char *advice_for_status(loam_status rc);
+bool is_missing_store(const char *dir, loam_status rc);
 
 /* The same for an errno of a file that we opened ourselves. */
 int complain_file(const char *path, int error);

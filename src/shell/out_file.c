@@ -71,7 +71,7 @@ static int open_target(struct out_file *out)
     const char *path = aside ? out->aside : out->path;
     const int flags = O_WRONLY | O_CLOEXEC | (aside ? O_CREAT | O_EXCL : 0);
     const int fd = open(path, flags, out->mode);
-    if (fd < 0) return complain_file(path, errno);
+    if (fd < 0) return complain_file(out->path, errno);
     if (aside && out->mode != 0666) (void)fchmod(fd, out->mode);
     sink_init(&out->sink, fd);
     return CODE_DONE;

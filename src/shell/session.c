@@ -18,7 +18,7 @@ static void log_engine_line(void *ctx, loam_log_level level, const char *line)
     complain("%s", shown_sentence(line).text);
 }
 
-int session_open(struct session *session, enum session_access access)
+loam_status session_try_open(struct session *session, enum session_access access)
 {
     loam_options options = loam_options_default();
     options.read_only = session->read_only || access == ACCESS_READ;
@@ -29,12 +29,16 @@ int session_open(struct session *session, enum session_access access)
     options.log = log_engine_line;
     options.log_ctx = session;
     const loam_status rc = loam_open(session->dir, &options, &session->db);
-    if (rc < 0) {
-        const int code = complain_open(session->dir, rc);
-        return code == CODE_ABSENT ? CODE_FAILED : code;
-    }
-    session->coll_name = grow_copy_text("default");
-    return CODE_DONE;
+    if (rc == LOAM_OK) session->coll_name = grow_copy_text("default");
+    return rc;
+}
+
+int session_open(struct session *session, enum session_access access)
+{
+    const loam_status rc = session_try_open(session, access);
+    if (rc >= 0) return CODE_DONE;
+    const int code = complain_open(session->dir, rc);
+    return code == CODE_ABSENT ? CODE_FAILED : code;
 }
 
 int session_close(struct session *session)

@@ -47,6 +47,7 @@ struct session {
 
 /* These complain themselves and return an exit status. */
 int session_open(struct session *session, enum session_access access);
+loam_status session_try_open(struct session *session, enum session_access access); /* silent */
 int session_close(struct session *session);
 int session_use(struct session *session, const char *name);
 int session_find(struct session *session, const char *name, loam_coll **coll);

@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "base/text.h"
 #include "shell/format_jsonl.h"
@@ -19,20 +18,6 @@ const loam_fact *tell_fact(const loam_finding *finding, const char *name)
     return NULL;
 }
 
-/* In UTC, so that what is printed does not depend on where. */
-static void tell_time(struct sink *out, uint64_t ms)
-{
-    const time_t seconds = (time_t)(ms / 1000);
-    struct tm parts;
-    char text[64];
-    if (gmtime_r(&seconds, &parts) == NULL ||
-        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts) == 0) {
-        sink_printf(out, "%" PRIu64 " ms", ms);
-        return;
-    }
-    sink_printf(out, "%s.%03uZ", text, (unsigned)(ms % 1000));
-}
-
 static void tell_duration(struct sink *out, uint64_t ns)
 {
     if (ns < 10000)
@@ -45,7 +30,7 @@ static void tell_duration(struct sink *out, uint64_t ns)
 
 void tell_value(struct sink *out, const loam_fact *fact)
 {
-    char size[TEXT_SIZE_BYTES_MAX];
+    char size[TEXT_SIZE_BYTES_MAX], time[TEXT_TIME_BYTES_MAX];
     switch (fact->kind) {
     case LOAM_FACT_COUNT:
         sink_printf(out, "%" PRIu64, fact->number);
@@ -57,7 +42,7 @@ void tell_value(struct sink *out, const loam_fact *fact)
         tell_duration(out, fact->number);
         break;
     case LOAM_FACT_TIME_MS:
-        tell_time(out, fact->number);
+        sink_text(out, text_format_time(time, fact->number));
         break;
     case LOAM_FACT_FLAG:
         sink_text(out, fact->number != 0 ? "yes" : "no");

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/text.h"
+#include "shell/key_axis.h"
 #include "shell/screen.h"
 #include "shell/tell.h"
 #include "shell/words.h"
@@ -96,59 +97,13 @@ void tree_map_deinit(struct tree_map *map)
     *map = (struct tree_map){0};
 }
 
-/* ---- the axis -------------------------------------------------------------------------------- */
-
-/* Distinct first and last keys of tables in their order. Place 2i is where bound i begins, 2i + 1 where it ends: a table of one key has a
-   width, too. positions[place]: how many bytes lie before it. */
-struct axis {
-    loam_slice *bounds;
-    double *positions;
-    size_t count;
-};
-
-static int compare_bounds(const void *a, const void *b)
+static struct key_axis axis_of(const struct tree_map *map)
 {
-    return bytes_compare(*(const loam_slice *)a, *(const loam_slice *)b);
-}
-
-static size_t bound_at(const struct axis *axis, loam_slice key)
-{
-    const loam_slice *at = bsearch(&key, axis->bounds, axis->count, sizeof key, compare_bounds);
-    return at != NULL ? (size_t)(at - axis->bounds) : 0;
-}
-
-/* Bytes of a table are spread evenly over the places that it covers: nothing else is known. */
-static void weigh(struct axis *axis, struct tree_map *map)
-{
-    const size_t places = 2 * axis->count;
-    for (size_t i = 0; i < map->table_count; i++) {
-        struct map_table *table = &map->tables[i];
-        table->from_at = bound_at(axis, table->from);
-        table->to_at = bound_at(axis, table->to);
-        const size_t first = 2 * table->from_at, end = 2 * table->to_at + 1;
-        for (size_t place = first; place < end; place++)
-            axis->positions[place + 1] += (double)table->bytes / (double)(end - first);
-    }
-    for (size_t place = 1; place < places; place++)
-        axis->positions[place] += axis->positions[place - 1];
-}
-
-static struct axis axis_of(struct tree_map *map)
-{
-    struct axis axis = {.count = 0};
-    axis.bounds = grow_array(NULL, 2 * map->table_count + 1, sizeof *axis.bounds);
-    for (size_t i = 0; i < map->table_count; i++) {
-        axis.bounds[2 * i] = map->tables[i].from;
-        axis.bounds[2 * i + 1] = map->tables[i].to;
-    }
-    qsort(axis.bounds, 2 * map->table_count, sizeof *axis.bounds, compare_bounds);
-    for (size_t i = 0; i < 2 * map->table_count; i++)
-        if (axis.count == 0 || !bytes_equal(axis.bounds[axis.count - 1], axis.bounds[i]))
-            axis.bounds[axis.count++] = axis.bounds[i];
-    axis.positions = grow_array(NULL, 2 * axis.count + 1, sizeof *axis.positions);
-    for (size_t place = 0; place < 2 * axis.count + 1; place++)
-        axis.positions[place] = 0;
-    weigh(&axis, map);
+    struct axis_span *spans = grow_array(NULL, map->table_count + 1, sizeof *spans);
+    for (size_t i = 0; i < map->table_count; i++)
+        spans[i] = (struct axis_span){map->tables[i].from, map->tables[i].to, map->tables[i].bytes};
+    const struct key_axis axis = key_axis_of(spans, map->table_count);
+    free(spans);
     return axis;
 }
 
@@ -188,16 +143,17 @@ static unsigned colour_of(const struct map_table *table, const struct map_run *r
     return run->level + 2 >= LOAM_LEVELS_MAX ? 34 : 32;
 }
 
-static void lay_table(struct cell *cells, size_t columns, const struct axis *axis,
-                      const struct map_table *table, unsigned colour)
+/* *free_column: the first column that no table of the run has. Tables that share one stand beside each other while there is room. */
+static void lay_table(struct cell *cells, size_t columns, const struct key_axis *axis,
+                      const struct map_table *table, unsigned colour, size_t *free_column)
 {
-    const double all = axis->positions[2 * axis->count - 1];
-    const double scale = all > 0 ? (double)columns / all : 0;
-    size_t first = (size_t)(axis->positions[2 * table->from_at] * scale);
-    size_t end = (size_t)(axis->positions[2 * table->to_at + 1] * scale);
+    size_t first = (size_t)(key_axis_begin(axis, table->from) * (double)columns + 0.5);
+    size_t end = (size_t)(key_axis_end(axis, table->to) * (double)columns + 0.5);
+    if (first < *free_column && end > *free_column) first = *free_column;
     if (first >= columns) first = columns - 1;
     if (end <= first) end = first + 1;
     if (end > columns) end = columns;
+    *free_column = end;
     for (size_t i = first; i < end; i++)
         cells[i] = (struct cell){CELL_MIDDLE, colour};
     cells[first].kind = CELL_FIRST;
@@ -267,15 +223,16 @@ static const char *short_count(char text[static 8], uint64_t count)
     return text;
 }
 
-static void draw_run(const struct tree_map *map, const struct map_run *run, const struct axis *axis,
-                     const struct map_look *look, struct grow *text)
+static void draw_run(const struct tree_map *map, const struct map_run *run,
+                     const struct key_axis *axis, const struct map_look *look, struct grow *text)
 {
     const struct layout layout = layout_of(look->columns);
     struct cell cells[MAP_COLUMNS_MAX] = {{CELL_EMPTY, 0}};
     char size[TEXT_SIZE_BYTES_MAX], tables[8], age[8];
+    size_t free_column = 0;
     for (size_t i = run->first; i < run->first + run->count; i++)
-        lay_table(cells, (size_t)layout.map, axis, &map->tables[i],
-                  colour_of(&map->tables[i], run));
+        lay_table(cells, (size_t)layout.map, axis, &map->tables[i], colour_of(&map->tables[i], run),
+                  &free_column);
     add_label(text, &layout, "L%" PRIu64 " run %" PRIu64, run->level, run->number);
     add_cells(text, cells, (size_t)layout.map, look);
     if (layout.has_figures)
@@ -305,7 +262,7 @@ static void draw_memtable(const struct map_memtable *memtable, size_t number,
 }
 
 /* The first and the last key under the ends of the map. */
-static void draw_axis(const struct axis *axis, const struct map_look *look, struct grow *text)
+static void draw_axis(const struct key_axis *axis, const struct map_look *look, struct grow *text)
 {
     const struct layout layout = layout_of(look->columns);
     const size_t half = (size_t)(layout.map > 3 ? layout.map / 2 - 1 : 0);
@@ -347,10 +304,9 @@ void tree_map_draw(struct tree_map *map, const struct map_look *look, struct gro
     for (size_t i = 0; i < map->memtable_count; i++)
         draw_memtable(&map->memtables[i], i, look, text);
     if (map->table_count == 0) return;
-    struct axis axis = axis_of(map);
+    struct key_axis axis = axis_of(map);
     for (size_t i = 0; i < map->run_count; i++)
         draw_run(map, &map->runs[i], &axis, look, text);
     draw_axis(&axis, look, text);
-    free(axis.bounds);
-    free(axis.positions);
+    key_axis_free(&axis);
 }

@@ -16,7 +16,6 @@
 struct map_table {
     loam_slice from, to; /* owned */
     uint64_t bytes, entries, tombstones;
-    size_t from_at, to_at; /* among the bounds of all */
 };
 
 struct map_run {

@@ -213,6 +213,16 @@ static int sim_rename(void *ctx, int fd, const char *from, const char *to)
     return leave_int(disk, result);
 }
 
+static int sim_kind(void *ctx, int fd, const char *name, enum sys_kind *kind)
+{
+    struct simdisk *disk = ctx;
+    int result;
+    struct simdir *dir = enter_dir(disk, fd, &result);
+    if (result == 0 && simnames_get(&dir->now, name) == NULL) result = -ENOENT;
+    if (result == 0) *kind = SYS_FILE;
+    return leave_int(disk, result);
+}
+
 static int sim_unlink(void *ctx, int fd, const char *name)
 {
     struct simdisk *disk = ctx;
@@ -516,6 +526,7 @@ struct sys_table simdisk_table(struct simdisk *disk)
         .lock_dir = sim_lock_dir,
         .unlock_dir = sim_unlock_dir,
         .identify = sim_identify,
+        .kind = sim_kind,
         .fs_kind = sim_fs_kind,
         .free_bytes = sim_free_bytes,
         .list = sim_list,

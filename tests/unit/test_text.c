@@ -169,6 +169,22 @@ static void sizes_are_shown_with_the_unit_that_fits(void **state)
     }
 }
 
+static void a_moment_is_written_in_utc_whatever_it_is(void **state)
+{
+    static const struct {
+        uint64_t ms;
+        const char *text;
+    } cases[] = {{0, "1970-01-01T00:00:00.000Z"},
+                 {UINT64_C(1795752312345), "2026-11-27T04:05:12.345Z"},
+                 {UINT64_C(253402300799999), "9999-12-31T23:59:59.999Z"},
+                 {UINT64_C(253402300800000), "253402300800000 ms"},
+                 {UINT64_MAX, "18446744073709551615 ms"}};
+    char text[TEXT_TIME_BYTES_MAX];
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_string_equal(text_format_time(text, cases[i].ms), cases[i].text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +192,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_cut_between_escapes),
         cmocka_unit_test(sizes_are_read_as_people_write_them),
         cmocka_unit_test(sizes_are_shown_with_the_unit_that_fits),
+        cmocka_unit_test(a_moment_is_written_in_utc_whatever_it_is),
     };
     return cmocka_run_group_tests_name("base/text", tests, NULL, NULL);
 }
