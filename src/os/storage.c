@@ -55,6 +55,7 @@ static bool registry_conflicts(const struct store *store)
     for (const struct store *other = registry_first; other != NULL; other = other->next) {
         if (other->identity.device != store->identity.device) continue;
         if (other->identity.inode != store->identity.inode) continue;
+        if (other->unlocked || store->unlocked) continue;
         if (!other->read_only || !store->read_only) return true;
     }
     return false;
@@ -92,7 +93,7 @@ static void registry_leave(struct store *store)
         store->registered = false;
     }
     if (store->dir >= 0) {
-        (void)store->sys.calls->unlock_dir(store->sys.ctx, store->dir);
+        if (!store->unlocked) (void)store->sys.calls->unlock_dir(store->sys.ctx, store->dir);
         (void)store->sys.calls->close(store->sys.ctx, store->dir);
     }
     store->dir = -1;
@@ -121,6 +122,7 @@ static struct store *new_store(struct sys_table sys, const char *dir,
     store->sys = sys;
     store->dir = -1;
     store->read_only = options->read_only;
+    store->unlocked = options->unlocked;
     store->log_bytes_least =
         options->log_bytes_least > 0 ? options->log_bytes_least : STORE_LOG_BYTES_LEAST;
     mutex_init(&store->root_lock);
@@ -213,6 +215,7 @@ static loam_status lock_store(struct store *store)
         return failed(LOAM_LOCKED,
                       "%s: locked by process %" PRIu64 ", which is this one; close it first",
                       store->path, sys.calls->process_id(sys.ctx));
+    if (store->unlocked) return LOAM_OK; /* it was only to be found by a fork */
     const int locked = sys.calls->lock_dir(sys.ctx, store->dir, !store->read_only);
     if (locked == -EWOULDBLOCK) return locked_by_other(store);
     return locked < 0 ? failed_errno(-locked, "%s: locking it", store->path) : LOAM_OK;
@@ -301,7 +304,8 @@ loam_status store_open(struct sys_table sys, const char *dir, const struct store
     struct store *store = new_store(sys, dir, options);
     if (store == NULL) return LOAM_NOMEM;
     loam_status rc = open_directory(store, options);
-    if (rc == LOAM_OK && !options->bare && !options->unlocked) rc = lock_store(store);
+    if (rc == LOAM_OK && !options->bare && !(options->unlocked && options->salvage))
+        rc = lock_store(store);
     if (rc == LOAM_OK && options->bare && !options->read_only && !options->must_exist)
         rc = make_missing_dir(store); /* as in find_root() */
     if (rc == LOAM_OK && !options->bare) rc = find_root(store, options, &without_root);

@@ -20,7 +20,7 @@ struct store {
     char *path;   /* as given */
     char *prefix; /* path with one '/' at its end: messages write prefix, name */
     int dir;
-    bool read_only;
+    bool read_only, unlocked;
     enum sys_fs fs;
     uint64_t log_bytes_least;
     struct sys_identity identity;

@@ -39,6 +39,8 @@ struct table {
     _Atomic bool doomed, used; /* used: since the cache last asked */
     _Atomic uint64_t mark;
     struct mutex lock; /* of loading and of trimming */
+    struct object
+        *pinned; /* kept open, so that it can be read after its name is gone; NULL: it is not */
     _Atomic(struct table_loaded *) loaded;
     struct table_stripe {
         _Atomic uint32_t holders;

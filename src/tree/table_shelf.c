@@ -38,6 +38,7 @@ struct table_shelf {
     struct shelf_config config;
     struct shelf_hash tables;
     bool armed;
+    uint32_t refs;
     struct mutex lock; /* what follows */
     struct shelf_hash objects;
     uint64_t object_bytes;
@@ -279,6 +280,7 @@ loam_status shelf_new(const struct shelf_config *config, struct table_shelf **ou
     struct table_shelf *shelf = mem_zalloc(sizeof *shelf);
     if (shelf == NULL) return LOAM_NOMEM;
     shelf->config = *config;
+    shelf->refs = 1;
     mutex_init(&shelf->lock);
     *out = shelf;
     return LOAM_OK;
@@ -300,9 +302,20 @@ static void free_hash(struct shelf_hash *hash)
     mem_free(hash->slots);
 }
 
-void shelf_free(struct table_shelf *shelf)
+struct table_shelf *shelf_ref(struct table_shelf *shelf)
 {
-    if (shelf == NULL) return;
+    shelf->refs++;
+    return shelf;
+}
+
+bool shelf_is_shared(const struct table_shelf *shelf)
+{
+    return shelf != NULL && shelf->refs > 1;
+}
+
+void shelf_unref(struct table_shelf *shelf)
+{
+    if (shelf == NULL || --shelf->refs > 0) return;
     for (size_t i = 0; i < shelf->tables.slot_count; i++)
         for (struct shelf_node *node = shelf->tables.slots[i]; node != NULL; node = node->next)
             table_unref(((struct shelved_table *)node)->table);

@@ -36,7 +36,7 @@ struct simdisk *simdisk_new(uint64_t seed);
 void simdisk_free(struct simdisk *disk);
 struct sys_table simdisk_table(struct simdisk *disk);
 
-/* Another disk with the same bytes, names, clock and chance. No process uses the first (simdisk_kill). */
+/* Another disk with the same bytes, names, clock and chance, which no process uses. */
 struct simdisk *simdisk_twin(const struct simdisk *disk);
 /* A hash of all names and bytes, of page cache and medium. */
 uint64_t simdisk_digest(const struct simdisk *disk);
