@@ -485,7 +485,8 @@ static loam_status list_names(struct store *store, void (*each)(void *ctx, const
     const loam_status rc = store_usable(store);
     if (rc < 0) return rc;
     const int listed = sys.calls->list(sys.ctx, store->dir, each, &listing);
-    return listed < 0 ? failed_errno(-listed, "%s: listing it", store->path) : LOAM_OK;
+    if (listed >= 0) return LOAM_OK;
+    return not_full(failed_errno(-listed, "%s: listing it", store->path));
 }
 
 loam_status store_list(struct store *store, void (*each)(void *ctx, const char *name), void *ctx)
@@ -590,11 +591,11 @@ loam_status store_root_read(struct store *store, loam_buf *buf)
     if (rc < 0) return rc;
     const int fd = sys.calls->open(sys.ctx, store->dir, root_name, SYS_READ);
     if (fd == -ENOENT) return LOAM_NOTFOUND;
-    if (fd < 0) return failed_errno(-fd, "%sroot: opening it", store->prefix);
+    if (fd < 0) return not_full(failed_errno(-fd, "%sroot: opening it", store->prefix));
     int result = sys.calls->size(sys.ctx, fd, &size);
     if (result == 0) result = file_read(sys, fd, 0, bytes, &len);
     (void)sys.calls->close(sys.ctx, fd);
-    if (result < 0) return failed_errno(-result, "%sroot: reading it", store->prefix);
+    if (result < 0) return not_full(failed_errno(-result, "%sroot: reading it", store->prefix));
     if (size > sizeof bytes || len != size)
         return failed(LOAM_CORRUPT,
                       "%sroot: byte %zu: has %" PRIu64 " bytes, of which %zu are there; %d are "

@@ -36,6 +36,12 @@ struct store {
 /* LOAM_MISUSE in a forked child. */
 LOAM_MUST loam_status store_usable(const struct store *store);
 
+/* Reading takes no room: whatever the system means by it, making room would not help. */
+static inline loam_status not_full(loam_status rc)
+{
+    return rc == LOAM_FULL ? LOAM_IOERR : rc;
+}
+
 /* Makes names durable. */
 LOAM_MUST loam_status store_sync_names(struct store *store);
 

@@ -58,6 +58,8 @@ bool simdisk_is_off(const struct simdisk *disk);
 /* The process has died: descriptors, locks and mappings are gone, the page cache stays. Also ends a
    cut: cut_at and then kill is a kill at that call. */
 void simdisk_kill(struct simdisk *disk);
+/* From now on it is another process that calls, or no more: it outlives the death of the first. It maps nothing. */
+void simdisk_beside(struct simdisk *disk, bool is_beside);
 /* The machine has lost power, and is on again. */
 void simdisk_power_loss(struct simdisk *disk, enum simdisk_loss loss);
 
