@@ -70,7 +70,7 @@ static const char *advice_for(loam_status rc)
     case LOAM_TOONEW:
         return "use a newer loam";
     case LOAM_READONLY:
-        return "open it for writing, without --readonly";
+        return "open it for writing, without --readonly or --follow";
     case LOAM_NOMEM:
         if (loam_errno() == EMFILE) return "allow it more open files, see `ulimit -n`";
         return "give it more memory or a smaller --memory";
@@ -134,10 +134,14 @@ int complain_status(loam_status rc)
     return code_for(rc);
 }
 
-int complain_open(const char *dir, loam_status rc)
+int complain_open(const char *dir, loam_status rc, bool reads)
 {
     const bool is_missing =
         rc == LOAM_IOERR && loam_errno() == ENOENT && strncmp(loam_errmsg(), dir, strlen(dir)) == 0;
+    if (rc == LOAM_LOCKED && reads) {
+        complain("%s, or read beside it with --follow", shown_sentence(loam_errmsg()).text);
+        return CODE_LOCKED;
+    }
     if (!is_missing) return complain_status(rc);
     complain("%s; `loam DIR` creates a store there", shown_sentence(loam_errmsg()).text);
     return CODE_FAILED;

@@ -40,7 +40,7 @@ void complain(const char *format, ...) __attribute__((format(printf, 1, 2), cold
    success. */
 int complain_status(loam_status rc);
 /* The same of opening a store, which may not be there yet. */
-int complain_open(const char *dir, loam_status rc);
+int complain_open(const char *dir, loam_status rc, bool reads);
 
 /* The same for an errno of a file that we opened ourselves. */
 int complain_file(const char *path, int error);

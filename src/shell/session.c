@@ -18,11 +18,20 @@ static void log_engine_line(void *ctx, loam_log_level level, const char *line)
     complain("%s", shown_sentence(line).text);
 }
 
+/* What the writer has committed by now is what the command sees; a transaction keeps what it sees. */
+static int refresh_session(struct session *session)
+{
+    if (session->txn != NULL) return CODE_DONE;
+    const loam_status rc = loam_refresh(session->db);
+    return rc < 0 ? complain_status(rc) : CODE_DONE;
+}
+
 int session_open(struct session *session, enum session_access access)
 {
     loam_options options = loam_options_default();
     options.read_only = session->read_only || access == ACCESS_READ;
     options.must_exist = options.read_only || access != ACCESS_CREATE;
+    options.follow = session->follow;
     options.durability = session->durability;
     options.memory_bytes = session->memory_bytes;
     options.archive = session->archive;
@@ -30,9 +39,10 @@ int session_open(struct session *session, enum session_access access)
     options.log_ctx = session;
     const loam_status rc = loam_open(session->dir, &options, &session->db);
     if (rc < 0) {
-        const int code = complain_open(session->dir, rc);
+        const int code = complain_open(session->dir, rc, options.read_only);
         return code == CODE_ABSENT ? CODE_FAILED : code;
     }
+    if (session->follow) session->refresh = refresh_session;
     session->coll_name = grow_copy_text("default");
     return CODE_DONE;
 }
