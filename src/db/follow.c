@@ -16,6 +16,7 @@
 enum {
     REBUILDS_MAX = 100, /* in one refresh: each begins at the root, which says what is there now */
     REFRESHES_OF_REBUILD = 16, /* a changed manifest waits for at most so many */
+    REBUILDS_IF_FULL = 4,      /* so many times as often, where memtables take half of the memory */
     IDLE_CHECK_FIRST = 16      /* of refreshes, then after twice as many: is this end damage? */
 };
 #define DAMAGE_WAIT_NS (UINT64_C(100) * 1000000)
@@ -223,28 +224,13 @@ static loam_status new_beside(const loam_db *db, loam_db **out)
     return rc;
 }
 
-static loam_status pin_tables(const struct version *version)
-{
-    for (uint32_t level = 0; level < LEVEL_COUNT; level++) {
-        const struct level *runs = &version->levels[level];
-        for (uint32_t i = 0; i < runs->run_count; i++) {
-            for (uint32_t t = 0; t < runs->runs[i]->table_count; t++) {
-                const loam_status rc = table_pin(runs->runs[i]->tables[t].table);
-                if (rc < 0) return rc;
-            }
-        }
-    }
-    return LOAM_OK;
-}
-
 static loam_status build_beside(const loam_db *db, loam_db *fresh)
 {
     loam_status rc = db_recover(fresh, false, false);
     if (rc == LOAM_OK && db->follow->is_built &&
         memcmp(fresh->root.store_id, db->root.store_id, STORE_ID_BYTES) != 0)
         rc = failed(LOAM_CORRUPT, "root: is another store's than before");
-    for (size_t i = 0; rc == LOAM_OK && i < catalog_coll_count(fresh->catalog); i++)
-        rc = pin_tables(catalog_coll_at(fresh->catalog, i)->version);
+    if (rc == LOAM_OK) rc = catalog_pin(fresh->catalog);
     if (rc == LOAM_OK) rc = check_end(fresh);
     if (rc == LOAM_OK && atomic_load(&fresh->visible) < atomic_load(&db->visible))
         rc = failed(LOAM_CORRUPT,
@@ -390,7 +376,8 @@ static loam_status is_due(const loam_db *db, const struct root *root, bool *due)
         return LOAM_OK;
     }
     follow->paid_bytes += follow->cost_bytes / REFRESHES_OF_REBUILD + 1;
-    *due = follow->paid_bytes >= follow->cost_bytes;
+    const bool memory_is_full = atomic_load(&db->memtable_bytes) > db->options.memory_bytes / 2;
+    *due = follow->paid_bytes * (memory_is_full ? REBUILDS_IF_FULL : 1) >= follow->cost_bytes;
     return LOAM_OK;
 }
 
@@ -412,6 +399,7 @@ static loam_status refresh_locked(loam_db *db)
 loam_status follow_open(loam_db *db)
 {
     const loam_status rc = new_follow(db);
+    catalog_arm(db->catalog); /* an object is closed with its last table */
     return rc == LOAM_OK ? rebuild(db) : rc;
 }
 

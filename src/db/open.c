@@ -71,6 +71,7 @@ static void delete_unused(void *ctx, struct object_id id)
 {
     loam_db *db = ctx;
     char name[OBJECT_NAME_BYTES];
+    if (db->options.follow) return; /* it is not ours */
     object_name_make(OBJECT_TABLES, id, name);
     if (store_delete(db->store, name) < 0) db_log(db, LOAM_LOG_WARNING, "%s", loam_errmsg());
 }

@@ -66,7 +66,6 @@ void table_unref(struct table *table)
     const int64_t charged = loaded == NULL ? 0 : loaded->charged_bytes;
     free_loaded(table, loaded);
     page_cache_charge(table->owner.cache, -charged);
-    object_close(table->pinned);
     if (atomic_load_explicit(&table->doomed, memory_order_relaxed) && table->owner.doomed != NULL)
         table->owner.doomed(table->owner.ctx, &table->meta);
     mutex_deinit(&table->lock);
@@ -142,11 +141,11 @@ static loam_status open_table_object(const struct table *table, struct object **
                   name);
 }
 
-loam_status table_pin(struct table *table)
+loam_status table_pin(struct table *table, struct object **object)
 {
+    const loam_status rc = *object != NULL ? LOAM_OK : open_table_object(table, object);
     mutex_lock(&table->lock);
-    const loam_status rc =
-        table->pinned != NULL ? LOAM_OK : open_table_object(table, &table->pinned);
+    if (rc == LOAM_OK) table->pinned = *object;
     mutex_unlock(&table->lock);
     return rc;
 }

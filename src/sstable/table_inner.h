@@ -40,7 +40,7 @@ struct table {
     _Atomic uint64_t mark;
     struct mutex lock; /* of loading and of trimming */
     struct object
-        *pinned; /* kept open, so that it can be read after its name is gone; NULL: it is not */
+        *pinned; /* borrowed: kept open by others, so that it can be read after its name is gone; or NULL */
     _Atomic(struct table_loaded *) loaded;
     struct table_stripe {
         _Atomic uint32_t holders;

@@ -124,6 +124,14 @@ void catalog_arm(struct catalog *catalog)
     shelf_arm(catalog->shelf);
 }
 
+loam_status catalog_pin(const struct catalog *catalog)
+{
+    loam_status rc = LOAM_OK;
+    for (size_t i = 0; rc == LOAM_OK && i < catalog->colls.count; i++)
+        rc = version_pin(catalog->colls.at[i]->state.version, catalog->shelf);
+    return rc;
+}
+
 /* ---- preparing ------------------------------------------------------------------------------- */
 
 static loam_status copy_small(const struct catalog_small *from, struct catalog_stage *stage)

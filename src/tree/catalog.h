@@ -88,6 +88,9 @@ void catalog_discard(struct catalog_stage *stage); /* frees it; accepts NULL */
    long gone or is cleaned up by listing). */
 void catalog_arm(struct catalog *catalog);
 
+/* Opens the object of every table that there is now, and keeps it open: of an armed catalog. LOAM_CORRUPT: one is missing. */
+LOAM_MUST loam_status catalog_pin(const struct catalog *catalog);
+
 size_t catalog_coll_count(const struct catalog *catalog);
 const struct coll_state *catalog_coll_at(const struct catalog *catalog,
                                          size_t index); /* in order of ids */

@@ -302,12 +302,24 @@ void draft_settle_cloned(const struct draft *draft, struct table_shelf *shelf)
     each_table(draft->base, shelf, shelf_place);
 }
 
-void draft_settle_dropped(const struct draft *draft, struct table_shelf *shelf)
-{
-    each_table(draft->base, shelf, shelf_unplace);
-}
-
 void version_unplace(const struct version *version, struct table_shelf *shelf)
 {
     each_table(version, shelf, shelf_unplace);
+}
+
+void draft_settle_dropped(const struct draft *draft, struct table_shelf *shelf)
+{
+    version_unplace(draft->base, shelf);
+}
+
+loam_status version_pin(const struct version *version, struct table_shelf *shelf)
+{
+    loam_status rc = LOAM_OK;
+    for (uint32_t level = 0; level < LEVEL_COUNT; level++) {
+        const struct level *runs = &version->levels[level];
+        for (uint32_t i = 0; i < runs->run_count; i++)
+            for (uint32_t t = 0; rc == LOAM_OK && t < runs->runs[i]->table_count; t++)
+                rc = shelf_pin(shelf, runs->runs[i]->tables[t].table);
+    }
+    return rc;
 }

@@ -31,6 +31,7 @@ struct shelved_table {
 struct shelved_object {
     struct shelf_node node; /* key: epoch << 32 | number */
     uint64_t table_count;   /* not gone */
+    struct object *pinned;  /* or NULL */
     uint64_t bytes;         /* to the end of its last table that was ever here */
 };
 
@@ -152,7 +153,10 @@ static bool drop_from_object(struct table_shelf *shelf, struct object_id id)
         shelf->object_bytes -= object->bytes;
     }
     mutex_unlock(&shelf->lock);
-    if (was_last) mem_free(object);
+    if (was_last) {
+        object_close(object->pinned);
+        mem_free(object);
+    }
     return was_last;
 }
 
@@ -162,6 +166,18 @@ static void lose_doomed_table(void *ctx, const struct table_meta *meta)
     struct table_shelf *shelf = ctx;
     if (drop_from_object(shelf, meta->object))
         shelf->config.delete_object(shelf->config.ctx, meta->object);
+}
+
+loam_status shelf_pin(struct table_shelf *shelf, struct table *table)
+{
+    check(shelf->armed); /* else the object is forgotten while the table is still read */
+    mutex_lock(&shelf->lock);
+    struct shelved_object *object =
+        (struct shelved_object *)shelf_find(&shelf->objects, object_key(table_meta(table)->object));
+    check(object != NULL);
+    const loam_status rc = table_pin(table, &object->pinned);
+    mutex_unlock(&shelf->lock);
+    return rc;
 }
 
 bool shelf_uses_object(struct table_shelf *shelf, struct object_id id)
@@ -319,6 +335,9 @@ void shelf_unref(struct table_shelf *shelf)
     for (size_t i = 0; i < shelf->tables.slot_count; i++)
         for (struct shelf_node *node = shelf->tables.slots[i]; node != NULL; node = node->next)
             table_unref(((struct shelved_table *)node)->table);
+    for (size_t i = 0; i < shelf->objects.slot_count; i++)
+        for (struct shelf_node *node = shelf->objects.slots[i]; node != NULL; node = node->next)
+            object_close(((struct shelved_object *)node)->pinned);
     free_hash(&shelf->tables);
     free_hash(&shelf->objects);
     mutex_deinit(&shelf->lock);

@@ -50,6 +50,8 @@ void shelf_sweep(struct table_shelf *shelf, struct table *table);
 /* Takes a new table that was not placed off the shelf, as if it had never been there. */
 void shelf_forget(struct table_shelf *shelf, struct table *table);
 
+/* Before it is shown: its object is opened, and stays open until the last of its tables is gone. For a shelf that is armed. */
+LOAM_MUST loam_status shelf_pin(struct table_shelf *shelf, struct table *table);
 bool shelf_uses_object(struct table_shelf *shelf, struct object_id id);
 uint64_t shelf_object_bytes(struct table_shelf *shelf); /* of all objects with tables */
 

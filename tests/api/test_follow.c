@@ -284,6 +284,34 @@ static void what_it_shows_stays_when_the_writer_deletes_it(void **state)
     expect_ok(loam_close(db));
 }
 
+/* Files are kept open as long as anything of them is shown, and each once. */
+static void it_keeps_a_descriptor_for_each_file_and_gives_all_back(void **state)
+{
+    struct fixture *f = *state;
+    loam_coll *coll;
+    char name[16];
+    for (unsigned i = 0; i < 200; i++) {
+        snprintf(name, sizeof name, "c%u", i);
+        expect_ok(loam_create(f->db, name, NULL, &coll));
+        put_text(f->db, coll, "a", name);
+    }
+    expect_ok(loam_flush(f->db, NULL)); /* one file */
+    const size_t before = fixture_file_count("/proc/self/fd");
+    loam_db *db = follow(f);
+    expect_same(f->db, db);
+    assert_in_range(fixture_file_count("/proc/self/fd") - before, 1, 20);
+    for (unsigned i = 0; i < 20; i++) {
+        put_text(f->db, NULL, "a", "1");
+        expect_ok(loam_flush(f->db, NULL));
+        expect_ok(loam_compact(f->db, NULL, NULL));
+        expect_caught_up(f, db);
+    }
+    assert_in_range(fixture_file_count("/proc/self/fd") - before, 1, 30);
+    fixture_close(f);
+    expect_ok(loam_close(db));
+    assert_true(fixture_file_count("/proc/self/fd") <= before);
+}
+
 /* ---- what it refuses ------------------------------------------------------------------------- */
 
 static void a_snapshot_or_transaction_keeps_it_where_it_is(void **state)
@@ -398,6 +426,7 @@ int main(void)
         test_open(it_catches_up_over_flushes_and_merges),
         test_open(it_follows_the_writer_over_restarts),
         test_open(what_it_shows_stays_when_the_writer_deletes_it),
+        test_open(it_keeps_a_descriptor_for_each_file_and_gives_all_back),
         test_open(a_snapshot_or_transaction_keeps_it_where_it_is),
         test_open(it_writes_nothing_and_refuses_to),
         test_open(nobody_waits_for_who_follows),

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -127,9 +128,72 @@ static void a_follower_shows_what_a_death_of_the_writer_would_leave(void **state
                   3);
 }
 
+/* ---- a snapshot of two states ---------------------------------------------------------------- */
+
+static struct meanwhile { /* what the follower's own calls of the disk let in */
+    struct sys calls;
+    const struct sys *below;
+    loam_db *db;
+    loam_snapshot *snap;
+    bool is_due;
+} meanwhile;
+
+static int64_t read_meanwhile(void *ctx, int fd, uint64_t offset, void *dst, size_t len)
+{
+    if (meanwhile.is_due && meanwhile.snap == NULL)
+        assert_int_equal(loam_snapshot_open(meanwhile.db, &meanwhile.snap), LOAM_OK);
+    return meanwhile.below->read(ctx, fd, offset, dst, len);
+}
+
+static void put(loam_db *db, loam_coll *coll, const char *key, const char *value)
+{
+    assert_int_equal(loam_put(db, coll, loam_str(key), loam_str(value)), LOAM_OK);
+}
+
+static void expect_at(loam_db *db, const loam_snapshot *snap, const char *key, const char *value)
+{
+    loam_buf found = {0};
+    assert_int_equal(loam_get_at(db, NULL, snap, loam_str(key), &found), LOAM_OK);
+    assert_int_equal(found.len, strlen(value));
+    assert_memory_equal(found.data, value, found.len);
+    loam_buf_free(&found);
+}
+
+static void a_snapshot_that_is_opened_during_a_refresh_sees_what_was_before(void **state)
+{
+    (void)state;
+    struct simdisk *disk = simdisk_new(1);
+    struct db_world world = {.sys = simdisk_table(disk), .seed = 1};
+    loam_options options = loam_options_default();
+    loam_db *writer;
+    options.memory_bytes = 4 << 20;
+    assert_int_equal(db_open_in(&world, "db", &options, &writer), LOAM_OK);
+    put(writer, NULL, "k", "old");
+    meanwhile = (struct meanwhile){.below = world.sys.calls, .calls = *world.sys.calls};
+    meanwhile.calls.read = read_meanwhile;
+    world.sys.calls = &meanwhile.calls;
+    options.follow = true;
+    assert_int_equal(db_open_in(&world, "db", &options, &meanwhile.db), LOAM_OK);
+    put(writer, NULL, "k", "new");
+    assert_int_equal(loam_flush(writer, NULL), LOAM_OK);
+    assert_int_equal(loam_create(writer, "more", NULL, NULL), LOAM_OK);
+    meanwhile.is_due = true;
+    assert_int_equal(loam_refresh(meanwhile.db), LOAM_BUSY);
+    assert_non_null(meanwhile.snap);
+    expect_at(meanwhile.db, meanwhile.snap, "k", "old");
+    loam_snapshot_close(meanwhile.snap);
+    meanwhile.is_due = false;
+    assert_int_equal(loam_refresh(meanwhile.db), LOAM_OK);
+    expect_at(meanwhile.db, NULL, "k", "new");
+    assert_int_equal(loam_close(meanwhile.db), LOAM_OK);
+    assert_int_equal(loam_close(writer), LOAM_OK);
+    simdisk_free(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_snapshot_that_is_opened_during_a_refresh_sees_what_was_before),
         cmocka_unit_test(a_follower_shows_what_a_death_of_the_writer_would_leave),
     };
     return cmocka_run_group_tests_name("follow", tests, NULL, NULL);

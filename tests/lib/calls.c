@@ -661,6 +661,7 @@ const struct call calls[] = {
     {"loam_open", "with an archive", OPENS, bench_open, will_archive, NULL, true, false},
     {"loam_open", "to follow", OPENS, make_open_to_follow, NULL, NULL, false, false},
     {"loam_refresh", "of nothing", READS, make_refresh, follow_on, NULL, false, false},
+    {"loam_refresh", "of a commit", READS, make_refresh, follow_and_write_once, NULL, false, false},
     {"loam_refresh", "of commits", READS, make_refresh, follow_and_write, NULL, false, false},
     {"loam_refresh", "of all anew", READS, make_refresh, follow_and_change, NULL, false, false},
     {"loam_close", NULL, CLOSES, make_close, close_children, NULL, false, false},

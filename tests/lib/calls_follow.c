@@ -32,9 +32,8 @@ void follow_on(struct bench *b)
     b->shown = model_copy(b->before);
 }
 
-void follow_and_write(struct bench *b)
+void follow_and_write_once(struct bench *b)
 {
-    char text[16];
     follow_on(b);
     bench_ok(loam_batch_put(b->batch, NULL, loam_str("k007"), bench_value(6)));
     bench_ok(loam_batch_put(b->batch, b->coll, loam_str("k007"), bench_value(6)));
@@ -44,6 +43,12 @@ void follow_and_write(struct bench *b)
     model_put(b->before, "default", loam_str("k007"), bench_value(6));
     model_put(b->before, "other", loam_str("k007"), bench_value(6));
     model_delete(b->before, "default", loam_str("k011"));
+}
+
+void follow_and_write(struct bench *b)
+{
+    char text[16];
+    follow_and_write_once(b);
     for (int i = 0; i < BENCH_KEYS; i++) {
         const loam_slice key = bench_key(i, text);
         bench_ok(loam_put(b->db, b->coll, key, bench_value(7)));

@@ -11,6 +11,7 @@
 loam_status make_open_to_follow(struct bench *b);
 /* Each opens a follower; then some is committed; or collections are changed, too, and all is flushed. */
 void follow_on(struct bench *b);
+void follow_and_write_once(struct bench *b);
 void follow_and_write(struct bench *b);
 void follow_and_change(struct bench *b);
 /* After a failure it shows what it did before. */
