@@ -325,12 +325,10 @@ static loam_status apply_clone(loam_db *db, const struct change *change)
     struct edit edit = {0};
     loam_status rc = LOAM_OK;
     uint64_t seq = change->seq;
-    const uint64_t flushed = source == NULL ? seq : source->flushed_seq;
-    const bool flushes =
-        flushed > seq ? !db->options.read_only : flushed < seq && db->restore != NULL;
-    if (flushes) rc = flush_run(db, FLUSH_ALL);
-    if (flushes && flushed > seq)
-        seq = catalog_coll_by_id(db->catalog, change->source)->flushed_seq;
+    /* What a follower contradicts is newer than the manifest that it has read. */
+    const uint64_t flushed = source == NULL || db->follow != NULL ? seq : source->flushed_seq;
+    if (flushed > seq || (flushed < seq && db->restore != NULL)) rc = flush_run(db, FLUSH_ALL);
+    if (flushed > seq) seq = catalog_coll_by_id(db->catalog, change->source)->flushed_seq;
     if (rc == LOAM_OK) rc = edit_clone_coll(&edit, change->coll, change->name, change->source, seq);
     if (rc == LOAM_OK) rc = catalog_apply(db->catalog, loam_bytes(edit.bytes.data, edit.bytes.len));
     edit_deinit(&edit);
