@@ -252,14 +252,15 @@ void coll_adopt_all(loam_db *db, loam_db *fresh, struct view **spares)
     forget_absent(db, fresh, spares);
     for (struct loam_coll *from = fresh->all, *next; from != NULL; from = next) {
         struct loam_coll *coll = coll_by_id(db, from->id);
+        const bool is_gone = atomic_load(&from->dropped); /* its drop was replayed */
         next = from->all_next;
-        if (atomic_load(&from->dropped) || coll != NULL) { /* or its drop was replayed */
-            from->all_next = left;
-            left = from;
-            if (!atomic_load(&from->dropped)) take_over_handle(coll, from);
-        } else {
+        if (coll == NULL && !is_gone) {
             move_handle(db, from);
+            continue;
         }
+        if (coll != NULL && !is_gone) take_over_handle(coll, from);
+        from->all_next = left;
+        left = from;
     }
     fresh->all = left;
     const struct coll_map ids = db->by_id, names = db->by_name;
@@ -267,8 +268,8 @@ void coll_adopt_all(loam_db *db, loam_db *fresh, struct view **spares)
     db->by_name = fresh->by_name;
     fresh->by_id = ids; /* to be freed */
     fresh->by_name = names;
-    memset(db->by_id.slots, 0, db->by_id.slot_count * sizeof *db->by_id.slots);
-    memset(db->by_name.slots, 0, db->by_name.slot_count * sizeof *db->by_name.slots);
+    memset(db->by_id.slots, 0, db->by_id.slot_count * sizeof(struct loam_coll *));
+    memset(db->by_name.slots, 0, db->by_name.slot_count * sizeof(struct loam_coll *));
     for (struct loam_coll *coll = db->all; coll != NULL; coll = coll->all_next) {
         if (atomic_load(&coll->dropped)) continue;
         put_id(&db->by_id, coll);

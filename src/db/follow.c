@@ -259,7 +259,7 @@ static loam_status make_spares(loam_db *db, loam_db *fresh, struct spares *spare
     size_t count = 1;
     for (const struct loam_coll *coll = db->all; coll != NULL; coll = coll->all_next)
         count += !atomic_load(&coll->dropped) && coll_by_id(fresh, coll->id) == NULL;
-    spares->views = mem_alloc_array(count, sizeof *spares->views);
+    spares->views = mem_alloc_array(count, sizeof(struct view *));
     if (spares->views == NULL) return LOAM_NOMEM;
     for (; spares->count + 1 < count; spares->count++) {
         struct view *view = view_spare();
@@ -273,7 +273,7 @@ static loam_status make_spares(loam_db *db, loam_db *fresh, struct spares *spare
     return LOAM_OK;
 }
 
-/* Nothing in it can fail. Under all the locks of adopt(). */
+/* Nothing in it can fail. Under all the locks of its caller. */
 static void exchange(loam_db *db, loam_db *fresh, const struct spares *spares)
 {
     struct catalog *catalog = db->catalog;
@@ -302,23 +302,31 @@ static void exchange(loam_db *db, loam_db *fresh, const struct spares *spares)
     db->follow->must_rebuild = false;
 }
 
+static loam_status exchange_if_idle(loam_db *db, loam_db *fresh, struct spares *spares)
+{
+    mutex_lock(&db->manifest_lock);
+    mutex_lock(&db->lane);
+    mutex_lock(&db->views);
+    mutex_lock(&db->names);
+    mutex_lock(&db->snapshots);
+    const loam_status rc = check_idle(db); /* once more: nobody opens a snapshot of two states */
+    if (rc == LOAM_OK) {
+        exchange(db, fresh, spares);
+        spares->count = 0;
+    }
+    mutex_unlock(&db->snapshots);
+    mutex_unlock(&db->names);
+    mutex_unlock(&db->views);
+    mutex_unlock(&db->lane);
+    mutex_unlock(&db->manifest_lock);
+    return rc;
+}
+
 static loam_status adopt(loam_db *db, loam_db *fresh)
 {
     struct spares spares = {0};
-    struct mutex *locks[] = {&db->manifest_lock, &db->lane, &db->views, &db->names, &db->snapshots};
-    const size_t count = sizeof locks / sizeof locks[0];
     loam_status rc = make_spares(db, fresh, &spares);
-    if (rc == LOAM_OK) {
-        for (size_t i = 0; i < count; i++)
-            mutex_lock(locks[i]);
-        rc = check_idle(db); /* once more: nobody opens a snapshot of two states */
-        if (rc == LOAM_OK) {
-            exchange(db, fresh, &spares);
-            spares.count = 0;
-        }
-        for (size_t i = count; i-- > 0;)
-            mutex_unlock(locks[i]);
-    }
+    if (rc == LOAM_OK) rc = exchange_if_idle(db, fresh, &spares);
     for (size_t i = 0; i < spares.count; i++)
         view_unref(spares.views[i]);
     mem_free(spares.views);

@@ -484,7 +484,7 @@ loam_status db_read_root(const loam_db *db, struct root *root)
 static loam_status read_past(struct recovery *recovery)
 {
     loam_db *db = recovery->db;
-    uint64_t manifest_end;
+    uint64_t manifest_end = 0;
     loam_status rc = db_read_root(db, &db->root);
     if (rc == LOAM_OK) rc = manifest_load(db->store, &db->root, db->catalog, &manifest_end);
     if (rc < 0) return rc;
