@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { MIB = 1 << 20 };
@@ -284,6 +285,65 @@ static void what_it_shows_stays_when_the_writer_deletes_it(void **state)
     expect_ok(loam_close(db));
 }
 
+struct segments { /* of the log: names and what they name */
+    struct {
+        char name[32];
+        ino_t inode;
+    } at[64];
+    size_t count;
+};
+
+static void list_segments(const struct fixture *f, struct segments *out)
+{
+    DIR *dir = opendir(f->store);
+    assert_non_null(dir);
+    out->count = 0;
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        if (strstr(entry->d_name, ".wal") == NULL || out->count == 64) continue;
+        snprintf(out->at[out->count].name, sizeof out->at[0].name, "%.31s", entry->d_name);
+        out->at[out->count++].inode = entry->d_ino;
+    }
+    closedir(dir);
+}
+
+static bool has_other_name(const struct segments *before, const struct segments *now)
+{
+    for (size_t i = 0; i < before->count; i++)
+        for (size_t k = 0; k < now->count; k++)
+            if (before->at[i].inode == now->at[k].inode &&
+                strcmp(before->at[i].name, now->at[k].name) != 0)
+                return true;
+    return false;
+}
+
+/* What it reads gets another name and other bytes, under its open descriptor. */
+static void a_segment_that_is_used_again_is_not_believed(void **state)
+{
+    struct fixture *f = *state;
+    struct segments before, now;
+    const loam_options options = small_options();
+    fixture_close(f);
+    fixture_open(f, &options);
+    fill(f->db, NULL, 0, 10, 500);
+    loam_db *db = follow(f);
+    unsigned key = 10, times = 0;
+    for (; times < 3; times++) {
+        fill(f->db, NULL, key, 10, 500);
+        key += 10;
+        expect_caught_up(f, db);
+        list_segments(f, &before);
+        now = before;
+        for (unsigned i = 0; i < 400 && !has_other_name(&before, &now); i++) {
+            fill(f->db, NULL, key, 100, 1000);
+            key += 100;
+            list_segments(f, &now);
+        }
+        assert_true(has_other_name(&before, &now));
+        expect_caught_up(f, db);
+    }
+    expect_ok(loam_close(db));
+}
+
 /* Files are kept open as long as anything of them is shown, and each once. */
 static void it_keeps_a_descriptor_for_each_file_and_gives_all_back(void **state)
 {
@@ -361,6 +421,20 @@ static void it_writes_nothing_and_refuses_to(void **state)
     assert_null(db);
 }
 
+static void a_forked_child_may_not_follow_on(void **state)
+{
+    struct fixture *f = *state;
+    loam_db *db = follow(f);
+    int status = 0;
+    const pid_t child = fork();
+    if (child == 0) _exit(loam_refresh(db) == LOAM_MISUSE ? 7 : 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+    put_text(f->db, NULL, "a", "1");
+    expect_caught_up(f, db);
+    expect_ok(loam_close(db));
+}
+
 static void nobody_waits_for_who_follows(void **state)
 {
     struct fixture *f = *state;
@@ -426,9 +500,11 @@ int main(void)
         test_open(it_catches_up_over_flushes_and_merges),
         test_open(it_follows_the_writer_over_restarts),
         test_open(what_it_shows_stays_when_the_writer_deletes_it),
+        test_open(a_segment_that_is_used_again_is_not_believed),
         test_open(it_keeps_a_descriptor_for_each_file_and_gives_all_back),
         test_open(a_snapshot_or_transaction_keeps_it_where_it_is),
         test_open(it_writes_nothing_and_refuses_to),
+        test_open(a_forked_child_may_not_follow_on),
         test_open(nobody_waits_for_who_follows),
         test_open(a_damaged_log_is_told_and_what_was_shown_stays),
     };
