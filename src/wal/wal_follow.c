@@ -93,14 +93,12 @@ static loam_status enter_next(struct wal_follow *follow, uint64_t position)
 
 static loam_status find_next(struct wal_follow *follow, uint64_t position, struct record *record)
 {
-    for (;;) {
-        loam_status rc = read_here(follow, position, record);
-        if (rc == LOAM_NOTFOUND)
-            rc = enter_next(follow, position);
-        else
-            return rc;
-        if (rc != LOAM_OK) return rc;
+    loam_status rc;
+    while ((rc = read_here(follow, position, record)) == LOAM_NOTFOUND) {
+        rc = enter_next(follow, position);
+        if (rc != LOAM_OK) break;
     }
+    return rc;
 }
 
 void wal_follow_begin(struct wal_follow *follow, struct store *store)

@@ -9,7 +9,11 @@
 
 #include <stdio.h>
 
-enum { WRITERS = 3, PADDING = 700 };
+enum {
+    WRITERS = 3,
+    PADDING = 700,
+    OTHERS = 300 /* so that putting a state in its place takes a while */
+};
 
 struct pasture {
     loam_db *follower;
@@ -178,7 +182,7 @@ static void read_all_the_time(struct hand *hand)
     while (crew_goes_on(hand)) {
         read_pair(hand, seen);
         if (rand_below(&hand->rand, 10) == 0) scan_pairs(hand);
-        if (rand_below(&hand->rand, 100) == 0) read_snapshot(hand);
+        if (rand_below(&hand->rand, 1000) == 0) read_snapshot(hand);
         if (rand_below(&hand->rand, 10) == 0 &&
             loam_collection(pasture->follower, "second", &coll) == LOAM_OK) {
             const loam_status rc = loam_exists(pasture->follower, coll, loam_str("in it"));
@@ -207,6 +211,11 @@ static void a_follower_shows_whole_commits_to_all_its_threads(void **state)
     crew_open_as(f, &options, crew.seed, crew_hasty());
     crew.db = f->db;
     expect_ok(loam_create(f->db, "other", &sums, &pasture.other));
+    for (unsigned i = 0; i < OTHERS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "other %u", i);
+        expect_ok(loam_create(f->db, name, NULL, NULL));
+    }
     expect_ok(loam_open(f->store, &following, &pasture.follower));
     expect_ok(loam_collection(pasture.follower, "other", &pasture.other_seen));
     crew_run(&crew, jobs, 3000);
