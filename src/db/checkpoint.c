@@ -348,6 +348,9 @@ loam_status loam_checkpoint(loam_db *db, const char *dir, const loam_checkpoint_
     struct checkpoint cp = {.db = db, .options = loam_checkpoint_options_default()};
     loam_status rc = db_check(db);
     if (rc == LOAM_OK && dir == NULL) rc = failed(LOAM_INVALID, "dir is NULL");
+    if (rc == LOAM_OK && db->options.follow)
+        rc = failed(LOAM_MISUSE, "%s is open to follow; its writer makes checkpoints",
+                    store_path(db->store));
     if (rc == LOAM_OK)
         rc = sized_take(&cp.options, sizeof cp.options, opts, "loam_checkpoint_options_default");
     if (rc < 0) return rc;

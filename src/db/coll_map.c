@@ -206,6 +206,77 @@ void coll_free_all(loam_db *db)
     mem_free(db->by_name.slots);
 }
 
+static void forget_absent(loam_db *db, loam_db *fresh, struct view **spares)
+{
+    for (struct loam_coll *coll = db->all; coll != NULL; coll = coll->all_next) {
+        if (atomic_load(&coll->dropped) || coll_by_id(fresh, coll->id) != NULL) continue;
+        atomic_store(&coll->dropped, true);
+        atomic_store(&coll->is_shut, true);
+        view_replace(coll, *spares++);
+        coll->active = NULL;
+    }
+}
+
+/* What changes of it; what it had goes with `from`. */
+static void take_over_handle(struct loam_coll *coll, struct loam_coll *from)
+{
+    char *name = coll->name;
+    coll->name = from->name;
+    from->name = name;
+    coll->named_seq = from->named_seq;
+    atomic_store(&coll->compression, atomic_load(&from->compression));
+    atomic_store(&coll->ttl_ms, atomic_load(&from->ttl_ms));
+    if (coll->merge_operator == NULL && from->merge_operator != NULL) {
+        coll->merge_operator = from->merge_operator;
+        from->merge_operator = NULL;
+        show_operator(coll);
+    }
+    view_replace(coll, atomic_load(&from->view));
+    atomic_store(&from->view, NULL);
+    coll->active = from->active;
+}
+
+static void move_handle(loam_db *db, struct loam_coll *coll)
+{
+    coll->db = db;
+    coll->is_dirty = false;
+    coll->dirty_prev = coll->dirty_next = NULL;
+    coll->all_next = db->all;
+    db->all = coll;
+    if (coll->id == 0) db->default_coll = coll;
+}
+
+void coll_adopt_all(loam_db *db, loam_db *fresh, struct view **spares)
+{
+    struct loam_coll *left = NULL;
+    forget_absent(db, fresh, spares);
+    for (struct loam_coll *from = fresh->all, *next; from != NULL; from = next) {
+        struct loam_coll *coll = coll_by_id(db, from->id);
+        const bool is_gone = atomic_load(&from->dropped); /* its drop was replayed */
+        next = from->all_next;
+        if (coll == NULL && !is_gone) {
+            move_handle(db, from);
+            continue;
+        }
+        if (coll != NULL && !is_gone) take_over_handle(coll, from);
+        from->all_next = left;
+        left = from;
+    }
+    fresh->all = left;
+    const struct coll_map ids = db->by_id, names = db->by_name;
+    db->by_id = fresh->by_id;
+    db->by_name = fresh->by_name;
+    fresh->by_id = ids; /* to be freed */
+    fresh->by_name = names;
+    memset(db->by_id.slots, 0, db->by_id.slot_count * sizeof(struct loam_coll *));
+    memset(db->by_name.slots, 0, db->by_name.slot_count * sizeof(struct loam_coll *));
+    for (struct loam_coll *coll = db->all; coll != NULL; coll = coll->all_next) {
+        if (atomic_load(&coll->dropped)) continue;
+        put_id(&db->by_id, coll);
+        put_name(&db->by_name, coll);
+    }
+}
+
 bool coll_name_since(loam_db *db, uint32_t id, char name[static COLL_NAME_ROOM], uint64_t *seq)
 {
     mutex_lock(&db->names);

@@ -8,6 +8,7 @@
  *   behind:     jobs.c runs flush.c (memtables -> a run of level 0) and compact.c (runs -> one run below)
  *
  * Locks, in the order in which they are taken:
+ *   refreshing  (struct follow) one loam_refresh() at a time; held over I/O
  *   changes     one change of collections at a time; held over I/O
  *   manifest    catalog and manifest; held over I/O
  *   lane        the commit lane: next_seq, durable_end, wal append, adding to memtables, freezing them, by_id
@@ -97,6 +98,8 @@ struct loam_coll {
     struct loam_coll *compact_next; /* jobs lock */
     bool compact_idle;       /* it is queued only because there is nothing else to do; jobs lock */
     uint32_t compact_claims; /* callers who wait for their turn; jobs lock */
+    struct loam_coll *room_next; /* follow.c: of what one commit adds to; and how much that is */
+    uint64_t room_entries, room_bytes;
     bool compact_queued, compact_running,
         compact_stuck; /* jobs lock; stuck: its input is corrupt */
     uint64_t
@@ -152,11 +155,13 @@ struct caller_index {         /* of the newest commit that has one */
     uint64_t index, seq, end; /* 0: none; the commit's last; where it ends in the log, or 0 */
 };
 struct restore;
+struct follow;
 
 struct loam_db {
     struct sys_table sys;
     struct store *store;
     loam_options options;    /* resolved: no zeros */
+    struct follow *follow;   /* NULL: it is none of another's writing; follow.h */
     char *archive_name;      /* options.archive, owned */
     struct restore *restore; /* an opening that goes on in an archive; NULL: none, or no more */
     uint32_t page_bytes;     /* 0: by compression; tests use tiny ones */
@@ -253,6 +258,9 @@ struct db_world { /* what tests inject */
 LOAM_MUST loam_status db_open_in(const struct db_world *world, const char *dir,
                                  const loam_options *options, loam_db **out);
 struct db_world db_world_real(void);
+/* Of a database in the making; and with all that it has but for what free_db() in open.c frees. */
+void db_init_locks(loam_db *db);
+void db_deinit_locks(loam_db *db);
 /* verify.c: loam_verify() in a world. */
 LOAM_MUST loam_status db_verify_in(const struct db_world *world, const char *dir,
                                    void (*line)(void *ctx, const char *text), void *ctx);
@@ -325,6 +333,7 @@ LOAM_MUST loam_status db_wal_past(const loam_db *db, struct wal_past *past);
 LOAM_MUST loam_status db_open_commit(const struct wal_commit *commit, struct commit_body *body);
 LOAM_MUST loam_status db_read_change(const struct wal_commit *commit, struct change *change,
                                      struct change *more);
+LOAM_MUST loam_status db_read_root(const loam_db *db, struct root *root);
 /* Up to where some collection is flushed: so far commits go at least. */
 uint64_t highest_flushed(const struct catalog *catalog);
 /* Does the manifest, or the root, refer to such a file? */
@@ -374,6 +383,9 @@ struct view *view_spare(void);
 void view_install(struct loam_coll *coll, struct view *spare, struct version *version,
                   uint32_t flushed_count);
 
+/* Puts `fresh` in place; it has its own references already. views lock. */
+void view_replace(struct loam_coll *coll, struct view *fresh);
+
 /* ---- coll_map.c -------------------------------------------------------------------------------- */
 
 LOAM_MUST loam_status coll_map_init(struct coll_map *map);
@@ -404,6 +416,9 @@ LOAM_MUST loam_status coll_rename_handle(struct loam_coll *coll, const char *to,
                                          uint64_t seq); /* recovery */
 void coll_forget(struct loam_coll *coll);               /* off the maps; the handle stays */
 void coll_free_all(loam_db *db);
+/* Makes db's collections what fresh's are, which was read anew from the same store and goes then: by ids, so that handles stay. spares: an empty view for
+   each that is not there any more. Lane, views and names lock. */
+void coll_adopt_all(loam_db *db, loam_db *fresh, struct view **spares);
 
 /* ---- coll.c ------------------------------------------------------------------------------------ */
 

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/sized.h"
 #include "base/status.h"
+#include "db/follow.h"
 #include "db/merges.h"
 
 #include "base/poison.h"
@@ -58,6 +59,7 @@ static loam_status resolve_options(struct sys_table sys, loam_options *options)
     if (options->background_threads > THREADS_MAX)
         return failed(LOAM_INVALID, "background_threads is %u; at most %d are allowed",
                       options->background_threads, THREADS_MAX);
+    if (options->follow) options->read_only = options->must_exist = true;
     if (options->must_exist && options->must_not_exist)
         return failed(LOAM_INVALID, "must_exist and must_not_exist contradict each other");
     return LOAM_OK;
@@ -69,11 +71,12 @@ static void delete_unused(void *ctx, struct object_id id)
 {
     loam_db *db = ctx;
     char name[OBJECT_NAME_BYTES];
+    if (db->options.follow) return; /* it is not ours */
     object_name_make(OBJECT_TABLES, id, name);
     if (store_delete(db->store, name) < 0) db_log(db, LOAM_LOG_WARNING, "%s", loam_errmsg());
 }
 
-static void init_locks(loam_db *db)
+void db_init_locks(loam_db *db)
 {
     struct mutex *locks[] = {&db->changes, &db->lane,       &db->manifest_lock,
                              &db->views,   &db->names,      &db->snapshots,
@@ -87,11 +90,23 @@ static void init_locks(loam_db *db)
     cond_init(&db->jobs.archive);
 }
 
-static void free_db(loam_db *db)
+void db_deinit_locks(loam_db *db)
 {
     struct mutex *locks[] = {&db->changes, &db->lane,       &db->manifest_lock,
                              &db->views,   &db->names,      &db->snapshots,
                              &db->feeds,   &db->fence_lock, &db->jobs.lock};
+    for (size_t i = 0; i < sizeof locks / sizeof locks[0]; i++)
+        mutex_deinit(locks[i]);
+    cond_deinit(&db->jobs.work);
+    cond_deinit(&db->jobs.done);
+    cond_deinit(&db->jobs.tend);
+    cond_deinit(&db->feeds_shown);
+    cond_deinit(&db->jobs.archive);
+}
+
+static void free_db(loam_db *db)
+{
+    follow_free(db->follow);
     coll_free_all(db);
     epoch_free(db->epoch);
     if (db->catalog != NULL) catalog_free(db->catalog);
@@ -100,13 +115,7 @@ static void free_db(loam_db *db)
     recent_deinit(&db->recent);
     operators_deinit(db);
     store_close(db->store);
-    for (size_t i = 0; i < sizeof locks / sizeof locks[0]; i++)
-        mutex_deinit(locks[i]);
-    cond_deinit(&db->jobs.work);
-    cond_deinit(&db->jobs.done);
-    cond_deinit(&db->jobs.tend);
-    cond_deinit(&db->feeds_shown);
-    cond_deinit(&db->jobs.archive);
+    db_deinit_locks(db);
     mem_free(db->archive_name);
     mem_free(db);
 }
@@ -167,7 +176,7 @@ loam_status db_open_in(const struct db_world *world, const char *dir, const loam
     db->restore = world->restore;
     db->change_position = UINT64_MAX;
     atomic_init(&db->expiry_due_ms, UINT64_MAX);
-    init_locks(db);
+    db_init_locks(db);
     db->options = loam_options_default();
     loam_status rc = sized_take(&db->options, sizeof db->options, options, "loam_options_default");
     if (rc == LOAM_OK) rc = own_archive(db);
@@ -177,12 +186,16 @@ loam_status db_open_in(const struct db_world *world, const char *dir, const loam
         const struct store_options store_options = {.read_only = db->options.read_only,
                                                     .must_exist = db->options.must_exist,
                                                     .must_not_exist = db->options.must_not_exist,
+                                                    .unlocked = db->options.follow,
                                                     .log_bytes_least = world->log_bytes_least};
         rc = store_open(world->sys, dir, &store_options, &is_new, &db->store);
     }
     if (rc == LOAM_OK) {
         rc = open_parts(db);
-        if (rc == LOAM_OK) rc = db_recover(db, is_new, world->mapped_log);
+        if (rc == LOAM_OK && db->options.follow)
+            rc = follow_open(db);
+        else if (rc == LOAM_OK)
+            rc = db_recover(db, is_new, world->mapped_log);
         if ((rc == LOAM_CORRUPT || rc == LOAM_TOONEW) && world->restore == NULL)
             rc = failed_in(rc, dir);
     }

@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "db/follow.h"
 #include "db/merges.h"
 #include "db/restore.h"
 #include "record/batch.h"
@@ -324,7 +325,8 @@ static loam_status apply_clone(loam_db *db, const struct change *change)
     struct edit edit = {0};
     loam_status rc = LOAM_OK;
     uint64_t seq = change->seq;
-    const uint64_t flushed = source == NULL ? seq : source->flushed_seq;
+    /* What a follower contradicts is newer than the manifest that it has read. */
+    const uint64_t flushed = source == NULL || db->follow != NULL ? seq : source->flushed_seq;
     if (flushed > seq || (flushed < seq && db->restore != NULL)) rc = flush_run(db, FLUSH_ALL);
     if (flushed > seq) seq = catalog_coll_by_id(db->catalog, change->source)->flushed_seq;
     if (rc == LOAM_OK) rc = edit_clone_coll(&edit, change->coll, change->name, change->source, seq);
@@ -445,6 +447,7 @@ loam_status db_wal_past(const loam_db *db, struct wal_past *past)
         .sealed = db->root.sealed,
         .seal_end = db->root.log_end,
         .seal_running = db->root.log_running,
+        .live = db->follow != NULL,
     };
     return LOAM_OK;
 }
@@ -468,14 +471,22 @@ static loam_status read_log(struct recovery *recovery)
     return rc;
 }
 
+loam_status db_read_root(const loam_db *db, struct root *root)
+{
+    loam_buf bytes = {0};
+    loam_status rc = store_root_read(db->store, &bytes);
+    if (rc == LOAM_NOTFOUND) rc = failed(LOAM_CORRUPT, "root: is missing; somebody removed it");
+    if (rc == LOAM_OK) rc = root_decode(loam_bytes(bytes.data, bytes.len), "root", root);
+    loam_buf_free(&bytes);
+    return rc;
+}
+
 static loam_status read_past(struct recovery *recovery)
 {
     loam_db *db = recovery->db;
-    loam_buf bytes = {0};
-    loam_status rc = store_root_read(db->store, &bytes);
-    if (rc == LOAM_OK) rc = root_decode(loam_bytes(bytes.data, bytes.len), "root", &db->root);
-    loam_buf_free(&bytes);
-    if (rc == LOAM_OK) rc = manifest_load(db->store, &db->root, db->catalog);
+    uint64_t manifest_end = 0;
+    loam_status rc = db_read_root(db, &db->root);
+    if (rc == LOAM_OK) rc = manifest_load(db->store, &db->root, db->catalog, &manifest_end);
     if (rc < 0) return rc;
     const struct catalog_counters counters = catalog_counters(db->catalog);
     expiry_note_time(db, counters.time_ms);
@@ -487,6 +498,7 @@ static loam_status read_past(struct recovery *recovery)
         1; /* what is flushed before the fresh manifest is there is the new epoch's */
     rc = make_handles(db);
     if (rc == LOAM_OK) rc = read_log(recovery);
+    if (rc == LOAM_OK && db->follow != NULL) follow_note(db, &recovery->tail, manifest_end);
     return rc;
 }
 

@@ -136,7 +136,7 @@ loam_status loam_verify_open(loam_db *db, void (*line)(void *ctx, const char *te
     struct report report = {.line = line, .ctx = ctx, .walk = atomic_fetch_add(&walks, 1) + 1};
     const loam_status rc = db_check(db);
     if (rc < 0) return rc;
-    if (db->options.read_only) verify_files(&report, db);
+    if (db->options.read_only && !db->options.follow) verify_files(&report, db);
     mutex_lock(&db->names);
     loam_coll *coll = db->all; /* handles are only ever added in front, and live as long as db */
     mutex_unlock(&db->names);
@@ -166,7 +166,7 @@ static void verify_known_tables(struct report *report, struct store *store, stru
     loam_status rc = store_root_read(store, &bytes);
     if (rc == LOAM_OK) rc = root_decode(loam_bytes(bytes.data, bytes.len), "root", &root);
     loam_buf_free(&bytes);
-    if (rc == LOAM_OK) rc = manifest_load(store, &root, catalog);
+    if (rc == LOAM_OK) rc = manifest_load(store, &root, catalog, NULL);
     if (rc == LOAM_OK) rc = manifest_verify(store, &root, file_fault, report);
     for (size_t i = 0; rc == LOAM_OK && i < catalog_coll_count(catalog); i++)
         verify_version(report, catalog_coll_at(catalog, i)->version);

@@ -152,8 +152,7 @@ struct view *view_acquire(struct loam_coll *coll)
     return view;
 }
 
-/* Puts `fresh` in place; it has its own references already. views lock. */
-static void replace(struct loam_coll *coll, struct view *fresh)
+void view_replace(struct loam_coll *coll, struct view *fresh)
 {
     struct view *old = atomic_load(&coll->view);
     atomic_store(&coll->view, fresh);
@@ -203,7 +202,7 @@ loam_status view_add_memtable(struct loam_coll *coll)
     share_memruns(fresh, old, old->memrun_count);
     version_ref(old->version);
     fresh->version = old->version;
-    replace(coll, fresh);
+    view_replace(coll, fresh);
     coll->active = memrun;
     mark_dirty(coll, true);
     mutex_unlock(&coll->db->views);
@@ -221,7 +220,7 @@ void view_install(struct loam_coll *coll, struct view *spare, struct version *ve
         atomic_fetch_sub(&coll->db->memtable_bytes, old->memruns[i]->counted_bytes);
     version_ref(version);
     spare->version = version;
-    replace(coll, spare);
+    view_replace(coll, spare);
     if (spare->memrun_count == 0) mark_dirty(coll, false);
     mutex_unlock(&coll->db->views);
 }

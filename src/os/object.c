@@ -39,12 +39,6 @@ static void set_object_name(char dst[OBJECT_NAME_BYTES], const char *name)
 
 /* ---- reading ---- */
 
-/* Reading takes no room: whatever the system means by it, making room would not help. */
-static loam_status not_full(loam_status rc)
-{
-    return rc == LOAM_FULL ? LOAM_IOERR : rc;
-}
-
 static loam_status open_existing(struct store *store, const char *name, enum sys_open how, int *fd)
 {
     const loam_status rc = store_usable(store);

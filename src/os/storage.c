@@ -55,6 +55,7 @@ static bool registry_conflicts(const struct store *store)
     for (const struct store *other = registry_first; other != NULL; other = other->next) {
         if (other->identity.device != store->identity.device) continue;
         if (other->identity.inode != store->identity.inode) continue;
+        if (other->unlocked || store->unlocked) continue;
         if (!other->read_only || !store->read_only) return true;
     }
     return false;
@@ -92,7 +93,7 @@ static void registry_leave(struct store *store)
         store->registered = false;
     }
     if (store->dir >= 0) {
-        (void)store->sys.calls->unlock_dir(store->sys.ctx, store->dir);
+        if (!store->unlocked) (void)store->sys.calls->unlock_dir(store->sys.ctx, store->dir);
         (void)store->sys.calls->close(store->sys.ctx, store->dir);
     }
     store->dir = -1;
@@ -121,6 +122,7 @@ static struct store *new_store(struct sys_table sys, const char *dir,
     store->sys = sys;
     store->dir = -1;
     store->read_only = options->read_only;
+    store->unlocked = options->unlocked;
     store->log_bytes_least =
         options->log_bytes_least > 0 ? options->log_bytes_least : STORE_LOG_BYTES_LEAST;
     mutex_init(&store->root_lock);
@@ -213,6 +215,7 @@ static loam_status lock_store(struct store *store)
         return failed(LOAM_LOCKED,
                       "%s: locked by process %" PRIu64 ", which is this one; close it first",
                       store->path, sys.calls->process_id(sys.ctx));
+    if (store->unlocked) return LOAM_OK; /* it was only to be found by a fork */
     const int locked = sys.calls->lock_dir(sys.ctx, store->dir, !store->read_only);
     if (locked == -EWOULDBLOCK) return locked_by_other(store);
     return locked < 0 ? failed_errno(-locked, "%s: locking it", store->path) : LOAM_OK;
@@ -301,7 +304,8 @@ loam_status store_open(struct sys_table sys, const char *dir, const struct store
     struct store *store = new_store(sys, dir, options);
     if (store == NULL) return LOAM_NOMEM;
     loam_status rc = open_directory(store, options);
-    if (rc == LOAM_OK && !options->bare && !options->unlocked) rc = lock_store(store);
+    if (rc == LOAM_OK && !options->bare && !(options->unlocked && options->salvage))
+        rc = lock_store(store);
     if (rc == LOAM_OK && options->bare && !options->read_only && !options->must_exist)
         rc = make_missing_dir(store); /* as in find_root() */
     if (rc == LOAM_OK && !options->bare) rc = find_root(store, options, &without_root);
@@ -481,7 +485,8 @@ static loam_status list_names(struct store *store, void (*each)(void *ctx, const
     const loam_status rc = store_usable(store);
     if (rc < 0) return rc;
     const int listed = sys.calls->list(sys.ctx, store->dir, each, &listing);
-    return listed < 0 ? failed_errno(-listed, "%s: listing it", store->path) : LOAM_OK;
+    if (listed >= 0) return LOAM_OK;
+    return not_full(failed_errno(-listed, "%s: listing it", store->path));
 }
 
 loam_status store_list(struct store *store, void (*each)(void *ctx, const char *name), void *ctx)
@@ -597,11 +602,11 @@ loam_status store_root_read(struct store *store, loam_buf *buf)
     if (rc < 0) return rc;
     const int fd = sys.calls->open(sys.ctx, store->dir, root_name, SYS_READ);
     if (fd == -ENOENT) return LOAM_NOTFOUND;
-    if (fd < 0) return failed_errno(-fd, "%sroot: opening it", store->prefix);
+    if (fd < 0) return not_full(failed_errno(-fd, "%sroot: opening it", store->prefix));
     int result = sys.calls->size(sys.ctx, fd, &size);
     if (result == 0) result = file_read(sys, fd, 0, bytes, &len);
     (void)sys.calls->close(sys.ctx, fd);
-    if (result < 0) return failed_errno(-result, "%sroot: reading it", store->prefix);
+    if (result < 0) return not_full(failed_errno(-result, "%sroot: reading it", store->prefix));
     if (size > sizeof bytes || len != size)
         return failed(LOAM_CORRUPT,
                       "%sroot: byte %zu: has %" PRIu64 " bytes, of which %zu are there; %d are "

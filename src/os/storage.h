@@ -33,7 +33,7 @@ struct store_options {
     bool must_exist, must_not_exist;
     uint64_t log_bytes_least; /* 0: 256 KiB; tests take less, to cross more boundaries sooner */
     bool salvage;             /* with read_only: whatever stands there, also without a root */
-    bool unlocked;            /* with salvage: beside whoever writes; what is read may be torn */
+    bool unlocked;            /* with read_only: beside whoever writes; what is read may be torn */
     bool
         bare; /* no store but a directory of objects, each of which appears whole: neither locked nor asked for a root */
 };

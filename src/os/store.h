@@ -20,7 +20,7 @@ struct store {
     char *path;   /* as given */
     char *prefix; /* path with one '/' at its end: messages write prefix, name */
     int dir;
-    bool read_only;
+    bool read_only, unlocked;
     enum sys_fs fs;
     uint64_t log_bytes_least;
     struct sys_identity identity;
@@ -35,6 +35,12 @@ struct store {
 
 /* LOAM_MISUSE in a forked child. */
 LOAM_MUST loam_status store_usable(const struct store *store);
+
+/* Reading takes no room: whatever the system means by it, making room would not help. */
+static inline loam_status not_full(loam_status rc)
+{
+    return rc == LOAM_FULL ? LOAM_IOERR : rc;
+}
 
 /* Makes names durable. */
 LOAM_MUST loam_status store_sync_names(struct store *store);

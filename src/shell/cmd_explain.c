@@ -135,7 +135,7 @@ static void tell_refusal(struct diagnosis *diagnosis, const char *dir, loam_stat
     if (better != NULL && remedy == NULL) remedy = better + 2;
     if (rc == LOAM_INVALID) remedy = "give the directory of a store";
     if (rc == LOAM_LOCKED)
-        remedy = "close it there, or wait; `inspect` looks at the files without a lock";
+        remedy = "close it there, or wait; --follow reads beside it, and `inspect` needs no lock";
     diagnosis->advice_count++;
     diagnose(diagnosis, "advice", name_of_refusal(dir, rc), text, remedy);
     free(text);

@@ -18,6 +18,9 @@ static const char *const global_options[][2] = {
      "time that the store is written to"},
     {"--memory SIZE", "memory for writes and caches, such as 512MiB"},
     {"--readonly", "open without writing anything"},
+    {"--follow",
+     "read beside the process that has it open for writing; each command sees what was committed "
+     "before it"},
     {"--decode", "hex:6b65, b64:a2U=, @file and - in arguments mean bytes"},
     {"--mode MODE", "escaped (default), or raw: `get` writes the bytes alone"},
     {"--json", "tables and entries as JSON"},

@@ -70,7 +70,7 @@ const char *advice_for_status(loam_status rc)
     case LOAM_TOONEW:
         return "use a newer loam";
     case LOAM_READONLY:
-        return "open it for writing, without --readonly";
+        return "open it for writing, without --readonly or --follow";
     case LOAM_NOMEM:
         if (loam_errno() == EMFILE) return "allow it more open files, see `ulimit -n`";
         return "give it more memory or a smaller --memory";
@@ -140,8 +140,12 @@ bool is_missing_store(const char *dir, loam_status rc)
            strncmp(loam_errmsg(), dir, strlen(dir)) == 0;
 }
 
-int complain_open(const char *dir, loam_status rc)
+int complain_open(const char *dir, loam_status rc, bool reads)
 {
+    if (rc == LOAM_LOCKED && reads) {
+        complain("%s, or read beside it with --follow", shown_sentence(loam_errmsg()).text);
+        return CODE_LOCKED;
+    }
     if (!is_missing_store(dir, rc)) return complain_status(rc);
     complain("%s; `loam DIR` creates a store there", shown_sentence(loam_errmsg()).text);
     return CODE_FAILED;

@@ -40,7 +40,7 @@ void complain(const char *format, ...) __attribute__((format(printf, 1, 2), cold
    success. */
 int complain_status(loam_status rc);
 /* The same of opening a store, which may not be there yet. */
-int complain_open(const char *dir, loam_status rc);
+int complain_open(const char *dir, loam_status rc, bool reads);
 /* The parts of these: the exit status, what can be done (NULL: nobody knows), and whether there is no such store. */
 int code_for_status(loam_status rc);
 const char *advice_for_status(loam_status rc);

@@ -18,26 +18,38 @@ static void log_engine_line(void *ctx, loam_log_level level, const char *line)
     complain("%s", shown_sentence(line).text);
 }
 
+/* What the writer has committed by now is what the command sees; a transaction keeps what it sees. */
+static int refresh_session(struct session *session)
+{
+    if (session->txn != NULL) return CODE_DONE;
+    const loam_status rc = loam_refresh(session->db);
+    return rc < 0 ? complain_status(rc) : CODE_DONE;
+}
+
 loam_status session_try_open(struct session *session, enum session_access access)
 {
     loam_options options = loam_options_default();
     options.read_only = session->read_only || access == ACCESS_READ;
     options.must_exist = options.read_only || access != ACCESS_CREATE;
+    options.follow = session->follow;
     options.durability = session->durability;
     options.memory_bytes = session->memory_bytes;
     options.archive = session->archive;
     options.log = log_engine_line;
     options.log_ctx = session;
     const loam_status rc = loam_open(session->dir, &options, &session->db);
-    if (rc == LOAM_OK) session->coll_name = grow_copy_text("default");
-    return rc;
+    if (rc < 0) return rc;
+    if (session->follow) session->refresh = refresh_session;
+    session->coll_name = grow_copy_text("default");
+    return LOAM_OK;
 }
 
 int session_open(struct session *session, enum session_access access)
 {
     const loam_status rc = session_try_open(session, access);
     if (rc >= 0) return CODE_DONE;
-    const int code = complain_open(session->dir, rc);
+    const bool reads = session->read_only || access == ACCESS_READ;
+    const int code = complain_open(session->dir, rc, reads);
     return code == CODE_ABSENT ? CODE_FAILED : code;
 }
 

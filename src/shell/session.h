@@ -32,7 +32,7 @@ struct session {
     loam_durability durability;
     uint64_t memory_bytes;
     bool interactive, script;
-    bool read_only, decode, raw, json, quiet, yes;
+    bool read_only, follow, decode, raw, json, quiet, yes;
 
     loam_db *db;
     loam_coll *coll;

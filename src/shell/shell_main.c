@@ -53,7 +53,9 @@ static void choose_locale(void)
 /* What did not reach standard output goes before what the command says about itself. */
 static int run_command(struct session *session, const struct args *args)
 {
-    const int code = args->command->run(session, args);
+    int code = CODE_DONE;
+    if (session->refresh != NULL && session->db != NULL) code = session->refresh(session);
+    if (code == CODE_DONE) code = args->command->run(session, args);
     const int flushed = session_flush(session);
     return flushed != CODE_DONE ? flushed : code;
 }
@@ -223,6 +225,7 @@ enum long_option {
     LONG_DURABILITY,
     LONG_MEMORY,
     LONG_READONLY,
+    LONG_FOLLOW,
     LONG_DECODE,
     LONG_MODE,
     LONG_JSON,
@@ -280,6 +283,9 @@ static int take_global_option(struct session *session, int option)
     case LONG_READONLY:
         session->read_only = true;
         break;
+    case LONG_FOLLOW:
+        session->follow = true;
+        break;
     case LONG_DECODE:
         session->decode = true;
         break;
@@ -308,6 +314,7 @@ static int take_options(struct session *session, int argc, char **argv)
                                           {"durability", required_argument, NULL, LONG_DURABILITY},
                                           {"memory", required_argument, NULL, LONG_MEMORY},
                                           {"readonly", no_argument, NULL, LONG_READONLY},
+                                          {"follow", no_argument, NULL, LONG_FOLLOW},
                                           {"decode", no_argument, NULL, LONG_DECODE},
                                           {"mode", required_argument, NULL, LONG_MODE},
                                           {"json", no_argument, NULL, LONG_JSON},

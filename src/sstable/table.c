@@ -52,7 +52,7 @@ static void free_loaded(struct table *table, struct table_loaded *loaded)
         page_slots_drop(table->owner.cache, loaded->slots, (uint32_t)table->meta.page_count);
     mem_free(loaded->slots);
     mem_free(loaded->memory);
-    object_close(loaded->source.object);
+    if (loaded->source.object != table->pinned) object_close(loaded->source.object);
     mem_free(loaded);
 }
 
@@ -129,21 +129,37 @@ static loam_status load_blocks(struct table_loaded *loaded, const struct table_m
     return loaded->slots == NULL ? LOAM_NOMEM : LOAM_OK;
 }
 
-static loam_status load_table(struct table *table, struct table_loaded **out)
+static loam_status open_table_object(const struct table *table, struct object **out)
 {
     char name[OBJECT_NAME_BYTES];
+    object_name_make(OBJECT_TABLES, table->meta.object, name);
+    const loam_status rc = object_open(table->owner.store, name, out);
+    if (rc != LOAM_NOTFOUND) return rc;
+    return failed(LOAM_CORRUPT,
+                  "%s: byte 0: the object is missing: somebody removed it, or the manifest has "
+                  "lost its end",
+                  name);
+}
+
+loam_status table_pin(struct table *table, struct object **object)
+{
+    const loam_status rc = *object != NULL ? LOAM_OK : open_table_object(table, object);
+    mutex_lock(&table->lock);
+    if (rc == LOAM_OK) table->pinned = *object;
+    mutex_unlock(&table->lock);
+    return rc;
+}
+
+static loam_status load_table(struct table *table, struct table_loaded **out)
+{
     struct table_loaded *loaded = mem_zalloc(sizeof *loaded);
     if (loaded == NULL) return LOAM_NOMEM;
-    object_name_make(OBJECT_TABLES, table->meta.object, name);
     loaded->source.base = table->meta.offset;
     loaded->source.uid = table->meta.uid;
     loaded->source.seq_shift = table->meta.seq_shift;
-    loam_status rc = object_open(table->owner.store, name, &loaded->source.object);
-    if (rc == LOAM_NOTFOUND)
-        rc = failed(LOAM_CORRUPT,
-                    "%s: byte 0: the object is missing: somebody removed it, or the manifest has "
-                    "lost its end",
-                    name);
+    loaded->source.object = table->pinned;
+    loam_status rc =
+        table->pinned != NULL ? LOAM_OK : open_table_object(table, &loaded->source.object);
     if (rc < 0) {
         mem_free(loaded);
         return rc;

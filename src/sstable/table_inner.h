@@ -38,7 +38,8 @@ struct table {
     _Atomic uint32_t ref_count;
     _Atomic bool doomed, used; /* used: since the cache last asked */
     _Atomic uint64_t mark;
-    struct mutex lock; /* of loading and of trimming */
+    struct mutex lock;     /* of loading and of trimming */
+    struct object *pinned; /* borrowed: kept open by others; or NULL */
     _Atomic(struct table_loaded *) loaded;
     struct table_stripe {
         _Atomic uint32_t holders;

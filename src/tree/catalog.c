@@ -86,7 +86,11 @@ loam_status catalog_new(const struct catalog_config *config, struct catalog **ou
                                        config->ctx};
     const struct change created = {.coll = 0, .name = loam_str("default")};
     struct coll *coll = NULL;
-    loam_status rc = shelf_new(&shelf, &catalog->shelf);
+    loam_status rc = LOAM_OK;
+    if (config->beside == NULL)
+        rc = shelf_new(&shelf, &catalog->shelf);
+    else
+        catalog->shelf = shelf_ref(config->beside->shelf);
     if (rc == LOAM_OK) rc = coll_list_reserve(&catalog->colls, 1);
     if (rc == LOAM_OK) rc = coll_new(&created, &coll);
     if (rc != LOAM_OK) {
@@ -104,10 +108,13 @@ void catalog_free(struct catalog *catalog)
 {
     if (catalog == NULL) return;
     check(catalog->stage == NULL);
-    for (size_t i = 0; i < catalog->colls.count; i++)
+    for (size_t i = 0; i < catalog->colls.count; i++) {
+        if (shelf_is_shared(catalog->shelf))
+            version_unplace(catalog->colls.at[i]->state.version, catalog->shelf);
         coll_free(catalog->colls.at[i]);
+    }
     mem_free(catalog->colls.at);
-    shelf_free(catalog->shelf);
+    shelf_unref(catalog->shelf);
     free_segments(&catalog->small);
     mem_free(catalog);
 }
@@ -115,6 +122,14 @@ void catalog_free(struct catalog *catalog)
 void catalog_arm(struct catalog *catalog)
 {
     shelf_arm(catalog->shelf);
+}
+
+loam_status catalog_pin(const struct catalog *catalog)
+{
+    loam_status rc = LOAM_OK;
+    for (size_t i = 0; rc == LOAM_OK && i < catalog->colls.count; i++)
+        rc = version_pin(catalog->colls.at[i]->state.version, catalog->shelf);
+    return rc;
 }
 
 /* ---- preparing ------------------------------------------------------------------------------- */

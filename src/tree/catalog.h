@@ -9,7 +9,7 @@
  *   tables of that object are doomed and gone too. (3) Collection ids are never used again; id 0
  *   is "default", always there. (4) No deletion of a range, and no number that a table is swept up to, is above its
  *   collection's flushed_seq.
- * Threads: none of its own: the caller's manifest lock. Versions, once taken with a reference, may
+ * Threads: none of its own: the caller's manifest lock, and for catalogs that share tables one of them all. Versions, once taken with a reference, may
  *   be read anywhere.
  * In the picture: tree layer; owned by db/.
  */
@@ -62,6 +62,7 @@ struct catalog_config {
     struct page_cache *cache;
     void (*delete_object)(void *ctx, struct object_id id);
     void *ctx;
+    struct catalog *beside; /* another one, whose tables it shares, or NULL; the rest is as there */
 };
 
 LOAM_MUST loam_status catalog_new(const struct catalog_config *config, struct catalog **out);
@@ -86,6 +87,9 @@ void catalog_discard(struct catalog_stage *stage); /* frees it; accepts NULL */
 /* From now on removed tables doom their objects (after replay: what a replayed edit removed is
    long gone or is cleaned up by listing). */
 void catalog_arm(struct catalog *catalog);
+
+/* Opens the object of every table that there is now, and keeps it open: of an armed catalog. LOAM_CORRUPT: one is missing. */
+LOAM_MUST loam_status catalog_pin(const struct catalog *catalog);
 
 size_t catalog_coll_count(const struct catalog *catalog);
 const struct coll_state *catalog_coll_at(const struct catalog *catalog,

@@ -286,11 +286,11 @@ void draft_settle_gone(const struct draft *draft, struct table_shelf *shelf)
     }
 }
 
-static void each_of_base(const struct draft *draft, struct table_shelf *shelf,
-                         void (*settle)(struct table_shelf *shelf, struct table *table))
+static void each_table(const struct version *version, struct table_shelf *shelf,
+                       void (*settle)(struct table_shelf *shelf, struct table *table))
 {
     for (uint32_t level = 0; level < LEVEL_COUNT; level++) {
-        const struct level *runs = &draft->base->levels[level];
+        const struct level *runs = &version->levels[level];
         for (uint32_t i = 0; i < runs->run_count; i++)
             for (uint32_t t = 0; t < runs->runs[i]->table_count; t++)
                 settle(shelf, runs->runs[i]->tables[t].table);
@@ -299,10 +299,27 @@ static void each_of_base(const struct draft *draft, struct table_shelf *shelf,
 
 void draft_settle_cloned(const struct draft *draft, struct table_shelf *shelf)
 {
-    each_of_base(draft, shelf, shelf_place);
+    each_table(draft->base, shelf, shelf_place);
+}
+
+void version_unplace(const struct version *version, struct table_shelf *shelf)
+{
+    each_table(version, shelf, shelf_unplace);
 }
 
 void draft_settle_dropped(const struct draft *draft, struct table_shelf *shelf)
 {
-    each_of_base(draft, shelf, shelf_unplace);
+    version_unplace(draft->base, shelf);
+}
+
+loam_status version_pin(const struct version *version, struct table_shelf *shelf)
+{
+    loam_status rc = LOAM_OK;
+    for (uint32_t level = 0; level < LEVEL_COUNT; level++) {
+        const struct level *runs = &version->levels[level];
+        for (uint32_t i = 0; i < runs->run_count; i++)
+            for (uint32_t t = 0; rc == LOAM_OK && t < runs->runs[i]->table_count; t++)
+                rc = shelf_pin(shelf, runs->runs[i]->tables[t].table);
+    }
+    return rc;
 }

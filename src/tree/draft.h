@@ -50,5 +50,8 @@ void draft_settle_gone(const struct draft *draft, struct table_shelf *shelf);
 /* The whole base is another's, too: its collection is a clone; or is gone: its collection was dropped. */
 void draft_settle_cloned(const struct draft *draft, struct table_shelf *shelf);
 void draft_settle_dropped(const struct draft *draft, struct table_shelf *shelf);
+/* Nor is any of a version that goes with its catalog, while another one goes on. */
+void version_unplace(const struct version *version, struct table_shelf *shelf);
+LOAM_MUST loam_status version_pin(const struct version *version, struct table_shelf *shelf);
 
 #endif

@@ -95,7 +95,7 @@ static loam_status check_header(const struct segment_view *view, const struct ro
 }
 
 static loam_status replay_manifest(const struct segment_view *view, const struct root *root,
-                                   struct catalog *catalog)
+                                   struct catalog *catalog, uint64_t *ended)
 {
     uint64_t end = 0, found_at = 0;
     loam_status rc = check_header(view, root);
@@ -109,13 +109,16 @@ static loam_status replay_manifest(const struct segment_view *view, const struct
         return manifest_is_damaged(view, end, "an edit that a later one knows is damaged");
     if (!catalog_snapshot_complete(catalog))
         return manifest_is_damaged(view, end, "the state it begins with is not complete");
+    if (ended != NULL) *ended = end;
     return LOAM_OK;
 }
 
-loam_status manifest_load(struct store *store, const struct root *root, struct catalog *catalog)
+loam_status manifest_load(struct store *store, const struct root *root, struct catalog *catalog,
+                          uint64_t *end)
 {
     struct segment_view view;
     char name[OBJECT_NAME_BYTES];
+    if (end != NULL) *end = 0;
     if (root->manifest.number == 0) return LOAM_OK; /* its creation was cut short: it is empty */
     loam_status rc = segment_load(store, OBJECT_MANIFEST, root->manifest, &view);
     if (rc == LOAM_NOTFOUND) {
@@ -123,8 +126,27 @@ loam_status manifest_load(struct store *store, const struct root *root, struct c
         return failed(LOAM_CORRUPT, "%s: byte 0: the manifest is missing or has no header", name);
     }
     if (rc != LOAM_OK) return rc;
-    rc = replay_manifest(&view, root, catalog);
+    rc = replay_manifest(&view, root, catalog, end);
     segment_view_deinit(&view);
+    return rc;
+}
+
+/* A file of a manifest is never used again, so zeros stand where nothing was written. */
+loam_status manifest_look(struct store *store, struct object_id id, uint64_t end, bool *goes_on)
+{
+    uint8_t head[RECORD_HEAD_BYTES] = {0};
+    struct object *object = NULL;
+    char name[OBJECT_NAME_BYTES];
+    *goes_on = false;
+    if (id.number == 0) return LOAM_OK;
+    object_name_make(OBJECT_MANIFEST, id, name);
+    loam_status rc = object_open(store, name, &object);
+    if (rc != LOAM_OK) return rc;
+    const uint64_t offset = SEGMENT_HEADER_BYTES + end, size = object_bytes(object);
+    if (offset + sizeof head <= size) rc = object_read(object, offset, head, sizeof head);
+    object_close(object);
+    for (size_t i = 0; i < sizeof head; i++)
+        *goes_on |= head[i] != 0;
     return rc;
 }
 

@@ -26,9 +26,13 @@ struct manifest;
 /* Replays the manifest that root names into an empty catalog; nothing when it names none (number
    0: the store's creation was cut short). LOAM_CORRUPT names file and offset: a missing file,
    damage below what the root or a later record attests, an unfinished snapshot. A torn last edit
-   is dropped, unless root is sealed. */
+   is dropped, unless root is sealed. *end (or NULL): where the next edit would stand. */
 LOAM_MUST loam_status manifest_load(struct store *store, const struct root *root,
-                                    struct catalog *catalog);
+                                    struct catalog *catalog, uint64_t *end);
+/* Of a manifest that was loaded up to end while its owner goes on: does anything stand there by now? It may be half an edit. LOAM_NOTFOUND: the
+   manifest is gone. */
+LOAM_MUST loam_status manifest_look(struct store *store, struct object_id id, uint64_t end,
+                                    bool *goes_on);
 
 /* After a load: calls fault() with a sentence for what the load can do without, a copy of the header, and zeros behind
    the end that a seal states. */

@@ -31,6 +31,7 @@ struct shelved_table {
 struct shelved_object {
     struct shelf_node node; /* key: epoch << 32 | number */
     uint64_t table_count;   /* not gone */
+    struct object *pinned;  /* or NULL */
     uint64_t bytes;         /* to the end of its last table that was ever here */
 };
 
@@ -38,6 +39,7 @@ struct table_shelf {
     struct shelf_config config;
     struct shelf_hash tables;
     bool armed;
+    uint32_t refs;
     struct mutex lock; /* what follows */
     struct shelf_hash objects;
     uint64_t object_bytes;
@@ -151,7 +153,10 @@ static bool drop_from_object(struct table_shelf *shelf, struct object_id id)
         shelf->object_bytes -= object->bytes;
     }
     mutex_unlock(&shelf->lock);
-    if (was_last) mem_free(object);
+    if (was_last) {
+        object_close(object->pinned);
+        mem_free(object);
+    }
     return was_last;
 }
 
@@ -161,6 +166,18 @@ static void lose_doomed_table(void *ctx, const struct table_meta *meta)
     struct table_shelf *shelf = ctx;
     if (drop_from_object(shelf, meta->object))
         shelf->config.delete_object(shelf->config.ctx, meta->object);
+}
+
+loam_status shelf_pin(struct table_shelf *shelf, struct table *table)
+{
+    check(shelf->armed); /* else the object is forgotten while the table is still read */
+    mutex_lock(&shelf->lock);
+    struct shelved_object *object =
+        (struct shelved_object *)shelf_find(&shelf->objects, object_key(table_meta(table)->object));
+    check(object != NULL);
+    const loam_status rc = table_pin(table, &object->pinned);
+    mutex_unlock(&shelf->lock);
+    return rc;
 }
 
 bool shelf_uses_object(struct table_shelf *shelf, struct object_id id)
@@ -279,6 +296,7 @@ loam_status shelf_new(const struct shelf_config *config, struct table_shelf **ou
     struct table_shelf *shelf = mem_zalloc(sizeof *shelf);
     if (shelf == NULL) return LOAM_NOMEM;
     shelf->config = *config;
+    shelf->refs = 1;
     mutex_init(&shelf->lock);
     *out = shelf;
     return LOAM_OK;
@@ -300,12 +318,26 @@ static void free_hash(struct shelf_hash *hash)
     mem_free(hash->slots);
 }
 
-void shelf_free(struct table_shelf *shelf)
+struct table_shelf *shelf_ref(struct table_shelf *shelf)
 {
-    if (shelf == NULL) return;
+    shelf->refs++;
+    return shelf;
+}
+
+bool shelf_is_shared(const struct table_shelf *shelf)
+{
+    return shelf != NULL && shelf->refs > 1;
+}
+
+void shelf_unref(struct table_shelf *shelf)
+{
+    if (shelf == NULL || --shelf->refs > 0) return;
     for (size_t i = 0; i < shelf->tables.slot_count; i++)
         for (struct shelf_node *node = shelf->tables.slots[i]; node != NULL; node = node->next)
             table_unref(((struct shelved_table *)node)->table);
+    for (size_t i = 0; i < shelf->objects.slot_count; i++)
+        for (struct shelf_node *node = shelf->objects.slots[i]; node != NULL; node = node->next)
+            object_close(((struct shelved_object *)node)->pinned);
     free_hash(&shelf->tables);
     free_hash(&shelf->objects);
     mutex_deinit(&shelf->lock);

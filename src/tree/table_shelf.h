@@ -13,7 +13,7 @@
  *   doomed.
  * Threads: the caller's manifest lock, but that tables may be let go of anywhere, so the count of
  *   each object's tables has a mutex of its own; delete_object is called without it.
- * In the picture: tree layer; owned by catalog.c, used by draft.c.
+ * In the picture: tree layer; held by catalog.c, used by draft.c.
  */
 #ifndef LOAM_TREE_TABLE_SHELF_H
 #define LOAM_TREE_TABLE_SHELF_H
@@ -30,8 +30,11 @@ struct shelf_config {
 };
 
 LOAM_MUST loam_status shelf_new(const struct shelf_config *config, struct table_shelf **out);
-/* No table is referenced any more but by the shelf; accepts NULL. */
-void shelf_free(struct table_shelf *shelf);
+/* Catalogs may share a shelf; a place is one in any of them. */
+struct table_shelf *shelf_ref(struct table_shelf *shelf);
+bool shelf_is_shared(const struct table_shelf *shelf);
+/* The last one: no table is referenced any more but by the shelf; accepts NULL. */
+void shelf_unref(struct table_shelf *shelf);
 void shelf_arm(struct table_shelf *shelf);
 
 /* The table of meta->uid, made if need be: then it is in no place, and is_new. LOAM_CORRUPT when
@@ -47,6 +50,8 @@ void shelf_sweep(struct table_shelf *shelf, struct table *table);
 /* Takes a new table that was not placed off the shelf, as if it had never been there. */
 void shelf_forget(struct table_shelf *shelf, struct table *table);
 
+/* Before it is shown: its object is opened, and stays open until the last of its tables is gone. For a shelf that is armed. */
+LOAM_MUST loam_status shelf_pin(struct table_shelf *shelf, struct table *table);
 bool shelf_uses_object(struct table_shelf *shelf, struct object_id id);
 uint64_t shelf_object_bytes(struct table_shelf *shelf); /* of all objects with tables */
 

@@ -12,17 +12,15 @@
 #ifndef LOAM_WAL_WAL_CURSOR_H
 #define LOAM_WAL_WAL_CURSOR_H
 
+#include "wal/segment_piece.h"
 #include "wal/wal.h"
 #include "wal/wal_reader.h"
 
 struct wal_cursor {
     struct wal *wal;
-    struct store *store;
     struct wal_hold hold;
-    uint64_t position;        /* of the next commit, or of attests before it */
-    struct segment_view view; /* the segment that is read; its bytes are a piece of it: */
-    struct object *object;    /* NULL: none is */
-    uint64_t bytes_position;  /* where that begins */
+    uint64_t position;          /* of the next commit, or of attests before it */
+    struct segment_piece piece; /* of the segment that is read */
     struct wal_parts parts;
 };
 

@@ -304,7 +304,8 @@ static loam_status read_current(struct reading *reading, uint32_t number, bool *
         rc = failed(LOAM_CORRUPT, "%s: byte 40: the log before it is not what it was", view.name);
     if (rc < 0) goto out;
     if (!begun) { /* never begun, or a later one whose predecessor is torn */
-        rc = look_beyond(reading, (struct cut){.number = number});
+        rc = LOAM_OK;
+        if (!reading->past->live) rc = look_beyond(reading, (struct cut){.number = number});
         goto out;
     }
     if (view.header.synced_upto > reading->attested) reading->attested = view.header.synced_upto;
@@ -318,8 +319,9 @@ static loam_status read_current(struct reading *reading, uint32_t number, bool *
         rc = keep_extent(reading->tail, &view, reading->position);
     if (rc < 0) goto out;
     *more = has_next && reading->position == next.start;
-    if (!*more) rc = look_beyond(reading, (struct cut){&view, number, has_next, 0});
-    if (rc == LOAM_OK && !*more && !reading->past->sealed)
+    const bool ends_here = !*more && !reading->past->live;
+    if (ends_here) rc = look_beyond(reading, (struct cut){&view, number, has_next, 0});
+    if (rc == LOAM_OK && ends_here && !reading->past->sealed)
         rc = check_length(reading, &view, has_next ? &next : NULL);
 out:
     reading->memory = view.bytes;
@@ -402,6 +404,47 @@ loam_status wal_read(const struct wal_past *past,
     loam_buf_free(&reading.memory);
     if (rc < 0) wal_tail_deinit(tail);
     return rc;
+}
+
+/* Loads the segment; *goes_on: there is a record at the position by now. LOAM_NOTFOUND: it was never begun, or begins behind. */
+static loam_status load_end(const struct reading *reading, uint32_t number,
+                            struct segment_view *view, bool *goes_on)
+{
+    struct record record;
+    const struct object_id id = {reading->past->epoch, number};
+    const loam_status rc = segment_load(reading->past->store, OBJECT_SEGMENT, id, view);
+    *goes_on =
+        rc == LOAM_OK && segment_record_at(view, reading->position, NULL, &record) == LOAM_OK;
+    if (rc != LOAM_OK || view->header.start <= reading->position) return rc;
+    segment_view_deinit(view);
+    return LOAM_NOTFOUND;
+}
+
+loam_status wal_check_end(const struct wal_past *past, uint32_t number, uint64_t position)
+{
+    const struct reading reading = {.past = past, .position = position, .attested = past->attested};
+    struct segment_view view, again;
+    struct segment_header next;
+    bool goes_on;
+    loam_status rc = load_end(&reading, number, &view, &goes_on);
+    if (rc < 0) return rc;
+    const bool begun = rc == LOAM_OK;
+    rc = LOAM_OK;
+    if (!goes_on) {
+        rc = segment_peek(past->store, OBJECT_SEGMENT, (struct object_id){past->epoch, number + 1},
+                          &next);
+        if (rc >= 0)
+            rc =
+                look_beyond(&reading, (struct cut){begun ? &view : NULL, number, rc == LOAM_OK, 0});
+    }
+    if (begun) segment_view_deinit(&view);
+    if (rc != LOAM_CORRUPT) return rc;
+    struct failure failure; /* what was looked into later may have been written later */
+    failure_save(&failure);
+    const bool is_there = load_end(&reading, number, &again, &goes_on) == LOAM_OK;
+    if (is_there) segment_view_deinit(&again);
+    failure_restore(&failure);
+    return goes_on ? LOAM_OK : LOAM_CORRUPT;
 }
 
 void wal_past_deinit(struct wal_past *past)

@@ -29,6 +29,8 @@ struct wal_past { /* what manifest and root know */
     uint64_t attested;             /* durable below, says the manifest */
     bool sealed;
     uint64_t seal_end, seal_running;
+    bool
+        live; /* its writer goes on: the first record that is none may be one in the making, so nothing is concluded from it */
 };
 
 void wal_past_deinit(struct wal_past *past); /* frees the list */
@@ -70,6 +72,11 @@ LOAM_MUST loam_status wal_read(const struct wal_past *past,
                                loam_status (*each)(void *ctx, const struct wal_commit *commit),
                                void *ctx, struct wal_tail *tail);
 void wal_tail_deinit(struct wal_tail *tail);
+
+/* Of a log that was read up to position, which lies in that segment of the last opener: LOAM_CORRUPT where something says that it was
+   durable beyond, and the record there is none, not even afterwards. */
+LOAM_MUST loam_status wal_check_end(const struct wal_past *past, uint32_t number,
+                                    uint64_t position);
 
 /* Goes on where tail ends, in the segments of an archive, up to a position or to the end of what there is (UINT64_MAX); tail moves. They
    make a chain: each begins where the one before it was cut, and knows the checksum of all before. Any fault before its end, and a gap, is LOAM_CORRUPT.

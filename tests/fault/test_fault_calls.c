@@ -197,6 +197,10 @@ static void end(struct bench *b, struct fault fault, loam_status rc, bool uncert
     loam_iter_close(b->it);
     loam_txn_close(b->txn);
     loam_feed_close(b->feed);
+    const char *shown = b->shown != NULL ? model_differs(b->shown, b->follower, NULL) : NULL;
+    if (shown != NULL) wrong(fault, "%s, and the follower: %s", loam_status_name(rc), shown);
+    if (loam_close(b->follower) < 0) wrong(fault, "closing a follower: %s", loam_errmsg());
+    if (b->shown != NULL) model_free(b->shown);
     loam_snapshot_close(b->snap);
     loam_batch_free(b->batch);
     loam_buf_free(&b->buf);

@@ -3,6 +3,7 @@
  */
 #include "lib/calls.h"
 #include "lib/calls_feed.h"
+#include "lib/calls_follow.h"
 #include "lib/calls_ingest.h"
 #include "lib/calls_inspect.h"
 #include "lib/calls_merge.h"
@@ -658,6 +659,11 @@ const struct call calls[] = {
     {"loam_open", "after a crash", OPENS, bench_open, NULL, NULL, true, false},
     {"loam_open", "to read", OPENS, bench_open, will_only_read, NULL, true, false},
     {"loam_open", "with an archive", OPENS, bench_open, will_archive, NULL, true, false},
+    {"loam_open", "to follow", OPENS, make_open_to_follow, NULL, NULL, false, false},
+    {"loam_refresh", "of nothing", READS, make_refresh, follow_on, NULL, false, false},
+    {"loam_refresh", "of a commit", READS, make_refresh, follow_and_write_once, NULL, false, false},
+    {"loam_refresh", "of commits", READS, make_refresh, follow_and_write, NULL, false, false},
+    {"loam_refresh", "of all anew", READS, make_refresh, follow_and_change, NULL, false, false},
     {"loam_close", NULL, CLOSES, make_close, close_children, NULL, false, false},
     {"loam_close", "with bytes to sync", CLOSES, make_close, write_weakly_and_let_go, NULL, false,
      false},

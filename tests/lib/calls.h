@@ -26,7 +26,9 @@ struct bench {
     loam_batch *batch;
     loam_txn *txn;
     loam_feed *feed;
-    uint64_t feed_seq; /* of its last event */
+    loam_db *follower;
+    struct model *shown; /* by it, before the call */
+    uint64_t feed_seq;   /* of its last event */
     loam_buf buf;
     char repaired[16]; /* the new store of a repair or checkpoint that went well */
     unsigned repairs;

@@ -80,8 +80,38 @@ loam_status history_open(struct history *h)
 /* The engine's calls know the table of functions alone; there is one history at a time. */
 static struct history *calling;
 
+static void tell_of_change(void)
+{
+    if (calling->before_change != NULL) calling->before_change(calling);
+}
+
+static int sync_seen(void *ctx, int fd)
+{
+    tell_of_change();
+    return calling->below.calls->sync(ctx, fd);
+}
+
+static int rename_seen(void *ctx, int dir, const char *from, const char *to)
+{
+    tell_of_change();
+    return calling->below.calls->rename(ctx, dir, from, to);
+}
+
+static int unlink_seen(void *ctx, int dir, const char *name)
+{
+    tell_of_change();
+    return calling->below.calls->unlink(ctx, dir, name);
+}
+
+static int truncate_seen(void *ctx, int fd, uint64_t bytes)
+{
+    tell_of_change();
+    return calling->below.calls->truncate(ctx, fd, bytes);
+}
+
 static int open_seen(void *ctx, int dir, const char *name, enum sys_open how)
 {
+    if (how == SYS_CREATE) tell_of_change();
     const int fd = calling->below.calls->open(ctx, dir, name, how);
     const char *end = strrchr(name, '.');
     struct history *h = calling;
@@ -114,6 +144,7 @@ static int64_t write_seen(void *ctx, int fd, uint64_t offset, const struct sys_p
 {
     struct history *h = calling;
     const bool is_manifest = fd == h->manifest_fds[0] || fd == h->manifest_fds[1];
+    tell_of_change();
     const bool is_seen = fd == h->table_fd || (is_manifest && durable); /* an edit */
     if (is_seen && may_let_in(h) && rand_below(&h->rand, 2) == 0) {
         h->lets_in = false;
@@ -131,6 +162,10 @@ static struct sys_table watched_calls(struct history *h)
     h->calls = *h->below.calls;
     h->calls.open = open_seen;
     h->calls.write = write_seen;
+    h->calls.sync = sync_seen;
+    h->calls.rename = rename_seen;
+    h->calls.unlink = unlink_seen;
+    h->calls.truncate = truncate_seen;
     return (struct sys_table){&h->calls, h->below.ctx};
 }
 

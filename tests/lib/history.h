@@ -59,6 +59,8 @@ struct history {
        (or NULL) that and the commit behind it of which nobody knows. */
     void (*watch)(struct history *h, loam_status rc);
     void *watch_ctx;
+    /* Called before each call that changes the disk, from within whatever makes it; or NULL. */
+    void (*before_change)(struct history *h);
     struct model *now, *maybe;
     loam_feed *feed;   /* open now and then, across operations */
     uint64_t feed_seq; /* of its last event */

@@ -134,6 +134,7 @@ void model_run_reopen(struct model_run *h)
     expect(h, loam_close(h->db) == LOAM_OK);
     model_run_durable(h);
     if (rand_below(&h->rand, 3) == 0) {
+        model_follow_forget(h);
         simdisk_kill(h->disk);
         simdisk_power_loss(h->disk, (enum simdisk_loss)rand_below(&h->rand, SIMDISK_LOSSES));
     }
@@ -185,6 +186,7 @@ static void apply_next(struct model_run *h, size_t *at)
    index tells such apart. */
 void model_run_lose_power(struct model_run *h)
 {
+    model_follow_forget(h);
     die(h);
     model_feed_forget(h);
     simdisk_power_loss(h->disk, (enum simdisk_loss)rand_below(&h->rand, SIMDISK_LOSSES));

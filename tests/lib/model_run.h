@@ -11,6 +11,7 @@
 
 #include "db/db.h"
 #include "lib/model_feed.h"
+#include "lib/model_follow.h"
 #include "lib/model_steps.h"
 #include "lib/simdisk.h"
 
@@ -50,7 +51,8 @@ struct model_run {
         size_t moment_count;
         unsigned names;
     } archive;
-    uint64_t restores;
+    uint64_t restores, follows;
+    struct model_follow follow;
 };
 
 #define expect(h, condition)                                                                       \

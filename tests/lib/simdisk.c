@@ -274,6 +274,7 @@ void simdisk_end_process(struct simdisk *disk)
 {
     for (size_t i = 0; i < disk->descriptor_count; i++) {
         struct simfile *file = disk->descriptors[i].file;
+        if (disk->descriptors[i].is_beside) continue;
         disk->descriptors[i] = (struct simdescriptor){0};
         if (file != NULL) simfile_unref(disk, file, true);
     }
@@ -411,19 +412,26 @@ static struct simdir *twin_dir(const struct simdisk *disk, const struct simdisk 
     return out;
 }
 
+/* A descriptor or mapping of the first disk's process, which the twin has not. */
+static void leave_unused(const struct simdisk *disk, struct simdisk *twin,
+                         const struct simfile *file)
+{
+    if (file != NULL) simfile_unref(twin, twin_of(disk, twin, file), true);
+}
+
 struct simdisk *simdisk_twin(const struct simdisk *disk)
 {
     struct simdisk *twin = simdisk_new(disk->rand.state);
-    for (size_t i = 0; i < sizeof disk->mappings / sizeof disk->mappings[0]; i++)
-        check(disk->mappings[i].file == NULL);
-    for (size_t i = 0; i < disk->descriptor_count; i++)
-        check(disk->descriptors[i].file == NULL && disk->descriptors[i].dir == NULL);
     twin->file_slots = disk->file_slots;
     for (size_t i = 0; i < disk->file_slots; i++)
         if (disk->files[i] != NULL) twin->files[i] = twin_file(disk->files[i]);
     twin->dir_count = disk->dir_count;
     for (size_t i = 0; i < disk->dir_count; i++)
         twin->dirs[i] = twin_dir(disk, twin, disk->dirs[i]);
+    for (size_t i = 0; i < disk->descriptor_count; i++)
+        leave_unused(disk, twin, disk->descriptors[i].file);
+    for (size_t i = 0; i < sizeof disk->mappings / sizeof disk->mappings[0]; i++)
+        leave_unused(disk, twin, disk->mappings[i].file);
     twin->capacity = disk->capacity;
     twin->mono_ns = disk->mono_ns;
     twin->slept_ns = disk->slept_ns;
@@ -524,8 +532,15 @@ void simdisk_kill(struct simdisk *disk)
     disk->process_id++;
 }
 
+void simdisk_beside(struct simdisk *disk, bool is_beside)
+{
+    disk->is_beside = is_beside;
+}
+
 void simdisk_power_loss(struct simdisk *disk, enum simdisk_loss loss)
 {
+    for (size_t i = 0; i < disk->descriptor_count; i++)
+        disk->descriptors[i].is_beside = false;
     simdisk_kill(disk);
     for (size_t i = 0; i < disk->file_slots; i++)
         if (disk->files[i] != NULL) lose_bytes(disk, disk->files[i], loss);

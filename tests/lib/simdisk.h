@@ -36,7 +36,7 @@ struct simdisk *simdisk_new(uint64_t seed);
 void simdisk_free(struct simdisk *disk);
 struct sys_table simdisk_table(struct simdisk *disk);
 
-/* Another disk with the same bytes, names, clock and chance. No process uses the first (simdisk_kill). */
+/* Another disk with the same bytes, names, clock and chance, which no process uses. */
 struct simdisk *simdisk_twin(const struct simdisk *disk);
 /* A hash of all names and bytes, of page cache and medium. */
 uint64_t simdisk_digest(const struct simdisk *disk);
@@ -58,6 +58,8 @@ bool simdisk_is_off(const struct simdisk *disk);
 /* The process has died: descriptors, locks and mappings are gone, the page cache stays. Also ends a
    cut: cut_at and then kill is a kill at that call. */
 void simdisk_kill(struct simdisk *disk);
+/* From now on it is another process that calls, or no more: it outlives the death of the first. It maps nothing. */
+void simdisk_beside(struct simdisk *disk, bool is_beside);
 /* The machine has lost power, and is on again. */
 void simdisk_power_loss(struct simdisk *disk, enum simdisk_loss loss);
 

@@ -50,8 +50,8 @@ static int new_descriptor(struct simdisk *disk, struct simdir *dir, struct simfi
 {
     disk->descriptors = sim_must(
         realloc(disk->descriptors, (disk->descriptor_count + 1) * sizeof *disk->descriptors));
-    disk->descriptors[disk->descriptor_count] =
-        (struct simdescriptor){dir, file, HELD_NOT, writable, file != NULL ? file->errors : 0};
+    disk->descriptors[disk->descriptor_count] = (struct simdescriptor){
+        dir, file, HELD_NOT, writable, file != NULL ? file->errors : 0, disk->is_beside};
     if (file != NULL) simfile_ref(file, true);
     return (int)disk->descriptor_count++;
 }

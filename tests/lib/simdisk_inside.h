@@ -57,6 +57,7 @@ struct simdescriptor {
     enum held held;
     bool writable;
     unsigned errors_seen;
+    bool is_beside; /* of another process, which outlives the one that dies */
 };
 
 struct simmapping {
@@ -76,6 +77,7 @@ struct simdisk {
     struct simmapping mappings[256];
     uint64_t calls, fail_at, cut_at; /* calls as counted by calls; 0: never */
     int fail_error;
+    bool is_beside; /* who calls now is that process */
     bool fail_forever, is_off, is_cutting, is_short;
     uint64_t full_count; /* calls that found no room */
     uint64_t capacity, mono_ns, slept_ns, wall_ms, memory_bytes, process_id, device;

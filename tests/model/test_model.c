@@ -569,6 +569,7 @@ static void use_checkpoint(struct model_run *h, const char *dir)
     model_run_close_snapshots(h);
     if (rand_below(&h->rand, 2) == 0) {
         expect(h, loam_close(h->db) == LOAM_OK);
+        model_follow_forget(h);
         model_restore_moved(h);
         memcpy(h->base, h->dir, sizeof h->base);
         memcpy(h->dir, dir, sizeof h->dir);
@@ -645,8 +646,10 @@ static void operate(struct model_run *h)
         write_batch(h);
     } else if (choice < 600) {
         ingest(h);
-    } else if (choice < 750) {
+    } else if (choice < 740) {
         read_one(h);
+    } else if (choice < 750) {
+        model_follow_use(h);
     } else if (choice < 830) {
         walk(h);
     } else if (choice < 850) {
@@ -717,6 +720,8 @@ static void history_end(struct model_run *h)
 {
     model_feed_use(h);
     model_feed_forget(h);
+    model_follow_use(h);
+    model_follow_forget(h);
     model_run_check(h);
     model_run_close_snapshots(h);
     model_restore_end(h);
@@ -734,7 +739,7 @@ static void random_histories_equal_a_sorted_array(void **state)
     (void)state;
     const uint64_t budget = environment_number("OPS", OPS / environment_number("SLOWDOWN", 1));
     uint64_t done = 0, histories = 0, deaths = 0, losses = 0, reopens = 0, equal = 0, behind = 0;
-    uint64_t restores = 0, seed;
+    uint64_t restores = 0, follows = 0, seed;
     struct seeds seeds = seeds_begin("HISTORIES", UINT32_MAX);
     while (seeds_go_on(&seeds, done, budget) && seeds_next(&seeds, &seed)) {
         struct model_run *h = history_new(seed);
@@ -744,6 +749,7 @@ static void random_histories_equal_a_sorted_array(void **state)
         deaths += h->deaths;
         losses += h->losses;
         restores += h->restores;
+        follows += h->follows;
         reopens += h->reopens;
         equal += h->feeds_equal;
         behind += h->feeds_behind;
@@ -758,8 +764,9 @@ static void random_histories_equal_a_sorted_array(void **state)
                                           {"power_losses", losses},
                                           {"feeds_compared", equal},
                                           {"feeds_behind", behind},
-                                          {"restored_moments", restores}},
-                  9);
+                                          {"restored_moments", restores},
+                                          {"follows", follows}},
+                  10);
 }
 
 int main(void)

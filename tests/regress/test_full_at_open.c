@@ -29,7 +29,7 @@ static loam_status open_on(struct simdisk *disk, loam_db **out)
 static bool is_no_want_of_room(const char *message)
 {
     static const char *const doings[] = {"syncing the directory", "opening it", "reading",
-                                         "asking for its size"};
+                                         "asking for its size", "listing it"};
     bool is = false;
     for (size_t i = 0; i < sizeof doings / sizeof doings[0]; i++)
         is |= strstr(message, doings[i]) != NULL;

@@ -321,6 +321,7 @@ static void open_others(struct hand *hand)
     options.must_exist = true;
     crew_expect(hand, loam_open(site->f->store, &options, &db) == LOAM_LOCKED && db == NULL);
     crew_expect(hand, loam_verify(site->f->store, NULL, NULL) == LOAM_LOCKED);
+    crew_expect(hand, loam_refresh(hand->crew->db) == LOAM_MISUSE);
     char dir[300];
     snprintf(dir, sizeof dir, "%s/none", site->f->home);
     crew_expect(hand, loam_open(dir, &options, &db) == LOAM_IOERR && loam_errno() != 0);

@@ -193,7 +193,7 @@ static loam_status load(struct world *world)
     fresh_catalog(world);
     loam_status rc = store_root_read(world->store, &bytes);
     if (rc == LOAM_OK) rc = root_decode(loam_bytes(bytes.data, bytes.len), "root", &world->root);
-    if (rc == LOAM_OK) rc = manifest_load(world->store, &world->root, world->catalog);
+    if (rc == LOAM_OK) rc = manifest_load(world->store, &world->root, world->catalog, NULL);
     loam_buf_free(&bytes);
     return rc;
 }
@@ -719,15 +719,15 @@ static void a_missing_or_foreign_manifest_is_damage(void **state)
     struct root root = world.root;
     root.store_id[3] ^= 1;
     fresh_catalog(&world);
-    assert_int_equal(manifest_load(world.store, &root, world.catalog), LOAM_CORRUPT);
+    assert_int_equal(manifest_load(world.store, &root, world.catalog, NULL), LOAM_CORRUPT);
     root = world.root;
     root.manifest.number++;
     fresh_catalog(&world);
-    assert_int_equal(manifest_load(world.store, &root, world.catalog), LOAM_CORRUPT);
+    assert_int_equal(manifest_load(world.store, &root, world.catalog, NULL), LOAM_CORRUPT);
     assert_non_null(strstr(loam_errmsg(), "00000001-00000002.manifest"));
     root.manifest.number = 0; /* none: a creation that was cut short */
     fresh_catalog(&world);
-    assert_int_equal(manifest_load(world.store, &root, world.catalog), LOAM_OK);
+    assert_int_equal(manifest_load(world.store, &root, world.catalog, NULL), LOAM_OK);
     close_world(&world);
 }
 
@@ -756,7 +756,7 @@ static loam_status load_made(uint8_t kind, const struct change *changes, size_t 
     root.manifest_end = segment.end;
     root.manifest_running = segment.running;
     assert_int_equal(log_close(log, false), LOAM_OK);
-    const loam_status rc = manifest_load(world.store, &root, world.catalog);
+    const loam_status rc = manifest_load(world.store, &root, world.catalog, NULL);
     close_world(&world);
     return rc;
 }
