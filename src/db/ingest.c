@@ -16,17 +16,19 @@
  * In the picture: db layer; on run_writer.c; coll.c makes the change, recover.c repeats it.
  */
 #include "base/check.h"
-#include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "db/merges.h"
+#include "memtable/sorter.h"
 #include "record/merge.h"
 
 #include "base/poison.h"
 
 enum {
     BUFFER_SHARE = 16, /* of memory_bytes that what came backwards may take before it is spilled */
-    SPILLS_MERGED = 8  /* so many of one generation become one of the next */
+    SPILLS_MERGED_LEAST = 8, /* so many of one generation, or more, become one of the next */
+    SPILLS_MERGED_MOST = 64,
+    SPILL_READ_BYTES = 512 << 10 /* of memory, which one of them takes while it is read */
 };
 
 struct spill {
@@ -38,7 +40,7 @@ struct loam_ingest {
     loam_db *db;
     loam_coll *coll;
     struct run_writer *sorted; /* what came in order; when nothing can come any more, all of it */
-    struct memtable *buffer;   /* what came backwards, and is not spilled */
+    struct sorter *buffer;     /* what came backwards, and is not spilled */
     uint64_t order;            /* of the latest that did; 1: none has */
     struct spill *spills;      /* in order of age */
     size_t spill_count, spill_cap;
@@ -89,7 +91,7 @@ static void drop_spills(struct loam_ingest *ingest, size_t first)
 
 static void drop_buffer(struct loam_ingest *ingest)
 {
-    memtable_unref(ingest->buffer);
+    sorter_free(ingest->buffer);
     ingest->buffer = NULL;
 }
 
@@ -142,7 +144,7 @@ static loam_status open_rest(const struct loam_ingest *ingest, struct iter **ite
 {
     loam_status rc = open_run(ingest->sorted, iters, count);
     if (rc < 0 || ingest->buffer == NULL) return rc;
-    rc = memtable_iter_new(ingest->buffer, &iters[*count]);
+    rc = sorter_iter_new(ingest->buffer, &iters[*count]);
     if (rc == LOAM_OK) (*count)++;
     return rc;
 }
@@ -175,7 +177,7 @@ static loam_status merge_runs(struct loam_ingest *ingest, size_t first, bool who
 static loam_status make_room_for_spill(struct loam_ingest *ingest)
 {
     if (ingest->spill_count < ingest->spill_cap) return LOAM_OK;
-    const size_t cap = ingest->spill_cap + SPILLS_MERGED;
+    const size_t cap = ingest->spill_cap + SPILLS_MERGED_LEAST;
     struct spill *grown = mem_realloc(ingest->spills, cap * sizeof *grown);
     if (grown == NULL) return LOAM_NOMEM;
     ingest->spills = grown;
@@ -192,7 +194,7 @@ static loam_status make_spill(struct loam_ingest *ingest, size_t first, uint32_t
     loam_status rc = make_room_for_spill(ingest);
     if (rc == LOAM_OK) rc = new_writer(ingest, false, &writer);
     if (rc == LOAM_OK && is_buffer) {
-        rc = memtable_iter_new(ingest->buffer, &iter);
+        rc = sorter_iter_new(ingest->buffer, &iter);
         if (rc == LOAM_OK) rc = write_newest(ingest, iter, 0, writer);
         iter_close(iter);
     } else if (rc == LOAM_OK) {
@@ -210,15 +212,24 @@ static loam_status make_spill(struct loam_ingest *ingest, size_t first, uint32_t
     return LOAM_OK;
 }
 
+/* How many are merged at a time: as many as can be read in the memory of a buffer. */
+static size_t spills_merged(const loam_db *db)
+{
+    const uint64_t count = db->options.memory_bytes / BUFFER_SHARE / SPILL_READ_BYTES;
+    if (count < SPILLS_MERGED_LEAST) return SPILLS_MERGED_LEAST;
+    return count < SPILLS_MERGED_MOST ? (size_t)count : SPILLS_MERGED_MOST;
+}
+
 /* Generations never rise along the spills: so each entry is written again once for each of them, and they stay few. */
 static loam_status spill_buffer(struct loam_ingest *ingest)
 {
+    const size_t merged_count = spills_merged(ingest->db);
     loam_status rc = make_spill(ingest, ingest->spill_count, 0);
-    while (rc == LOAM_OK && ingest->spill_count >= SPILLS_MERGED) {
-        const struct spill *end = ingest->spills + ingest->spill_count;
-        const uint32_t generation = end[-1].generation;
-        if (end[-SPILLS_MERGED].generation != generation) break;
-        rc = make_spill(ingest, ingest->spill_count - SPILLS_MERGED, generation + 1);
+    while (rc == LOAM_OK && ingest->spill_count >= merged_count) {
+        const size_t first = ingest->spill_count - merged_count;
+        const uint32_t generation = ingest->spills[ingest->spill_count - 1].generation;
+        if (ingest->spills[first].generation != generation) break;
+        rc = make_spill(ingest, first, generation + 1);
     }
     return rc;
 }
@@ -246,13 +257,13 @@ static loam_status note_tables(struct loam_ingest *ingest, loam_status rc)
 static loam_status add_backwards(struct loam_ingest *ingest, struct entry *entry)
 {
     loam_db *db = ingest->db;
-    if (ingest->buffer == NULL) ingest->buffer = memtable_new(db->arenas, 0);
+    if (ingest->buffer == NULL) ingest->buffer = sorter_new(db->arenas);
     if (ingest->buffer == NULL) return LOAM_NOMEM;
-    loam_status rc = memtable_reserve(ingest->buffer, 1, entry_room_bytes(entry));
+    entry->seq = ingest->order + 1;
+    loam_status rc = sorter_add(ingest->buffer, entry);
     if (rc < 0) return rc;
-    entry->seq = ++ingest->order;
-    memtable_add(ingest->buffer, entry, hash_key(entry->key), (struct memtable_near){0});
-    if (memtable_bytes(ingest->buffer) >= db->options.memory_bytes / BUFFER_SHARE)
+    ingest->order++;
+    if (sorter_bytes(ingest->buffer) >= db->options.memory_bytes / BUFFER_SHARE)
         rc = note_tables(ingest, spill_buffer(ingest));
     return rc;
 }

@@ -1,0 +1,244 @@
+/*
+ * sorter.c - entries in whatever order they come, sorted all at once; see sorter.h.
+ *
+ * Sorting goes by heads (base/bytes.h), digit by digit, and moves pairs of a head and a pointer. Those that share a head are sorted by
+ * the next one, behind all that they share; a few are compared.
+ */
+#include "memtable/sorter.h"
+
+#include "base/mem.h"
+#include "memtable/arena.h"
+#include "memtable/cell.h"
+#include "os/pages.h"
+
+#include "base/poison.h"
+
+enum {
+    DIGITS = sizeof(uint64_t),
+    DIGIT_VALUES = 256,
+    FEW = 24,        /* which are compared */
+    PREFETCHED = 16, /* cells ahead of the one that is shown */
+    CELL_LINES = 3   /* of them, that is */
+};
+
+/* Stands in front of its cell. */
+struct sorter_link {
+    const struct sorter_link *before; /* that came; NULL: none */
+};
+
+struct sorter {
+    struct arena arena;
+    const struct sorter_link *latest;
+    size_t count;
+};
+
+struct sorter_item {
+    uint64_t head;
+    const struct cell *cell;
+};
+
+struct sorting {
+    struct sorter_item *spare; /* as many as there are */
+    uint32_t counts[DIGITS][DIGIT_VALUES];
+};
+
+struct sorter *sorter_new(struct arena_pool *pool)
+{
+    struct sorter *sorter = mem_zalloc(sizeof *sorter);
+    if (sorter != NULL) arena_init(&sorter->arena, pool);
+    return sorter;
+}
+
+void sorter_free(struct sorter *sorter)
+{
+    if (sorter == NULL) return;
+    arena_deinit(&sorter->arena);
+    mem_free(sorter);
+}
+
+loam_status sorter_add(struct sorter *sorter, const struct entry *entry)
+{
+    const loam_slice no_head = {0};
+    const size_t bytes = sizeof(struct sorter_link) + cell_bytes(entry, no_head, NULL);
+    check(sorter->count < UINT32_MAX);
+    const loam_status rc = arena_reserve(&sorter->arena, arena_rounded(bytes));
+    if (rc < 0) return rc;
+    struct sorter_link *link = arena_take(&sorter->arena, bytes);
+    link->before = sorter->latest;
+    (void)cell_put(link + 1, entry, no_head, NULL);
+    sorter->latest = link;
+    sorter->count++;
+    return LOAM_OK;
+}
+
+size_t sorter_bytes(const struct sorter *sorter)
+{
+    return arena_bytes(&sorter->arena) + sorter->count * 2 * sizeof(struct sorter_item);
+}
+
+/* ---- sorting: by all stable steps, so that of one key the newest, which is first, stays first ------- */
+
+static void sort_few(struct sorter_item *items, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        const struct sorter_item item = items[i];
+        size_t at = i;
+        for (; at > 0 && bytes_compare(cell_key(items[at - 1].cell), cell_key(item.cell)) > 0; at--)
+            items[at] = items[at - 1];
+        items[at] = item;
+    }
+}
+
+/* How many bytes all share, of which `skip` are known; and how long the longest is. */
+static size_t share(const struct sorter_item *items, size_t count, size_t skip, size_t *longest)
+{
+    const loam_slice first = cell_key(items[0].cell);
+    size_t shared = first.len;
+    *longest = first.len;
+    for (size_t i = 1; i < count; i++) {
+        const loam_slice key = cell_key(items[i].cell);
+        if (key.len > *longest) *longest = key.len;
+        if (shared > skip) shared = bytes_common(loam_bytes(first.data, shared), key);
+    }
+    return shared > skip ? shared : skip;
+}
+
+static void sort_by_digit(struct sorter_item *to, const struct sorter_item *from, size_t count,
+                          uint32_t starts[DIGIT_VALUES], unsigned shift)
+{
+    uint32_t start = 0;
+    for (unsigned value = 0; value < DIGIT_VALUES; value++) {
+        const uint32_t here = starts[value];
+        starts[value] = start;
+        start += here;
+    }
+    for (size_t i = 0; i < count; i++)
+        to[starts[from[i].head >> shift & (DIGIT_VALUES - 1)]++] = from[i];
+}
+
+static void sort_by_head(struct sorting *sorting, struct sorter_item *items, size_t count)
+{
+    struct sorter_item *from = items, *to = sorting->spare;
+    memset(sorting->counts, 0, sizeof sorting->counts);
+    for (size_t i = 0; i < count; i++)
+        for (unsigned digit = 0; digit < DIGITS; digit++)
+            sorting->counts[digit][items[i].head >> 8 * digit & (DIGIT_VALUES - 1)]++;
+    for (unsigned digit = 0; digit < DIGITS; digit++) {
+        uint32_t *counts = sorting->counts[digit];
+        if (counts[items[0].head >> 8 * digit & (DIGIT_VALUES - 1)] == count) continue;
+        sort_by_digit(to, from, count, counts, 8 * digit);
+        struct sorter_item *turned = from;
+        from = to;
+        to = turned;
+    }
+    if (from != items) memcpy(items, from, count * sizeof *items);
+}
+
+/* All share `skip` bytes, where a key that has ended counts as zeros; when all have, length is all the difference. Of the groups that share a head the
+   largest is sorted last, by going on: so calls are no deeper than the logarithm of the count. */
+static void sort_items(struct sorting *sorting, struct sorter_item *items, size_t count,
+                       size_t skip)
+{
+    while (count > FEW) {
+        size_t longest, largest = 0, largest_count = 0, end;
+        skip = share(items, count, skip, &longest);
+        const bool by_length = longest <= skip;
+        for (size_t i = 0; i < count; i++) {
+            const loam_slice key = cell_key(items[i].cell);
+            items[i].head = by_length ? key.len : bytes_head(key, skip);
+        }
+        sort_by_head(sorting, items, count);
+        if (by_length) return;
+        skip += sizeof(uint64_t);
+        for (size_t from = 0; from < count; from = end) {
+            size_t other = from, other_count;
+            for (end = from + 1; end < count && items[end].head == items[from].head;)
+                end++;
+            other_count = end - from;
+            if (other_count > largest_count) {
+                other = largest;
+                other_count = largest_count;
+                largest = from;
+                largest_count = end - from;
+            }
+            if (other_count > 1) sort_items(sorting, items + other, other_count, skip);
+        }
+        items += largest;
+        count = largest_count;
+    }
+    sort_few(items, count);
+}
+
+/* The latest first. */
+static void list_items(const struct sorter *sorter, struct sorter_item *items)
+{
+    for (const struct sorter_link *link = sorter->latest; link != NULL; link = link->before)
+        (items++)->cell = (const struct cell *)(const void *)(link + 1);
+}
+
+/* ---- walking ------------------------------------------------------------------------------------- */
+
+struct sorter_iter {
+    struct iter iter;
+    struct sorter_item *items;
+    size_t count, at;
+};
+
+static loam_status stand_on_item(struct sorter_iter *it, size_t at)
+{
+    if (at >= it->count) return LOAM_NOTFOUND;
+    if (at + PREFETCHED < it->count) {
+        const uint8_t *ahead = (const uint8_t *)it->items[at + PREFETCHED].cell;
+        for (size_t i = 0; i < CELL_LINES; i++)
+            __builtin_prefetch(ahead + i * ARENA_LINE_BYTES);
+    }
+    it->at = at;
+    cell_get(it->items[at].cell, &it->iter.at);
+    it->iter.keeps = true;
+    return LOAM_OK;
+}
+
+static loam_status sorter_iter_first(struct iter *iter)
+{
+    return stand_on_item((struct sorter_iter *)iter, 0);
+}
+
+static loam_status sorter_iter_next(struct iter *iter)
+{
+    struct sorter_iter *it = (struct sorter_iter *)iter;
+    return stand_on_item(it, it->at + 1);
+}
+
+static void sorter_iter_close(struct iter *iter)
+{
+    struct sorter_iter *it = (struct sorter_iter *)iter;
+    mem_free(it->items);
+    mem_free(it);
+}
+
+loam_status sorter_iter_new(const struct sorter *sorter, struct iter **out)
+{
+    static const struct iter_ops ops = {
+        .first = sorter_iter_first, .next = sorter_iter_next, .close = sorter_iter_close};
+    const size_t bytes = sorter->count * sizeof(struct sorter_item);
+    struct sorting *sorting = mem_alloc(sizeof *sorting);
+    struct sorter_iter *it = sorting != NULL ? mem_zalloc(sizeof *it) : NULL;
+    struct sorter_item *spare = it != NULL ? mem_alloc(bytes) : NULL;
+    struct sorter_item *items = spare != NULL ? mem_alloc(bytes) : NULL;
+    if (items != NULL) {
+        pages_prefer_huge(items, bytes);
+        pages_prefer_huge(spare, bytes);
+        sorting->spare = spare;
+        list_items(sorter, items);
+        sort_items(sorting, items, sorter->count, 0);
+        it->iter.ops = &ops;
+        it->items = items;
+        it->count = sorter->count;
+        *out = &it->iter;
+    } else {
+        mem_free(it);
+    }
+    mem_free(spare);
+    mem_free(sorting);
+    return items != NULL ? LOAM_OK : LOAM_NOMEM;
+}
