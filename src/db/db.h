@@ -208,7 +208,9 @@ struct loam_db {
     struct cond feeds_shown;
     _Atomic uint32_t feed_count;
     struct object_id archived, /* the last segment that is in the archive; archive.c */
-        archive_seen;          /* and up to where it has looked */
+        archive_seen,          /* and up to where it has looked */
+        archive_active;        /* the one that is written, */
+    uint64_t archive_since_ns; /* and since when there has been anything in it */
     uint64_t archive_retry_ns; /* after a failure, not before; monotonic */
     bool archive_fails;
     _Atomic uint64_t
@@ -681,7 +683,7 @@ enum flush_how {
    alone: the fresh manifest is written afterwards. */
 LOAM_MUST loam_status flush_run(loam_db *db, enum flush_how how);
 /* The log goes on in a small segment, so that the one that is written is complete. LOAM_FULL and LOAM_NOMEM change nothing. */
-LOAM_MUST loam_status flush_switch_log(loam_db *db);
+LOAM_MUST loam_status flush_switch_log(loam_db *db, enum wal_rest rest);
 /* One merge that pick asks for: because a level is over its bound, because there is nothing else to do, or towards one run. *did says whether there was one. The caller holds the
    collection's compact_running. LOAM_CONFLICT: given up, because the database closes or the collection was dropped. */
 LOAM_MUST loam_status compact_run(struct loam_coll *coll, enum compact_how how, bool *did);
