@@ -416,7 +416,7 @@ const struct command commands[] = {
      "without a tab a key alone. FILE - is standard input and wants --format. Of duplicates the "
      "last wins. A file into an "
      "empty collection is loaded in bulk: faster, and all at the end or, when it is stopped, "
-     "nothing. Else, and with --from-line, entries are stored "
+     "nothing. Else, with --from-line, and where the store has an --archive, entries are stored "
      "in batches; `stored up to line N` on standard error counts only what is safe, and after a "
      "failure --from-line N+1 goes on."},
     {"export",
