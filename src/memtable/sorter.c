@@ -14,7 +14,7 @@
 #include "base/poison.h"
 
 enum {
-    DIGITS = sizeof(uint64_t),
+    HEAD_BYTES = sizeof(uint64_t),
     DIGIT_VALUES = 256,
     FEW = 24,        /* which are compared */
     PREFETCHED = 16, /* cells ahead of the one that is shown */
@@ -37,9 +37,15 @@ struct sorter_item {
     const struct cell *cell;
 };
 
+struct sorter_part { /* of what is sorted: from where the part within it ends */
+    size_t end;
+    size_t shared; /* bytes, by those that have one head */
+};
+
 struct sorting {
     struct sorter_item *spare; /* as many as there are */
-    uint32_t counts[DIGITS][DIGIT_VALUES];
+    uint32_t counts[HEAD_BYTES][DIGIT_VALUES];
+    struct sorter_part parts[KEY_BYTES_MAX / HEAD_BYTES + 2]; /* each within the one before it */
 };
 
 struct sorter *sorter_new(struct arena_pool *pool)
@@ -121,9 +127,9 @@ static void sort_by_head(struct sorting *sorting, struct sorter_item *items, siz
     struct sorter_item *from = items, *to = sorting->spare;
     memset(sorting->counts, 0, sizeof sorting->counts);
     for (size_t i = 0; i < count; i++)
-        for (unsigned digit = 0; digit < DIGITS; digit++)
+        for (unsigned digit = 0; digit < HEAD_BYTES; digit++)
             sorting->counts[digit][items[i].head >> 8 * digit & (DIGIT_VALUES - 1)]++;
-    for (unsigned digit = 0; digit < DIGITS; digit++) {
+    for (unsigned digit = 0; digit < HEAD_BYTES; digit++) {
         uint32_t *counts = sorting->counts[digit];
         if (counts[items[0].head >> 8 * digit & (DIGIT_VALUES - 1)] == count) continue;
         sort_by_digit(to, from, count, counts, 8 * digit);
@@ -134,46 +140,49 @@ static void sort_by_head(struct sorting *sorting, struct sorter_item *items, siz
     if (from != items) memcpy(items, from, count * sizeof *items);
 }
 
-/* All share `skip` bytes, where a key that has ended counts as zeros; when all have, length is all the difference. Of the groups that share a head the
-   largest is sorted last, by going on: so calls are no deeper than the logarithm of the count. */
-static void sort_items(struct sorting *sorting, struct sorter_item *items, size_t count,
-                       size_t skip)
+/* Sorts those that share `skip` bytes, where a key that has ended counts as zeros, by what comes behind all that they share. Answers how many
+   bytes those share that have one head then; 0: they are sorted, for length was all the difference. */
+static size_t sort_group(struct sorting *sorting, struct sorter_item *items, size_t count,
+                         size_t skip)
 {
-    while (count > FEW) {
-        size_t longest, largest = 0, largest_count = 0, end;
-        skip = share(items, count, skip, &longest);
-        const bool by_length = longest <= skip;
-        for (size_t i = 0; i < count; i++) {
-            const loam_slice key = cell_key(items[i].cell);
-            items[i].head = by_length ? key.len : bytes_head(key, skip);
-        }
-        sort_by_head(sorting, items, count);
-        if (by_length) return;
-        skip += sizeof(uint64_t);
-        for (size_t from = 0; from < count; from = end) {
-            size_t other = from, other_count;
-            for (end = from + 1; end < count && items[end].head == items[from].head;)
-                end++;
-            other_count = end - from;
-            if (other_count > largest_count) {
-                other = largest;
-                other_count = largest_count;
-                largest = from;
-                largest_count = end - from;
-            }
-            if (other_count > 1) sort_items(sorting, items + other, other_count, skip);
-        }
-        items += largest;
-        count = largest_count;
+    size_t longest;
+    const size_t shared = share(items, count, skip, &longest);
+    const bool by_length = longest <= shared;
+    for (size_t i = 0; i < count; i++) {
+        const loam_slice key = cell_key(items[i].cell);
+        items[i].head = by_length ? key.len : bytes_head(key, shared);
     }
-    sort_few(items, count);
+    sort_by_head(sorting, items, count);
+    return by_length ? 0 : shared + HEAD_BYTES;
+}
+
+/* From left to right: a group that shares a head is sorted as a part of its own, and what is behind it in its part comes afterwards. Begins
+   with heads that are all one. */
+static void sort_items(struct sorting *sorting, struct sorter_item *items, size_t count)
+{
+    struct sorter_part *part = sorting->parts;
+    *part = (struct sorter_part){.end = count};
+    for (size_t at = 0, end; at < count; at = end) {
+        for (end = at + 1; end < part->end && items[end].head == items[at].head;)
+            end++;
+        if (end - at <= FEW) {
+            sort_few(items + at, end - at);
+        } else {
+            const size_t shared = sort_group(sorting, items + at, end - at, part->shared);
+            if (shared > 0 && end < part->end) part++; /* else nothing is left of that one */
+            if (shared > 0) *part = (struct sorter_part){end, shared};
+            if (shared > 0) end = at;
+        }
+        while (end == part->end && part > sorting->parts)
+            part--;
+    }
 }
 
 /* The latest first. */
 static void list_items(const struct sorter *sorter, struct sorter_item *items)
 {
     for (const struct sorter_link *link = sorter->latest; link != NULL; link = link->before)
-        (items++)->cell = (const struct cell *)(const void *)(link + 1);
+        *items++ = (struct sorter_item){.cell = (const struct cell *)(const void *)(link + 1)};
 }
 
 /* ---- walking ------------------------------------------------------------------------------------- */
@@ -230,7 +239,7 @@ loam_status sorter_iter_new(const struct sorter *sorter, struct iter **out)
         pages_prefer_huge(spare, bytes);
         sorting->spare = spare;
         list_items(sorter, items);
-        sort_items(sorting, items, sorter->count, 0);
+        sort_items(sorting, items, sorter->count);
         it->iter.ops = &ops;
         it->items = items;
         it->count = sorter->count;
