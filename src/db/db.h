@@ -609,6 +609,8 @@ bool run_writer_takes(const struct run_writer *writer, loam_slice key);
 LOAM_MUST loam_status run_writer_add(struct run_writer *writer, const struct entry *entry);
 LOAM_MUST loam_status run_writer_end(struct run_writer *writer);
 uint64_t run_writer_bytes(const struct run_writer *writer); /* in finished tables */
+/* Takes the finished tables of another, all of whose keys are behind its own. LOAM_NOMEM changes nothing. */
+LOAM_MUST loam_status run_writer_append(struct run_writer *writer, struct run_writer *behind);
 /* The finished tables, of which there are some, as a run with one reference, to be read before anybody else knows them. */
 LOAM_MUST loam_status run_writer_run(const struct run_writer *writer, struct run **out);
 /* Where they will be after all, and what is to be added to the sequence numbers that they were written with. */

@@ -44,6 +44,7 @@ struct loam_ingest {
     uint64_t order;            /* of the latest that did; 1: none has */
     struct spill *spills;      /* in order of age */
     size_t spill_count, spill_cap;
+    loam_buf middle;  /* a key about in the middle of them, going by the last one */
     loam_buf stamped; /* room for a value with its expiry */
     uint64_t put_count, payload_bytes;
     loam_status failure; /* to write tables: it cannot be committed */
@@ -102,6 +103,7 @@ void loam_ingest_close(loam_ingest *ingest)
     drop_spills(ingest, 0);
     drop_buffer(ingest);
     mem_free(ingest->spills);
+    loam_buf_free(&ingest->middle);
     loam_buf_free(&ingest->stamped);
     atomic_fetch_sub(&ingest->db->ingest_count, 1);
     mem_free(ingest);
@@ -116,18 +118,25 @@ static loam_status end_writer(struct loam_ingest *ingest, struct run_writer *wri
     return rc;
 }
 
+/* A part of all keys; NULL: no bound. */
+struct key_part {
+    const loam_slice *from, *to;
+};
+
 /* Of each key the newest, with that number, or (0) its own. */
-static loam_status write_newest(struct loam_ingest *ingest, struct iter *iter, uint64_t seq,
-                                struct run_writer *writer)
+static loam_status write_newest(struct loam_ingest *ingest, struct iter *iter, struct key_part part,
+                                uint64_t seq, struct run_writer *writer)
 {
-    loam_status rc = iter->ops->first(iter);
+    loam_status rc =
+        part.from != NULL ? iter->ops->seek(iter, *part.from, SEQ_MAX) : iter->ops->first(iter);
     while (rc == LOAM_OK) {
         struct entry entry = iter->at;
+        if (part.to != NULL && bytes_compare(entry.key, *part.to) >= 0) break;
         if (seq > 0) entry.seq = seq;
         if (run_writer_takes(writer, entry.key)) rc = run_writer_add(writer, &entry);
         if (rc == LOAM_OK) rc = iter->ops->next(iter);
     }
-    return rc == LOAM_NOTFOUND ? end_writer(ingest, writer) : rc;
+    return rc < 0 ? rc : end_writer(ingest, writer);
 }
 
 static loam_status open_run(const struct run_writer *writer, struct iter **iters, size_t *count)
@@ -149,9 +158,9 @@ static loam_status open_rest(const struct loam_ingest *ingest, struct iter **ite
     return rc;
 }
 
-/* The spills from `first` on, and, to make it whole, all else. */
-static loam_status merge_runs(struct loam_ingest *ingest, size_t first, bool whole,
-                              struct run_writer *into)
+/* The spills from `first` on, or, with all else, that part of them. */
+static loam_status merge_runs(struct loam_ingest *ingest, size_t first,
+                              const struct key_part *whole, struct run_writer *into)
 {
     struct iter **iters = mem_alloc_array(ingest->spill_count - first + 2, sizeof(struct iter *));
     struct iter *merged = NULL;
@@ -159,7 +168,7 @@ static loam_status merge_runs(struct loam_ingest *ingest, size_t first, bool who
     loam_status rc = iters == NULL ? LOAM_NOMEM : LOAM_OK;
     for (size_t i = first; rc == LOAM_OK && i < ingest->spill_count; i++)
         rc = open_run(ingest->spills[i].writer, iters, &count);
-    if (rc == LOAM_OK && whole) rc = open_rest(ingest, iters, &count);
+    if (rc == LOAM_OK && whole != NULL) rc = open_rest(ingest, iters, &count);
     if (rc == LOAM_OK) {
         rc = merge_iter_new(iters, count, &merged);
     } else {
@@ -167,7 +176,9 @@ static loam_status merge_runs(struct loam_ingest *ingest, size_t first, bool who
             iter_close(iters[--count]);
     }
     mem_free(iters);
-    if (rc == LOAM_OK) rc = write_newest(ingest, merged, whole ? 1 : 0, into);
+    if (rc == LOAM_OK)
+        rc = whole != NULL ? write_newest(ingest, merged, *whole, 1, into)
+                           : write_newest(ingest, merged, (struct key_part){0}, 0, into);
     iter_close(merged);
     return rc;
 }
@@ -185,6 +196,12 @@ static loam_status make_room_for_spill(struct loam_ingest *ingest)
     return LOAM_OK;
 }
 
+static loam_status note_middle(struct loam_ingest *ingest)
+{
+    const loam_slice key = sorter_middle(ingest->buffer);
+    return buf_set(&ingest->middle, key.data, key.len);
+}
+
 /* Those from `first` on, or (first: how many there are) the buffer, become one. */
 static loam_status make_spill(struct loam_ingest *ingest, size_t first, uint32_t generation)
 {
@@ -194,11 +211,13 @@ static loam_status make_spill(struct loam_ingest *ingest, size_t first, uint32_t
     loam_status rc = make_room_for_spill(ingest);
     if (rc == LOAM_OK) rc = new_writer(ingest, false, &writer);
     if (rc == LOAM_OK && is_buffer) {
-        rc = sorter_iter_new(ingest->buffer, &iter);
-        if (rc == LOAM_OK) rc = write_newest(ingest, iter, 0, writer);
+        rc = sorter_sort(ingest->buffer);
+        if (rc == LOAM_OK) rc = note_middle(ingest);
+        if (rc == LOAM_OK) rc = sorter_iter_new(ingest->buffer, &iter);
+        if (rc == LOAM_OK) rc = write_newest(ingest, iter, (struct key_part){0}, 0, writer);
         iter_close(iter);
     } else if (rc == LOAM_OK) {
-        rc = merge_runs(ingest, first, false, writer);
+        rc = merge_runs(ingest, first, NULL, writer);
     }
     if (rc < 0) {
         run_writer_free(writer);
@@ -303,6 +322,44 @@ loam_status loam_ingest_put_ttl(loam_ingest *ingest, loam_slice key, loam_slice 
     return put_checked(ingest, &entry, ttl_capped(ttl_ms));
 }
 
+/* ---- all of it --------------------------------------------------------------------------------- */
+
+struct upper_half {
+    struct loam_ingest *ingest;
+    struct key_part part;
+    struct run_writer *into;
+    loam_status rc;
+    char text[STATUS_TEXT_MAX];
+};
+
+static void merge_upper_half(void *arg)
+{
+    struct upper_half *upper = arg;
+    upper->rc = merge_runs(upper->ingest, 0, &upper->part, upper->into);
+    if (upper->rc < 0) failed_keep(upper->text, sizeof upper->text);
+}
+
+/* By two threads, if it is much: one writes up to a key, the other what is behind it. */
+static loam_status merge_all(struct loam_ingest *ingest, struct run_writer *into)
+{
+    const loam_slice middle = loam_bytes(ingest->middle.data, ingest->middle.len);
+    const struct key_part all = {0}, lower = {.to = &middle};
+    struct upper_half upper = {.ingest = ingest, .part = {.from = &middle}};
+    struct thread thread = {0};
+    loam_status rc = ingest->buffer != NULL ? sorter_sort(ingest->buffer) : LOAM_OK;
+    if (rc < 0) return rc;
+    if (ingest->spill_count == 0 || !ingest->db->jobs.threaded)
+        return merge_runs(ingest, 0, &all, into);
+    rc = new_writer(ingest, true, &upper.into);
+    if (rc == LOAM_OK) rc = thread_start(&thread, "loam-ingest", merge_upper_half, &upper);
+    if (rc == LOAM_OK) rc = merge_runs(ingest, 0, &lower, into);
+    thread_join(&thread);
+    if (rc == LOAM_OK && upper.rc < 0) rc = failed(upper.rc, "%s", upper.text);
+    if (rc == LOAM_OK) rc = run_writer_append(into, upper.into);
+    run_writer_free(upper.into);
+    return rc;
+}
+
 /* All of it becomes one finished run. */
 static loam_status make_whole(struct loam_ingest *ingest)
 {
@@ -310,7 +367,7 @@ static loam_status make_whole(struct loam_ingest *ingest)
     loam_status rc = ingest->is_whole ? LOAM_OK : end_writer(ingest, ingest->sorted);
     if (rc == LOAM_OK && ingest->order > 1 && !ingest->is_whole) {
         rc = new_writer(ingest, true, &all);
-        if (rc == LOAM_OK) rc = merge_runs(ingest, 0, true, all);
+        if (rc == LOAM_OK) rc = merge_all(ingest, all);
         struct run_writer *unused = rc < 0 ? all : ingest->sorted;
         if (rc == LOAM_OK) ingest->sorted = all;
         run_writer_free(unused);

@@ -26,15 +26,16 @@ struct sorter_link {
     const struct sorter_link *before; /* that came; NULL: none */
 };
 
+struct sorter_item {
+    uint64_t head;
+    const struct cell *cell;
+};
+
 struct sorter {
     struct arena arena;
     const struct sorter_link *latest;
     size_t count;
-};
-
-struct sorter_item {
-    uint64_t head;
-    const struct cell *cell;
+    struct sorter_item *items; /* sorted; NULL: something was added since */
 };
 
 struct sorter_part { /* of what is sorted: from where the part within it ends */
@@ -59,6 +60,7 @@ void sorter_free(struct sorter *sorter)
 {
     if (sorter == NULL) return;
     arena_deinit(&sorter->arena);
+    mem_free(sorter->items);
     mem_free(sorter);
 }
 
@@ -74,6 +76,8 @@ loam_status sorter_add(struct sorter *sorter, const struct entry *entry)
     (void)cell_put(link + 1, entry, no_head, NULL);
     sorter->latest = link;
     sorter->count++;
+    mem_free(sorter->items);
+    sorter->items = NULL;
     return LOAM_OK;
 }
 
@@ -185,24 +189,52 @@ static void list_items(const struct sorter *sorter, struct sorter_item *items)
         *items++ = (struct sorter_item){.cell = (const struct cell *)(const void *)(link + 1)};
 }
 
+loam_status sorter_sort(struct sorter *sorter)
+{
+    const size_t bytes = sorter->count * sizeof(struct sorter_item);
+    if (sorter->items != NULL) return LOAM_OK;
+    struct sorting *sorting = mem_alloc(sizeof *sorting);
+    struct sorter_item *spare = sorting != NULL ? mem_alloc(bytes) : NULL;
+    struct sorter_item *items = spare != NULL ? mem_alloc(bytes) : NULL;
+    if (items != NULL) {
+        pages_prefer_huge(items, bytes);
+        pages_prefer_huge(spare, bytes);
+        sorting->spare = spare;
+        list_items(sorter, items);
+        sort_items(sorting, items, sorter->count);
+        sorter->items = items;
+    }
+    mem_free(spare);
+    mem_free(sorting);
+    return items != NULL ? LOAM_OK : LOAM_NOMEM;
+}
+
+loam_slice sorter_middle(const struct sorter *sorter)
+{
+    check(sorter->items != NULL && sorter->count > 0);
+    return cell_key(sorter->items[sorter->count / 2].cell);
+}
+
 /* ---- walking ------------------------------------------------------------------------------------- */
 
 struct sorter_iter {
     struct iter iter;
-    struct sorter_item *items;
-    size_t count, at;
+    const struct sorter *sorter;
+    size_t at;
 };
 
 static loam_status stand_on_item(struct sorter_iter *it, size_t at)
 {
-    if (at >= it->count) return LOAM_NOTFOUND;
-    if (at + PREFETCHED < it->count) {
-        const uint8_t *ahead = (const uint8_t *)it->items[at + PREFETCHED].cell;
+    const struct sorter_item *items = it->sorter->items;
+    const size_t count = it->sorter->count;
+    if (at >= count) return LOAM_NOTFOUND;
+    if (at + PREFETCHED < count) {
+        const uint8_t *ahead = (const uint8_t *)items[at + PREFETCHED].cell;
         for (size_t i = 0; i < CELL_LINES; i++)
             __builtin_prefetch(ahead + i * ARENA_LINE_BYTES);
     }
     it->at = at;
-    cell_get(it->items[at].cell, &it->iter.at);
+    cell_get(items[at].cell, &it->iter.at);
     it->iter.keeps = true;
     return LOAM_OK;
 }
@@ -218,36 +250,39 @@ static loam_status sorter_iter_next(struct iter *iter)
     return stand_on_item(it, it->at + 1);
 }
 
-static void sorter_iter_close(struct iter *iter)
+static loam_status sorter_iter_seek(struct iter *iter, loam_slice key, uint64_t seq)
 {
     struct sorter_iter *it = (struct sorter_iter *)iter;
-    mem_free(it->items);
-    mem_free(it);
+    size_t first = 0, count = it->sorter->count;
+    while (count > 0) {
+        const size_t half = count / 2;
+        const struct cell *cell = it->sorter->items[first + half].cell;
+        if (entry_compare(cell_key(cell), cell_seq(cell), key, seq) < 0) {
+            first += half + 1;
+            count -= half + 1;
+        } else {
+            count = half;
+        }
+    }
+    return stand_on_item(it, first);
+}
+
+static void sorter_iter_close(struct iter *iter)
+{
+    mem_free(iter);
 }
 
 loam_status sorter_iter_new(const struct sorter *sorter, struct iter **out)
 {
-    static const struct iter_ops ops = {
-        .first = sorter_iter_first, .next = sorter_iter_next, .close = sorter_iter_close};
-    const size_t bytes = sorter->count * sizeof(struct sorter_item);
-    struct sorting *sorting = mem_alloc(sizeof *sorting);
-    struct sorter_iter *it = sorting != NULL ? mem_zalloc(sizeof *it) : NULL;
-    struct sorter_item *spare = it != NULL ? mem_alloc(bytes) : NULL;
-    struct sorter_item *items = spare != NULL ? mem_alloc(bytes) : NULL;
-    if (items != NULL) {
-        pages_prefer_huge(items, bytes);
-        pages_prefer_huge(spare, bytes);
-        sorting->spare = spare;
-        list_items(sorter, items);
-        sort_items(sorting, items, sorter->count);
-        it->iter.ops = &ops;
-        it->items = items;
-        it->count = sorter->count;
-        *out = &it->iter;
-    } else {
-        mem_free(it);
-    }
-    mem_free(spare);
-    mem_free(sorting);
-    return items != NULL ? LOAM_OK : LOAM_NOMEM;
+    static const struct iter_ops ops = {.first = sorter_iter_first,
+                                        .seek = sorter_iter_seek,
+                                        .next = sorter_iter_next,
+                                        .close = sorter_iter_close};
+    struct sorter_iter *it = mem_zalloc(sizeof *it);
+    check(sorter->items != NULL);
+    if (it == NULL) return LOAM_NOMEM;
+    it->iter.ops = &ops;
+    it->sorter = sorter;
+    *out = &it->iter;
+    return LOAM_OK;
 }
