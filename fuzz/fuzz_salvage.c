@@ -15,15 +15,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { FILES_MAX = 4, EPOCH = 2, LOG_KEY = 42 };
+enum { FILES_MAX = 4, EPOCH = 2 };
 
 enum {
-    REPAIR_IDENTITY = 8, /* store id, epoch, number, log key */
-    REPAIR_START = 16,   /* begins at 0 */
+    REPAIR_START = 16, /* begins at 0 */
     IS_MANIFEST = 32
 };
-
-static const uint8_t STORE_ID[STORE_ID_BYTES] = "a store to fuzz";
 
 static void write_file(struct sys_table sys, int dir, const char *name, const uint8_t *bytes,
                        size_t len)
@@ -44,10 +41,10 @@ static void write_files(struct sys_table sys, int dir, uint8_t *data, size_t siz
         if (part > size) part = size;
         if (part >= 3 + FUZZ_HEADER_BYTES) {
             if (repair & REPAIR_IDENTITY) {
-                memcpy(header + 8, STORE_ID, STORE_ID_BYTES);
+                memcpy(header + 8, FUZZ_STORE_ID, STORE_ID_BYTES);
                 put_u32(header + 24, EPOCH);
                 put_u32(header + 28, number);
-                put_u64(header + 56, LOG_KEY);
+                put_u64(header + 56, FUZZ_LOG_KEY);
             }
             if (repair & REPAIR_START) put_u64(header + 32, 0);
             object_name_make(repair & IS_MANIFEST ? OBJECT_MANIFEST : OBJECT_SEGMENT,

@@ -1,7 +1,7 @@
 /*
  * fuzz_wal.c - any bytes as the segments of a log: reading ends, is repeatable, and never trusts a byte.
  *
- * Input, for each of at most 4 segments: a byte of repairs (segments.h, and those below), a u16 length, and so many bytes
+ * Input, for each of at most 4 segments: a byte of repairs (segments.h), a u16 length, and so many bytes
  *   of a header and records. A first byte says what manifest and root know of the log.
  */
 #include <stdint.h>
@@ -14,63 +14,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { SEGMENTS_MAX = 4, EPOCH = 2, LOG_KEY = 42 };
-
-enum {
-    REPAIR_IDENTITY = 8, /* store id, epoch, number, log key */
-    REPAIR_CHAIN = 16    /* begins where the one before it ends, with its running checksum */
-};
+enum { SEGMENTS_MAX = 4, EPOCH = 2 };
 
 enum { PAST_SEALED = 1, PAST_LISTED = 2, PAST_ATTESTED = 4, PAST_FLOOR = 8 };
-
-static const uint8_t STORE_ID[STORE_ID_BYTES] = "a store to fuzz";
-
-struct chain {
-    uint64_t end, running; /* of the records so far */
-};
-
-static void follow_records(struct chain *chain, uint8_t *bytes, size_t len)
-{
-    struct segment_view view = {.bytes = {.data = bytes, .len = len, .cap = len}};
-    struct record record;
-    bool too_new;
-    if (!segment_header_get(bytes, &view.header, &too_new)) return;
-    chain->end = view.header.start;
-    chain->running = view.header.running;
-    while (segment_record_at(&view, chain->end, &chain->running, &record) == LOAM_OK)
-        chain->end = record.end;
-}
-
-static uint8_t *make_linked(uint8_t *input, size_t size, uint32_t number, struct chain *chain,
-                            size_t *len)
-{
-    const unsigned repair = input[0];
-    uint8_t *header = input + 3;
-    if (size < 3 + FUZZ_HEADER_BYTES) return NULL;
-    if (repair & REPAIR_IDENTITY) {
-        memcpy(header + 8, STORE_ID, STORE_ID_BYTES);
-        put_u32(header + 24, EPOCH);
-        put_u32(header + 28, number);
-        put_u64(header + 56, LOG_KEY);
-    }
-    if (repair & REPAIR_CHAIN) {
-        put_u64(header + 32, chain->end);
-        put_u64(header + 40, chain->running);
-    }
-    uint8_t *bytes = make_segment(header, size - 3, repair, len);
-    if (bytes != NULL) follow_records(chain, bytes, *len);
-    return bytes;
-}
-
-static void write_segment(struct store *store, uint32_t number, const uint8_t *bytes, size_t len)
-{
-    struct object_writer *writer;
-    char name[OBJECT_NAME_BYTES];
-    object_name_make(OBJECT_SEGMENT, (struct object_id){EPOCH, number}, name);
-    check(object_create(store, name, &writer) == LOAM_OK);
-    check(object_append(writer, bytes, len) == LOAM_OK);
-    check(object_finish(writer) == LOAM_OK);
-}
 
 static struct chain write_segments(struct store *store, uint8_t *data, size_t size)
 {
@@ -78,8 +24,9 @@ static struct chain write_segments(struct store *store, uint8_t *data, size_t si
     for (uint32_t number = 1; number <= SEGMENTS_MAX && size >= 3; number++) {
         size_t part = 3 + (size_t)get_u16(data + 1), len;
         if (part > size) part = size;
-        uint8_t *bytes = make_linked(data, part, number, &chain, &len);
-        if (bytes != NULL) write_segment(store, number, bytes, len);
+        const struct object_id id = {EPOCH, number};
+        uint8_t *bytes = make_linked(data, part, id, &chain, &len);
+        if (bytes != NULL) write_segment(store, id, bytes, len);
         free(bytes);
         data += part;
         size -= part;
@@ -136,9 +83,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct chain chain = write_segments(store, copy + 1, size - 1);
     const unsigned knows = copy[0];
     const struct wal_past past = {.store = store,
-                                  .store_id = STORE_ID,
+                                  .store_id = FUZZ_STORE_ID,
                                   .epoch = EPOCH,
-                                  .log_key = LOG_KEY,
+                                  .log_key = FUZZ_LOG_KEY,
                                   .listed = &listed,
                                   .listed_count = knows & PAST_LISTED ? 1 : 0,
                                   .start = knows & PAST_LISTED ? 64 : 0,

@@ -18,6 +18,8 @@
 #include "base/poison.h"
 
 #define RETRY_NS UINT64_C(1000000000) /* after a failure */
+#define AGE_NS                                                                                     \
+    UINT64_C(60000000000) /* of what is written and not archived, since its segment is not full */
 
 static loam_status open_archive(const loam_db *db, struct store **out)
 {
@@ -165,12 +167,36 @@ static void give_before(loam_db *db, struct object_id before, uint64_t start)
     db->archive_seen = before;
 }
 
-void archive_once(loam_db *db)
+/* The segment that is written, and where it begins. */
+static struct object_id find_active(const loam_db *db, uint64_t *start)
 {
     struct object_id active = {db->object_epoch, 0};
-    uint64_t start = wal_end(db->wal);
+    *start = wal_end(db->wal);
+    (void)wal_segment_of(db->wal, *start, &active, start); /* false: not begun, and has no other */
+    return active;
+}
+
+/* What has been written for a while is not to wait until enough comes behind it. An archive that takes nothing gains nothing by that. */
+static void end_old_segment(loam_db *db)
+{
+    uint64_t start;
+    const struct object_id active = find_active(db, &start);
+    const uint64_t now = db_now_ns(db);
+    const bool is_known = object_id_equal(active, db->archive_active);
+    if (is_known && wal_end(db->wal) > start && now - db->archive_since_ns < AGE_NS) return;
+    db->archive_active = active;
+    db->archive_since_ns = now;
+    if (!is_known || wal_end(db->wal) == start || db->archive_fails) return;
+    const loam_status rc = flush_switch_log(db, WAL_LEAST);
+    if (rc < 0 && rc != LOAM_FULL && rc != LOAM_NOMEM) (void)db_fence(db, rc);
+}
+
+void archive_once(loam_db *db)
+{
+    uint64_t start;
     if (db->options.archive == NULL || atomic_load(&db->fenced) != LOAM_OK) return;
-    (void)wal_segment_of(db->wal, start, &active, &start); /* false: not begun, and has no other */
+    end_old_segment(db);
+    const struct object_id active = find_active(db, &start);
     if (object_id_equal(active, db->archive_seen)) return;
     if (db->archive_retry_ns > db_now_ns(db)) return;
     const loam_status rc = wal_wait(db->wal, start);

@@ -321,7 +321,7 @@ static void end_segment(loam_db *db)
     if (db->options.archive == NULL || db->wal == NULL) return;
     const uint64_t end = wal_end(db->wal);
     if (!wal_segment_of(db->wal, end, &id, &start) || start == end) return;
-    const loam_status rc = flush_switch_log(db);
+    const loam_status rc = flush_switch_log(db, WAL_SMALL);
     if (rc < 0 && rc != LOAM_FULL && rc != LOAM_NOMEM) (void)db_fence(db, rc);
 }
 

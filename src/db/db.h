@@ -213,7 +213,9 @@ struct loam_db {
     struct cond feeds_shown;
     _Atomic uint32_t feed_count;
     struct object_id archived, /* the last segment that is in the archive; archive.c */
-        archive_seen;          /* and up to where it has looked */
+        archive_seen,          /* and up to where it has looked */
+        archive_active;        /* the one that is written, */
+    uint64_t archive_since_ns; /* and since when there has been anything in it */
     uint64_t archive_retry_ns; /* after a failure, not before; monotonic */
     bool archive_fails;
     _Atomic uint64_t
@@ -622,6 +624,8 @@ bool run_writer_takes(const struct run_writer *writer, loam_slice key);
 LOAM_MUST loam_status run_writer_add(struct run_writer *writer, const struct entry *entry);
 LOAM_MUST loam_status run_writer_end(struct run_writer *writer);
 uint64_t run_writer_bytes(const struct run_writer *writer); /* in finished tables */
+/* Takes the finished tables of another, all of whose keys are behind its own. LOAM_NOMEM changes nothing. */
+LOAM_MUST loam_status run_writer_append(struct run_writer *writer, struct run_writer *behind);
 /* The finished tables, of which there are some, as a run with one reference, to be read before anybody else knows them. */
 LOAM_MUST loam_status run_writer_run(const struct run_writer *writer, struct run **out);
 /* Where they will be after all, and what is to be added to the sequence numbers that they were written with. */
@@ -696,7 +700,7 @@ enum flush_how {
    alone: the fresh manifest is written afterwards. */
 LOAM_MUST loam_status flush_run(loam_db *db, enum flush_how how);
 /* The log goes on in a small segment, so that the one that is written is complete. LOAM_FULL and LOAM_NOMEM change nothing. */
-LOAM_MUST loam_status flush_switch_log(loam_db *db);
+LOAM_MUST loam_status flush_switch_log(loam_db *db, enum wal_rest rest);
 /* One merge that pick asks for: because a level is over its bound, because there is nothing else to do, or towards one run. *did says whether there was one. The caller holds the
    collection's compact_running. LOAM_CONFLICT: given up, because the database closes or the collection was dropped. */
 LOAM_MUST loam_status compact_run(struct loam_coll *coll, enum compact_how how, bool *did);

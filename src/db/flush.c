@@ -341,9 +341,9 @@ static loam_status flush_parts(struct flush *flush)
     return rc;
 }
 
-loam_status flush_switch_log(loam_db *db)
+loam_status flush_switch_log(loam_db *db, enum wal_rest rest)
 {
-    loam_status rc = wal_shrink(db->wal);
+    loam_status rc = wal_shrink(db->wal, rest);
     if (rc < 0) return rc;
     mutex_lock(&db->lane);
     rc = wal_switch(db->wal);
@@ -355,7 +355,7 @@ loam_status flush_switch_log(loam_db *db)
 static loam_status begin_log_anew(loam_db *db)
 {
     struct flush nothing = {.db = db};
-    const loam_status rc = flush_switch_log(db);
+    const loam_status rc = flush_switch_log(db, WAL_SMALL);
     if (rc == LOAM_FULL || rc == LOAM_NOMEM) return LOAM_OK;
     return rc < 0 ? rc : install(&nothing);
 }

@@ -16,17 +16,19 @@
  * In the picture: db layer; on run_writer.c; coll.c makes the change, recover.c repeats it.
  */
 #include "base/check.h"
-#include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "db/merges.h"
+#include "memtable/sorter.h"
 #include "record/merge.h"
 
 #include "base/poison.h"
 
 enum {
     BUFFER_SHARE = 16, /* of memory_bytes that what came backwards may take before it is spilled */
-    SPILLS_MERGED = 8  /* so many of one generation become one of the next */
+    SPILLS_MERGED_LEAST = 8, /* so many of one generation, or more, become one of the next */
+    SPILLS_MERGED_MOST = 64,
+    SPILL_READ_BYTES = 512 << 10 /* of memory, which one of them takes while it is read */
 };
 
 struct spill {
@@ -38,10 +40,11 @@ struct loam_ingest {
     loam_db *db;
     loam_coll *coll;
     struct run_writer *sorted; /* what came in order; when nothing can come any more, all of it */
-    struct memtable *buffer;   /* what came backwards, and is not spilled */
+    struct sorter *buffer;     /* what came backwards, and is not spilled */
     uint64_t order;            /* of the latest that did; 1: none has */
     struct spill *spills;      /* in order of age */
     size_t spill_count, spill_cap;
+    loam_buf middle;  /* a key about in the middle of them, going by the last one */
     loam_buf stamped; /* room for a value with its expiry */
     uint64_t put_count, payload_bytes;
     loam_status failure; /* to write tables: it cannot be committed */
@@ -89,7 +92,7 @@ static void drop_spills(struct loam_ingest *ingest, size_t first)
 
 static void drop_buffer(struct loam_ingest *ingest)
 {
-    memtable_unref(ingest->buffer);
+    sorter_free(ingest->buffer);
     ingest->buffer = NULL;
 }
 
@@ -100,6 +103,7 @@ void loam_ingest_close(loam_ingest *ingest)
     drop_spills(ingest, 0);
     drop_buffer(ingest);
     mem_free(ingest->spills);
+    loam_buf_free(&ingest->middle);
     loam_buf_free(&ingest->stamped);
     atomic_fetch_sub(&ingest->db->ingest_count, 1);
     mem_free(ingest);
@@ -114,18 +118,25 @@ static loam_status end_writer(struct loam_ingest *ingest, struct run_writer *wri
     return rc;
 }
 
+/* A part of all keys; NULL: no bound. */
+struct key_part {
+    const loam_slice *from, *to;
+};
+
 /* Of each key the newest, with that number, or (0) its own. */
-static loam_status write_newest(struct loam_ingest *ingest, struct iter *iter, uint64_t seq,
-                                struct run_writer *writer)
+static loam_status write_newest(struct loam_ingest *ingest, struct iter *iter, struct key_part part,
+                                uint64_t seq, struct run_writer *writer)
 {
-    loam_status rc = iter->ops->first(iter);
+    loam_status rc =
+        part.from != NULL ? iter->ops->seek(iter, *part.from, SEQ_MAX) : iter->ops->first(iter);
     while (rc == LOAM_OK) {
         struct entry entry = iter->at;
+        if (part.to != NULL && bytes_compare(entry.key, *part.to) >= 0) break;
         if (seq > 0) entry.seq = seq;
         if (run_writer_takes(writer, entry.key)) rc = run_writer_add(writer, &entry);
         if (rc == LOAM_OK) rc = iter->ops->next(iter);
     }
-    return rc == LOAM_NOTFOUND ? end_writer(ingest, writer) : rc;
+    return rc < 0 ? rc : end_writer(ingest, writer);
 }
 
 static loam_status open_run(const struct run_writer *writer, struct iter **iters, size_t *count)
@@ -142,14 +153,14 @@ static loam_status open_rest(const struct loam_ingest *ingest, struct iter **ite
 {
     loam_status rc = open_run(ingest->sorted, iters, count);
     if (rc < 0 || ingest->buffer == NULL) return rc;
-    rc = memtable_iter_new(ingest->buffer, &iters[*count]);
+    rc = sorter_iter_new(ingest->buffer, &iters[*count]);
     if (rc == LOAM_OK) (*count)++;
     return rc;
 }
 
-/* The spills from `first` on, and, to make it whole, all else. */
-static loam_status merge_runs(struct loam_ingest *ingest, size_t first, bool whole,
-                              struct run_writer *into)
+/* The spills from `first` on, or, with all else, that part of them. */
+static loam_status merge_runs(struct loam_ingest *ingest, size_t first,
+                              const struct key_part *whole, struct run_writer *into)
 {
     struct iter **iters = mem_alloc_array(ingest->spill_count - first + 2, sizeof(struct iter *));
     struct iter *merged = NULL;
@@ -157,7 +168,7 @@ static loam_status merge_runs(struct loam_ingest *ingest, size_t first, bool who
     loam_status rc = iters == NULL ? LOAM_NOMEM : LOAM_OK;
     for (size_t i = first; rc == LOAM_OK && i < ingest->spill_count; i++)
         rc = open_run(ingest->spills[i].writer, iters, &count);
-    if (rc == LOAM_OK && whole) rc = open_rest(ingest, iters, &count);
+    if (rc == LOAM_OK && whole != NULL) rc = open_rest(ingest, iters, &count);
     if (rc == LOAM_OK) {
         rc = merge_iter_new(iters, count, &merged);
     } else {
@@ -165,7 +176,9 @@ static loam_status merge_runs(struct loam_ingest *ingest, size_t first, bool who
             iter_close(iters[--count]);
     }
     mem_free(iters);
-    if (rc == LOAM_OK) rc = write_newest(ingest, merged, whole ? 1 : 0, into);
+    if (rc == LOAM_OK)
+        rc = whole != NULL ? write_newest(ingest, merged, *whole, 1, into)
+                           : write_newest(ingest, merged, (struct key_part){0}, 0, into);
     iter_close(merged);
     return rc;
 }
@@ -175,12 +188,18 @@ static loam_status merge_runs(struct loam_ingest *ingest, size_t first, bool who
 static loam_status make_room_for_spill(struct loam_ingest *ingest)
 {
     if (ingest->spill_count < ingest->spill_cap) return LOAM_OK;
-    const size_t cap = ingest->spill_cap + SPILLS_MERGED;
+    const size_t cap = ingest->spill_cap + SPILLS_MERGED_LEAST;
     struct spill *grown = mem_realloc(ingest->spills, cap * sizeof *grown);
     if (grown == NULL) return LOAM_NOMEM;
     ingest->spills = grown;
     ingest->spill_cap = cap;
     return LOAM_OK;
+}
+
+static loam_status note_middle(struct loam_ingest *ingest)
+{
+    const loam_slice key = sorter_middle(ingest->buffer);
+    return buf_set(&ingest->middle, key.data, key.len);
 }
 
 /* Those from `first` on, or (first: how many there are) the buffer, become one. */
@@ -192,11 +211,13 @@ static loam_status make_spill(struct loam_ingest *ingest, size_t first, uint32_t
     loam_status rc = make_room_for_spill(ingest);
     if (rc == LOAM_OK) rc = new_writer(ingest, false, &writer);
     if (rc == LOAM_OK && is_buffer) {
-        rc = memtable_iter_new(ingest->buffer, &iter);
-        if (rc == LOAM_OK) rc = write_newest(ingest, iter, 0, writer);
+        rc = sorter_sort(ingest->buffer);
+        if (rc == LOAM_OK) rc = note_middle(ingest);
+        if (rc == LOAM_OK) rc = sorter_iter_new(ingest->buffer, &iter);
+        if (rc == LOAM_OK) rc = write_newest(ingest, iter, (struct key_part){0}, 0, writer);
         iter_close(iter);
     } else if (rc == LOAM_OK) {
-        rc = merge_runs(ingest, first, false, writer);
+        rc = merge_runs(ingest, first, NULL, writer);
     }
     if (rc < 0) {
         run_writer_free(writer);
@@ -210,15 +231,24 @@ static loam_status make_spill(struct loam_ingest *ingest, size_t first, uint32_t
     return LOAM_OK;
 }
 
+/* How many are merged at a time: as many as can be read in the memory of a buffer. */
+static size_t spills_merged(const loam_db *db)
+{
+    const uint64_t count = db->options.memory_bytes / BUFFER_SHARE / SPILL_READ_BYTES;
+    if (count < SPILLS_MERGED_LEAST) return SPILLS_MERGED_LEAST;
+    return count < SPILLS_MERGED_MOST ? (size_t)count : SPILLS_MERGED_MOST;
+}
+
 /* Generations never rise along the spills: so each entry is written again once for each of them, and they stay few. */
 static loam_status spill_buffer(struct loam_ingest *ingest)
 {
+    const size_t merged_count = spills_merged(ingest->db);
     loam_status rc = make_spill(ingest, ingest->spill_count, 0);
-    while (rc == LOAM_OK && ingest->spill_count >= SPILLS_MERGED) {
-        const struct spill *end = ingest->spills + ingest->spill_count;
-        const uint32_t generation = end[-1].generation;
-        if (end[-SPILLS_MERGED].generation != generation) break;
-        rc = make_spill(ingest, ingest->spill_count - SPILLS_MERGED, generation + 1);
+    while (rc == LOAM_OK && ingest->spill_count >= merged_count) {
+        const size_t first = ingest->spill_count - merged_count;
+        const uint32_t generation = ingest->spills[ingest->spill_count - 1].generation;
+        if (ingest->spills[first].generation != generation) break;
+        rc = make_spill(ingest, first, generation + 1);
     }
     return rc;
 }
@@ -246,13 +276,13 @@ static loam_status note_tables(struct loam_ingest *ingest, loam_status rc)
 static loam_status add_backwards(struct loam_ingest *ingest, struct entry *entry)
 {
     loam_db *db = ingest->db;
-    if (ingest->buffer == NULL) ingest->buffer = memtable_new(db->arenas, 0);
+    if (ingest->buffer == NULL) ingest->buffer = sorter_new(db->arenas);
     if (ingest->buffer == NULL) return LOAM_NOMEM;
-    loam_status rc = memtable_reserve(ingest->buffer, 1, entry_room_bytes(entry));
+    entry->seq = ingest->order + 1;
+    loam_status rc = sorter_add(ingest->buffer, entry);
     if (rc < 0) return rc;
-    entry->seq = ++ingest->order;
-    memtable_add(ingest->buffer, entry, hash_key(entry->key), (struct memtable_near){0});
-    if (memtable_bytes(ingest->buffer) >= db->options.memory_bytes / BUFFER_SHARE)
+    ingest->order++;
+    if (sorter_bytes(ingest->buffer) >= db->options.memory_bytes / BUFFER_SHARE)
         rc = note_tables(ingest, spill_buffer(ingest));
     return rc;
 }
@@ -292,6 +322,44 @@ loam_status loam_ingest_put_ttl(loam_ingest *ingest, loam_slice key, loam_slice 
     return put_checked(ingest, &entry, ttl_capped(ttl_ms));
 }
 
+/* ---- all of it --------------------------------------------------------------------------------- */
+
+struct upper_half {
+    struct loam_ingest *ingest;
+    struct key_part part;
+    struct run_writer *into;
+    loam_status rc;
+    char text[STATUS_TEXT_MAX];
+};
+
+static void merge_upper_half(void *arg)
+{
+    struct upper_half *upper = arg;
+    upper->rc = merge_runs(upper->ingest, 0, &upper->part, upper->into);
+    if (upper->rc < 0) failed_keep(upper->text, sizeof upper->text);
+}
+
+/* By two threads, if it is much: one writes up to a key, the other what is behind it. */
+static loam_status merge_all(struct loam_ingest *ingest, struct run_writer *into)
+{
+    const loam_slice middle = loam_bytes(ingest->middle.data, ingest->middle.len);
+    const struct key_part all = {0}, lower = {.to = &middle};
+    struct upper_half upper = {.ingest = ingest, .part = {.from = &middle}};
+    struct thread thread = {0};
+    loam_status rc = ingest->buffer != NULL ? sorter_sort(ingest->buffer) : LOAM_OK;
+    if (rc < 0) return rc;
+    if (ingest->spill_count == 0 || !ingest->db->jobs.threaded)
+        return merge_runs(ingest, 0, &all, into);
+    rc = new_writer(ingest, true, &upper.into);
+    if (rc == LOAM_OK) rc = thread_start(&thread, "loam-ingest", merge_upper_half, &upper);
+    if (rc == LOAM_OK) rc = merge_runs(ingest, 0, &lower, into);
+    thread_join(&thread);
+    if (rc == LOAM_OK && upper.rc < 0) rc = failed(upper.rc, "%s", upper.text);
+    if (rc == LOAM_OK) rc = run_writer_append(into, upper.into);
+    run_writer_free(upper.into);
+    return rc;
+}
+
 /* All of it becomes one finished run. */
 static loam_status make_whole(struct loam_ingest *ingest)
 {
@@ -299,7 +367,7 @@ static loam_status make_whole(struct loam_ingest *ingest)
     loam_status rc = ingest->is_whole ? LOAM_OK : end_writer(ingest, ingest->sorted);
     if (rc == LOAM_OK && ingest->order > 1 && !ingest->is_whole) {
         rc = new_writer(ingest, true, &all);
-        if (rc == LOAM_OK) rc = merge_runs(ingest, 0, true, all);
+        if (rc == LOAM_OK) rc = merge_all(ingest, all);
         struct run_writer *unused = rc < 0 ? all : ingest->sorted;
         if (rc == LOAM_OK) ingest->sorted = all;
         run_writer_free(unused);

@@ -72,8 +72,9 @@ static loam_status survey_logged_change(struct restore *restore, const struct wa
         return LOAM_OK;
     return failed(LOAM_INVALID,
                   "%s: byte %" PRIu64
-                  ": a change whose files no archive holds; restore from a backup made after it",
-                  commit->name, commit->offset);
+                  ": %s, whose tables no archive holds; restore from a backup made after it",
+                  commit->name, commit->offset,
+                  change.tag == CHANGE_INGEST ? "a bulk load" : "a change");
 }
 
 /* LOAM_NOTFOUND: nothing more is wanted. */

@@ -4,6 +4,8 @@
  * A table is cut between keys, so that all versions of a key are in one. Tables of a compaction are objects of their own, so
  * that the disk comes back piece by piece; a flush packs the tables of all its collections into one object.
  */
+#include <string.h>
+
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/status.h"
@@ -72,16 +74,24 @@ static loam_status begin_table(struct run_writer *writer)
     return rc;
 }
 
+static loam_status reserve_metas(struct run_writer *writer, size_t count)
+{
+    size_t cap = writer->meta_cap == 0 ? 4 : writer->meta_cap;
+    while (cap < count)
+        cap *= 2;
+    if (cap == writer->meta_cap) return LOAM_OK;
+    struct table_meta *grown = mem_realloc(writer->metas, cap * sizeof *grown);
+    if (grown == NULL) return LOAM_NOMEM;
+    writer->metas = grown;
+    writer->meta_cap = cap;
+    return LOAM_OK;
+}
+
 static loam_status end_table(struct run_writer *writer)
 {
-    if (writer->meta_count == writer->meta_cap) {
-        const size_t cap = writer->meta_cap == 0 ? 4 : writer->meta_cap * 2;
-        struct table_meta *grown = mem_realloc(writer->metas, cap * sizeof *grown);
-        if (grown == NULL) return LOAM_NOMEM;
-        writer->metas = grown;
-        writer->meta_cap = cap;
-    }
-    loam_status rc = table_writer_finish(writer->table, &writer->metas[writer->meta_count]);
+    loam_status rc = reserve_metas(writer, writer->meta_count + 1);
+    if (rc < 0) return rc;
+    rc = table_writer_finish(writer->table, &writer->metas[writer->meta_count]);
     if (rc < 0) return rc;
     writer->metas[writer->meta_count].swept_seq = writer->spec.swept_seq;
     writer->written_bytes += writer->metas[writer->meta_count++].bytes;
@@ -185,6 +195,24 @@ loam_status run_writer_run(const struct run_writer *writer, struct run **out)
         table_unref(refs[--count].table);
     mem_free(refs);
     return rc;
+}
+
+loam_status run_writer_append(struct run_writer *writer, struct run_writer *behind)
+{
+    const loam_status rc = reserve_metas(writer, writer->meta_count + behind->meta_count);
+    if (rc < 0) return rc;
+    check(writer->table == NULL && behind->table == NULL);
+    if (behind->meta_count > 0) {
+        memcpy(writer->metas + writer->meta_count, behind->metas,
+               behind->meta_count * sizeof *behind->metas);
+        const loam_buf last_key = writer->last_key;
+        writer->last_key = behind->last_key;
+        behind->last_key = last_key;
+    }
+    writer->meta_count += behind->meta_count;
+    writer->written_bytes += behind->written_bytes;
+    behind->meta_count = 0;
+    return LOAM_OK;
 }
 
 void run_writer_place(struct run_writer *writer, uint32_t level, uint64_t run)

@@ -413,8 +413,9 @@ const struct command commands[] = {
      "with \\t \\n \\r \\\\ \\0 \\xNN escaped, and without a tab a key alone. FILE - is standard "
      "input and wants --format. Of duplicates the last wins. A file into an empty collection is "
      "loaded in bulk: faster, and all at the end or, when it is stopped, nothing; with --all each "
-     "empty collection is, by itself, so that a file of several is not one commit. Else, and with "
-     "--from-line, entries are stored in batches; `stored up to line N` on standard error counts "
+     "empty collection is, by itself, so that a file of several is not one commit. Else, with "
+     "--from-line, and where the store has an --archive, entries are stored in batches; `stored up "
+     "to line N` on standard error counts "
      "only what is safe, and after a failure --from-line N+1 goes on."},
     {"export",
      NULL,

@@ -126,7 +126,9 @@ static int add_target(struct import *import, struct import_target target)
 {
     bool empty = false;
     int code = CODE_DONE;
-    if (import->is_file && import->from_line == 0) code = is_empty(import, target.coll, &empty);
+    /* What is loaded in bulk no archive holds. */
+    if (import->is_file && import->from_line == 0 && import->session->archive == NULL)
+        code = is_empty(import, target.coll, &empty);
     if (empty) {
         const loam_status rc = loam_ingest_begin(import->session->db, target.coll, &target.ingest);
         if (rc < 0) code = complain_status(rc);

@@ -656,7 +656,7 @@ bool wal_is_large(struct wal *wal)
     return bytes > 4 * rest_bytes(wal);
 }
 
-loam_status wal_shrink(struct wal *wal)
+loam_status wal_shrink(struct wal *wal, enum wal_rest rest)
 {
     loam_status rc = wal_health(wal);
     if (rc < 0) return rc;
@@ -664,7 +664,8 @@ loam_status wal_shrink(struct wal *wal)
     mutex_lock(&wal->lock);
     const bool begun = wal->newest != NULL;
     mutex_unlock(&wal->lock);
-    wal->next_bytes = rest_bytes(wal);
+    wal->next_bytes =
+        rest == WAL_LEAST ? store_log_bytes_least(wal->config.store) : rest_bytes(wal);
     if (begun) rc = prepare_spare(wal, 0);
     mutex_unlock(&wal->prepare);
     return rc;

@@ -80,10 +80,11 @@ void wal_hold(struct wal *wal, struct wal_hold *hold, uint64_t position);
 void wal_hold_move(struct wal *wal, struct wal_hold *hold, uint64_t position);
 void wal_unhold(struct wal *wal, struct wal_hold *hold);
 
-/* Background, of a log that nobody writes to. wal_shrink() prepares a small segment; wal_switch(), in the lane, goes on in it, unless a
+/* Background, of a log that nobody writes to, or hardly (WAL_LEAST). wal_shrink() prepares a small segment; wal_switch(), in the lane, goes on in it, unless a
    commit did; the next wal_release() then leaves a small log. A log that was not begun needs neither. LOAM_FULL changes
    nothing. */
-LOAM_MUST loam_status wal_shrink(struct wal *wal);
+enum wal_rest { WAL_SMALL, WAL_LEAST };
+LOAM_MUST loam_status wal_shrink(struct wal *wal, enum wal_rest rest);
 LOAM_MUST loam_status wal_switch(struct wal *wal);
 /* Is it worth it? The log, with what earlier openers left of it, takes more than a quarter of segment_bytes_max. */
 bool wal_is_large(struct wal *wal);

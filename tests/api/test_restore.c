@@ -185,6 +185,38 @@ static void moments_that_cannot_be_reached_are_named(void **state)
     assert_true(is_empty(places.target));
 }
 
+static void a_bulk_load_needs_a_checkpoint_made_after_it(void **state)
+{
+    struct fixture *f = *state;
+    struct places places = places_of(f);
+    const loam_options options = archiving(&places);
+    loam_ingest *ingest;
+    loam_moment reached = {0};
+    fixture_open(f, &options);
+    put_numbers(f->db, 0, BASE);
+    expect_ok(loam_checkpoint(f->db, places.base, NULL));
+    put_numbers(f->db, BASE, BASE + 1);
+    expect_ok(loam_ingest_begin(f->db, NULL, &ingest));
+    expect_ok(loam_ingest_put(ingest, loam_str("loaded"), loam_str("v")));
+    expect_ok(loam_ingest_commit(ingest));
+    loam_ingest_close(ingest);
+    char after[320];
+    (void)snprintf(after, sizeof after, "%s after", places.base);
+    expect_ok(loam_checkpoint(f->db, after, NULL));
+    put_numbers(f->db, BASE + 1, BASE + 2);
+    fixture_close(f);
+    assert_int_equal(restore_seq(&places, 0, &reached), LOAM_INVALID);
+    assert_non_null(strstr(loam_errmsg(),
+                           "a bulk load, whose tables no archive holds; restore "
+                           "from a backup made after it; before it, sequence number 101,"));
+    assert_true(is_empty(places.target));
+    expect_ok(restore_seq(&places, BASE + 1, &reached));
+    expect_restored(&places, BASE + 1);
+    memcpy(places.base, after, sizeof places.base);
+    expect_ok(restore_seq(&places, 0, &reached));
+    expect_restored(&places, BASE + 3);
+}
+
 static void what_is_restored_goes_its_own_way(void **state)
 {
     struct fixture *f = *state;
@@ -390,6 +422,7 @@ int main(void)
         test_closed(every_moment_can_be_restored),
         test_closed(a_batch_is_there_whole_or_not_at_all),
         test_closed(moments_that_cannot_be_reached_are_named),
+        test_closed(a_bulk_load_needs_a_checkpoint_made_after_it),
         test_closed(what_is_restored_goes_its_own_way),
         test_closed(what_is_archived_is_never_touched_again),
         test_closed(an_archive_is_of_one_store),

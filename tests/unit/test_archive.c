@@ -227,12 +227,40 @@ static void an_archive_on_another_file_system_gets_copies(void **state)
     lab_end(&lab);
 }
 
+static void work_for(struct lab *lab, int seconds)
+{
+    for (; seconds > 0; seconds--) /* and a little more */
+        work(lab);
+}
+
+/* Not at all where nothing is written. */
+static void a_segment_that_is_not_full_is_archived_after_a_minute(void **state)
+{
+    struct lab lab = lab_new();
+    (void)state;
+    const int before = count_names(&lab, "archive").segments;
+    for (int round = 1; round <= 2; round++) {
+        char target[8];
+        put_some(&lab, 3);
+        work_for(&lab, 45);
+        assert_int_equal(count_names(&lab, "archive").segments, before + round - 1);
+        work_for(&lab, 15);
+        assert_int_equal(count_names(&lab, "archive").segments, before + round);
+        (void)snprintf(target, sizeof target, "lost%d", round);
+        assert_int_equal(restore_count(&lab, target, (loam_moment){0}), 3 * round);
+        work_for(&lab, 300);
+        assert_int_equal(count_names(&lab, "archive").segments, before + round);
+    }
+    lab_end(&lab);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_commit_is_within_a_time_by_its_own),
         cmocka_unit_test(what_the_archive_cannot_take_stays_in_the_log),
         cmocka_unit_test(an_archive_on_another_file_system_gets_copies),
+        cmocka_unit_test(a_segment_that_is_not_full_is_archived_after_a_minute),
     };
     return cmocka_run_group_tests_name("unit/archive", tests, NULL, NULL);
 }

@@ -326,7 +326,7 @@ static void a_switch_leaves_no_hole(void **state)
         for (int i = 0; i < 100; i++)
             append(&f, i % 10 == 9 ? LOG_DURABLE : LOG_VOLATILE);
         assert_int_equal(wal_reserve(f.wal, 1 << 20), LOAM_OK);
-        assert_int_equal(wal_shrink(f.wal), LOAM_OK);
+        assert_int_equal(wal_shrink(f.wal, WAL_SMALL), LOAM_OK);
         assert_int_equal(wal_switch(f.wal), LOAM_OK);
         for (uint64_t i = 0; i < seed % 3; i++)
             append(&f, LOG_DURABLE);
