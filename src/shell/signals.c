@@ -35,7 +35,7 @@ void signals_init(bool interactive)
     (void)sigaction(SIGPIPE, &ignored, NULL);
     (void)sigaction(SIGXFSZ, &ignored, NULL); /* a file at its limit is a failure with a name */
     handle_signal(SIGINT, interactive ? 0 : (int)SA_RESETHAND);
-    handle_signal(SIGTERM, 0);
+    handle_signal(SIGTERM, (int)SA_RESETHAND); /* asked twice, it ends at once */
     handle_signal(SIGHUP, 0);
     if (!interactive) return;
     handle_signal(SIGWINCH, 0);
