@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/rand.h"
 #include "lib/last_words.h"
@@ -234,8 +233,7 @@ static void what_has_expired_is_told_as_such(void **state)
     struct fixture *f = *state;
     expect_ok(loam_put_ttl(f->db, NULL, loam_str("soon"), loam_str("v"), 1));
     expect_ok(loam_put_ttl(f->db, NULL, loam_str("later"), loam_str("v"), 3600000));
-    while (loam_exists(f->db, NULL, loam_str("soon")) == LOAM_OK)
-        (void)usleep(500);
+    await_expiry(f->db, NULL, loam_str("soon"));
     explain(f, "soon");
     assert_true(told_is(answer(), "why", "it has expired"));
     assert_true(told_number(told_line(&told, "memtable", 0), "expires_ms") > 0);

@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 enum { MIB = 1 << 20 };
 
@@ -200,7 +199,7 @@ static void an_entry_that_expires_does_so_for_who_follows(void **state)
     expect_ok(loam_put_ttl(f->db, NULL, loam_str("short"), loam_str("1"), 1));
     expect_ok(loam_put_ttl(f->db, NULL, loam_str("long"), loam_str("1"), 3600000));
     expect_ok(loam_refresh(db));
-    usleep(5000);
+    await_expiry(db, NULL, loam_str("short"));
     expect_text(db, NULL, "short", NULL);
     expect_text(db, NULL, "long", "1");
     expect_ok(loam_close(db));

@@ -3,6 +3,7 @@
  */
 #include "fixture.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -128,6 +129,21 @@ void fixture_expect_text(struct fixture_place place, const char *key, const char
         _fail(file, line);
     }
     loam_buf_free(&found);
+}
+
+void await_expiry(loam_db *db, loam_coll *coll, loam_slice key)
+{
+    while (loam_exists(db, coll, key) == LOAM_OK)
+        (void)usleep(500);
+}
+
+uint64_t number_at(loam_slice bytes)
+{
+    uint64_t number = 0;
+    size_t at = 0;
+    for (; at < bytes.len && isdigit(((const unsigned char *)bytes.data)[at]); at++)
+        number = number * 10 + (uint64_t)(((const char *)bytes.data)[at] - '0');
+    return at > 0 ? number : UINT64_MAX;
 }
 
 /* ---- ranges -------------------------------------------------------------------------------- */

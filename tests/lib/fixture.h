@@ -76,6 +76,12 @@ struct fixture_place {
 void fixture_expect_text(struct fixture_place place, const char *key, const char *value,
                          const char *file, int line);
 
+/* Returns when the entry, put with a ttl of a moment, has expired. Later than by a thread's own sleep: the clock of a store
+   moves with the system's ticks. */
+void await_expiry(loam_db *db, loam_coll *coll, loam_slice key);
+/* The number whose decimal digits the bytes begin with; UINT64_MAX if with none. */
+uint64_t number_at(loam_slice bytes);
+
 /* All keys of a range, forward, joined by blanks, in static storage. */
 const char *keys_forward(loam_db *db, loam_coll *coll, const loam_range *range);
 const char *keys_backward(loam_db *db, loam_coll *coll, const loam_range *range);

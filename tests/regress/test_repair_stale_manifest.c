@@ -74,7 +74,7 @@ static void count_collection(void *ctx, const char *name)
     expect_ok(loam_collection(counting->db, name, &coll));
     expect_ok(loam_iter_open(counting->db, coll, NULL, &it));
     while (loam_iter_next(it) == LOAM_OK) {
-        const int key = atoi((const char *)loam_iter_key(it).data);
+        const uint64_t key = number_at(loam_iter_key(it));
         assert_in_range(key, 0, ROUNDS * ENTRIES - 1);
         counting->seen[key] = 1;
     }

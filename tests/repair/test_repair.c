@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "db/db.h"
+#include "lib/fixture.h"
 #include "lib/model.h"
 #include "lib/seeds.h"
 #include "lib/simdisk.h"
@@ -434,12 +435,11 @@ static loam_db *open_new(const struct past *past, const struct outcome *outcome)
 /* Was this value ever written to this key of a collection of that name? */
 static bool was_written(const struct past *past, const char *coll, loam_slice key, loam_slice value)
 {
-    unsigned life = 0;
     char head[64];
-    if (value.len == 0 || sscanf((const char *)value.data, "%u/", &life) != 1) return false;
+    const uint64_t life = number_at(value);
     if (life >= past->life_count) return false;
-    const int len =
-        snprintf(head, sizeof head, "%u/%.*s/", life, (int)key.len, (const char *)key.data);
+    const int len = snprintf(head, sizeof head, "%u/%.*s/", (unsigned)life, (int)key.len,
+                             (const char *)key.data);
     if (value.len < (size_t)len || memcmp(value.data, head, (size_t)len) != 0) return false;
     if (strncmp(coll, "recovered-", 10) == 0) return true;
     for (unsigned i = 0; i < COLLS; i++)

@@ -11,7 +11,6 @@
 #include <loam_inspect.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum { THREADS = 5, COLLS = 2, KEYS = 60, BIG = 70000, HOUR_MS = 3600000 };
 
@@ -141,7 +140,7 @@ static void expire_own(struct hand *hand, struct own *own)
         crew_expect(hand, loam_txn_commit(txn, LOAM_DURABLE_DEFAULT) == LOAM_OK);
         loam_txn_close(txn);
     }
-    (void)usleep(4000);
+    await_expiry(db, in, slice);
     crew_expect(hand, loam_exists(db, in, slice) == LOAM_NOTFOUND);
     own->model[coll][key] = 0;
 }

@@ -73,11 +73,9 @@ static void change_collections(struct hand *hand)
 
 static uint32_t number_in(struct hand *hand, loam_status rc, const loam_buf *value)
 {
-    unsigned number = 0;
     if (rc == LOAM_NOTFOUND) return 0;
-    if (!crew_expect(hand, rc == LOAM_OK)) return 0;
-    crew_expect(hand, value->len >= 10 && sscanf(value->data, "%10u", &number) == 1);
-    return number;
+    if (!crew_expect(hand, rc == LOAM_OK && value->len >= 10)) return 0;
+    return (uint32_t)number_at(loam_bytes(value->data, 10));
 }
 
 static uint64_t sum_of(struct hand *hand, loam_coll *coll, int writer, loam_buf *value)
