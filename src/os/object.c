@@ -132,6 +132,9 @@ loam_status object_load_salvage(struct store *store, const char *name, uint64_t 
     load->size = object_bytes(object);
     const size_t len = (size_t)(load->size < limit ? load->size : limit);
     rc = buf_reserve(&load->bytes, len > 0 ? len : 1);
+    if (rc == LOAM_NOMEM)
+        rc = failed(rc, "%s%s: has %zu bytes, for which there is no memory", store->prefix, name,
+                    len);
     if (rc == LOAM_OK) rc = object_read_salvage(object, 0, load->bytes.data, len, &load->lost);
     if (rc == LOAM_OK) load->bytes.len = len;
     object_close(object);

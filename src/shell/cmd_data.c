@@ -244,7 +244,7 @@ int cmd_estimate(struct session *session, const struct args *args)
         sink_printf(&session->out, "{\"entries\":%" PRIu64 ",\"bytes\":%" PRIu64 "}\n", count,
                     bytes);
     else
-        sink_printf(&session->out, "about %" PRIu64 " entries, %s\n", count,
-                    text_format_size(size, bytes));
+        sink_printf(&session->out, "about %" PRIu64 " %s, %s\n", count,
+                    count == 1 ? "entry" : "entries", text_format_size(size, bytes));
     return CODE_DONE;
 }

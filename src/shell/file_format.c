@@ -41,6 +41,7 @@ uint64_t wall_ms_now(void)
 
 void tally_print(const struct tally *tally, const char *how, struct sink *sink)
 {
-    sink_printf(sink, "%" PRIu64 " entries, %" PRIu64 " bytes, %.1f s%s\n", tally->items,
-                tally->bytes, seconds_now() - tally->started, how);
+    sink_printf(sink, "%" PRIu64 " %s, %" PRIu64 " bytes, %.1f s%s\n", tally->items,
+                tally->items == 1 ? "entry" : "entries", tally->bytes,
+                seconds_now() - tally->started, how);
 }

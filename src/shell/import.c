@@ -204,10 +204,15 @@ static int complain_line(struct import *import, uint64_t line)
     const int code = store_all(import);
     end_progress_line(import);
     if (code != CODE_DONE) return code;
-    complain("%s: line %" PRIu64 ": %s; stored up to line %" PRIu64 ", and --from-line %" PRIu64
-             " goes on there",
-             shown_text(import->path).text, line, import->reader.error, import->stored_line,
-             import->stored_line + 1);
+    const struct shown path = shown_text(import->path);
+    if (import->stored_line == 0)
+        complain("%s: line %" PRIu64 ": %s; nothing is stored", path.text, line,
+                 import->reader.error);
+    else
+        complain("%s: line %" PRIu64 ": %s; stored up to line %" PRIu64 ", and --from-line %" PRIu64
+                 " goes on there",
+                 path.text, line, import->reader.error, import->stored_line,
+                 import->stored_line + 1);
     return CODE_DATA;
 }
 
@@ -311,8 +316,9 @@ int cmd_import(struct session *session, const struct args *args)
     if (code == CODE_DONE && !session->quiet)
         tally_print(&import.stored, import.was_bulk ? ", bulk" : "", &session->out);
     if (code == CODE_DONE && import.expired > 0 && !session->quiet)
-        (void)fprintf(stderr, "%" PRIu64 " entries have expired and were left out\n",
-                      import.expired);
+        (void)fprintf(stderr, "%" PRIu64 " %s expired and %s left out\n", import.expired,
+                      import.expired == 1 ? "entry has" : "entries have",
+                      import.expired == 1 ? "is" : "are");
     if (import.source.fd > STDERR_FILENO) (void)close(import.source.fd);
     import_deinit(&import);
     return code;

@@ -86,7 +86,8 @@ int session_find(struct session *session, const char *name, loam_coll **coll)
     if (rc < 0) return complain_status(rc);
     if (rc == LOAM_OK) return CODE_DONE;
     const struct shown shown = shown_text(name);
-    complain("%s: no such collection; `create %s` makes it", shown.text, shown.text);
+    complain("%s: no such collection; `collections` lists them, `create %s` makes it", shown.text,
+             shown.text);
     return CODE_ABSENT;
 }
 

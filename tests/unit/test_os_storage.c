@@ -351,6 +351,21 @@ static void reading_past_the_end_is_corrupt_and_says_where_it_ends(void **state)
     store_close(store);
 }
 
+static void an_object_larger_than_memory_is_named(void **state)
+{
+    struct object_load load = {.lost = 0};
+    (void)state;
+    struct store *store = open_store(sys, "d", &writing, true);
+    assert_int_equal(write_object(store, TABLE_NAME, "1234", 4), LOAM_OK);
+    mem_fail_at(2, false); /* the first is the object itself */
+    assert_int_equal(object_load_salvage(store, TABLE_NAME, UINT64_MAX, &load), LOAM_NOMEM);
+    mem_fail_at(0, false);
+    assert_string_equal(loam_errmsg(),
+                        "d/" TABLE_NAME ": has 4 bytes, for which there is no memory");
+    loam_buf_free(&load.bytes);
+    store_close(store);
+}
+
 static void an_abandoned_object_is_gone_and_an_old_one_is_replaced(void **state)
 {
     struct object_writer *writer = NULL;
@@ -747,6 +762,7 @@ int main(void)
         FACT(a_finished_object_survives_every_power_loss),
         FACT(objects_larger_than_the_buffer_come_back_whole),
         FACT(reading_past_the_end_is_corrupt_and_says_where_it_ends),
+        FACT(an_object_larger_than_memory_is_named),
         FACT(an_abandoned_object_is_gone_and_an_old_one_is_replaced),
         FACT(background_writing_leaves_half_of_the_device_to_commits),
         FACT(rewriting_heals_bytes_that_a_failed_writeback_left_in_the_cache),
