@@ -395,6 +395,7 @@ static bool run_one(const struct plan_of_run *run, struct results *results, uint
                                 .threads = run->parameters.threads,
                                 .rest_ms = run->rest_ms,
                                 .dir = run->dir,
+                                .is_limited = run->parameters.memory_limit_bytes > 0,
                                 .begin = limit_enter};
     struct result result = {.workload = workload->name, .engine = engine->name, .round = round};
     if (results_find(results, workload->name, engine->name, round) != NULL) return true;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -15,7 +16,7 @@
 
 #include "bench/engine.h"
 
-enum { SETTLE_SECONDS_MAX = 120 };
+enum { SETTLE_SECONDS_MAX = 120, GAUGE_PAGE_BYTES = 4096 };
 
 double gauge_seconds(void)
 {
@@ -79,6 +80,15 @@ static int add_one(const char *path, const struct stat *info, int kind, struct F
     (void)path, (void)where;
     if (kind == FTW_F) tree_bytes += (uint64_t)info->st_blocks * 512;
     return 0;
+}
+
+void gauge_meet_memory(uint64_t bytes)
+{
+    uint8_t *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return;
+    for (uint64_t at = 0; at < bytes; at += GAUGE_PAGE_BYTES)
+        memory[at] = 1;
+    (void)munmap(memory, bytes);
 }
 
 uint64_t gauge_disk_bytes(const char *dir)

@@ -122,6 +122,11 @@ static void end_measured(struct store *store, const struct trial *trial, const c
     store_forget(store);
 }
 
+static void meet_memory(const struct trial *trial)
+{
+    if (!trial->is_limited) gauge_meet_memory(TRIAL_FRESH_BYTES);
+}
+
 static void run_steps(const struct trial *trial, const char *path, struct measures *out)
 {
     struct store store;
@@ -131,6 +136,7 @@ static void run_steps(const struct trial *trial, const char *path, struct measur
     store_open(&store);
     if (trial->workload->from != FROM_EMPTY) team_warm(&store.team);
     gauge_settle(path, trial->rest_ms);
+    if (workload_writes(trial->workload)) meet_memory(trial);
     gauge_memory_reset_peak();
     before.cpu_seconds = gauge_cpu_seconds();
     before.written_bytes = (double)gauge_written_bytes();
@@ -181,6 +187,7 @@ static void open_killed(const struct trial *trial, const char *path, struct meas
     before.written_bytes = (double)gauge_written_bytes();
     for (uint32_t i = 0; i < store.set.entries; i++)
         oracle_note(&store.oracle, 2 * i, 1);
+    meet_memory(trial);
     gauge_memory_reset_peak();
     before.cpu_seconds = gauge_cpu_seconds();
     const double start = gauge_seconds();

@@ -5,8 +5,8 @@
  *   and brings back what that measured.
  * Invariants: (1) an engine never meets what another one left in a process: heap,
  *   threads, caches; processor time and memory are its own. (2) Before the clock starts
- *   the store is at rest and what was written is on the disk, so nobody pays for what
- *   came before; after it stopped, background work is waited for and counted.
+ *   the store is at rest, what was written is on the disk, and the memory that a workload which writes will take is
+ *   the machine's, so nobody pays for what came before; after it stopped, background work is waited for and counted.
  *   (3) After a workload that writes, every row is read again and judged.
  * In the picture: bench layer, its top; used by bench/ and by the command bench.
  */
@@ -15,7 +15,7 @@
 
 #include "bench/workload.h"
 
-enum { TRIAL_THREADS_MAX = 256, TRIAL_REST_MS = 500 };
+enum { TRIAL_THREADS_MAX = 256, TRIAL_REST_MS = 500, TRIAL_FRESH_BYTES = 512 << 20 };
 
 struct trial {
     const struct engine *engine;
@@ -25,6 +25,7 @@ struct trial {
     uint32_t threads;              /* where the workload leaves them open */
     uint32_t rest_ms;              /* for how long a store is idle that is at rest */
     const char *dir;               /* its stores live below, under names of their own */
+    bool is_limited;               /* in its memory: none of it is met before the clock starts */
     bool (*stop)(void);            /* NULL, or asked now and then: true ends the child */
     void (*begin)(void);           /* NULL, or called first in each child */
 };
