@@ -1,6 +1,7 @@
 /* command_line.c - see command_line.h. */
 #include "shell/command_line.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <strings.h>
@@ -242,13 +243,18 @@ static int take_option(const struct command_line *line, struct args *args, enum 
     return CODE_DONE;
 }
 
-/* Must a KEY or a VALUE stand here? Then what begins with -- may be one. */
+/* Must a KEY or a VALUE stand here? Then what begins with a dash may be one. */
 static bool wants_bytes(const struct args *args)
 {
     const struct command *command = args->command;
     if (args->count >= command->args_min) return false;
     const enum arg_kind kind = command->args[args->count];
     return kind == ARG_KEY || kind == ARG_VALUE;
+}
+
+static bool is_word(loam_slice text, const char *word)
+{
+    return text.len == strlen(word) && memcmp(text.data, word, text.len) == 0;
 }
 
 /* What looks like an option and is none of this command. False: it is meant. */
@@ -262,7 +268,10 @@ static bool complain_mistyped(const struct args *args, loam_slice name)
     const char *after =
         args->count < command_args_max(command) ? ". After -- it is an argument" : "";
     if (bytes && (nearest == OPTIONS_COUNT || command->access == ACCESS_CREATE)) return false;
-    if (nearest != OPTIONS_COUNT)
+    if (is_word(name, "-c") || is_word(name, "--collection"))
+        complain("%s: no option %s; it stands before DIR, and in the shell there is `use`%s",
+                 command->name, shown_bytes(name).text, after);
+    else if (nearest != OPTIONS_COUNT)
         complain("%s: no option %s; did you mean %s?%s", command->name, shown_bytes(name).text,
                  option_infos[nearest].name, after + (*after != '\0'));
     else
@@ -271,13 +280,20 @@ static bool complain_mistyped(const struct args *args, loam_slice name)
     return true;
 }
 
+/* -x or --x; numbers may be negative, and a dash alone is a file. */
+static bool is_like_option(const struct word *word)
+{
+    const char *text = word->text.data;
+    if (word->quoted || word->text.len < 2 || text[0] != '-') return false;
+    return text[1] == '-' ? word->text.len > 2 : isalpha((unsigned char)text[1]) != 0;
+}
+
 /* Consumes the option at *index, with its value. CODE_ABSENT: it is none. */
 static int take_if_option(const struct command_line *line, struct args *args, size_t *index)
 {
     const struct word *word = &line->word[*index];
     const char *start = word->text.data;
-    if (word->quoted || word->text.len < 3 || start[0] != '-' || start[1] != '-')
-        return CODE_ABSENT;
+    if (!is_like_option(word)) return CODE_ABSENT;
     const char *equals = memchr(start, '=', word->text.len);
     loam_slice name = word->text;
     if (equals != NULL) name.len = (size_t)(equals - start);
@@ -337,8 +353,7 @@ int command_line_parse(const struct command_line *line, struct args *args)
     if (args->command == NULL) return complain_unknown_command(line->word[0].text);
     for (size_t i = 1; i < line->count && code == CODE_DONE; i++) {
         const struct word *word = &line->word[i];
-        if (!options_ended && !word->quoted && word->text.len == 2 &&
-            memcmp(word->text.data, "--", 2) == 0) {
+        if (!options_ended && !word->quoted && is_word(word->text, "--")) {
             options_ended = true;
             continue;
         }

@@ -2,8 +2,8 @@
  * command_line.h - from the words of a command to its checked arguments.
  *
  * Role: tells options from arguments, applies the decode prefixes, counts.
- * Invariants: only words that the command declares are options, and none after
- *   `--`: all others are arguments, whatever they look like.
+ * Invariants: (1) only words that the command declares are options, and none after `--`. (2) What looks like another one is
+ *   refused, so that a range is never what nobody meant; but where a KEY or a VALUE must stand, bytes are bytes.
  * In the picture: shell layer; on words and the table of commands.
  */
 #ifndef LOAM_SHELL_COMMAND_LINE_H
