@@ -5,7 +5,8 @@
  *   earlier openers after an opening.
  * Invariants: (1) what is given is durable, as bytes and as a name, before `archived_upto` passes it, and the manifest's floor never passes
  *   that: so nothing is deleted that is not there, and a recovery reads what is still to be given. (2) What was given is never
- *   written again: a log with an archive is pinned, its dead segments are deleted. (3) An archive has the segments of one log.
+ *   written again: a log with an archive is pinned, its dead segments are deleted. (3) An archive has the segments of one log, and
+ *   is given more only where the newest of those that it was given is: another directory may have come to bear its name.
  * Threads: archive_once() by one at a time; flush.c reads archived_upto.
  * In the picture: db layer; a thread of jobs.c calls it, which may wait for a slow disk while nobody waits for it.
  */
@@ -21,9 +22,9 @@
 #define AGE_NS                                                                                     \
     UINT64_C(60000000000) /* of what is written and not archived, since its segment is not full */
 
-static loam_status open_archive(const loam_db *db, struct store **out)
+static loam_status open_archive(const loam_db *db, bool may_create, struct store **out)
 {
-    const struct store_options options = {.bare = true};
+    const struct store_options options = {.bare = true, .must_exist = !may_create};
     bool is_new;
     return store_open(db->sys, db->options.archive, &options, &is_new, out);
 }
@@ -70,9 +71,30 @@ static loam_status meet_newest(loam_db *db, struct store *archive)
     if (rc == LOAM_OK && count > 0 && header.id.epoch >= db->root.epoch &&
         header.log_key != db->root.log_key)
         rc = belongs_to_a_copy(archive);
+    if (rc == LOAM_OK && count > 0) db->archive_newest = header;
     if (rc == LOAM_OK && count > 1) db->archived = ids[count - 2];
     mem_free(ids);
     return rc;
+}
+
+/* An opener may rename it, a disk may not be mounted, a file may be taken away. */
+static loam_status check_newest(const loam_db *db, struct store *archive)
+{
+    const struct segment_header *newest = &db->archive_newest;
+    struct segment_header there;
+    char name[OBJECT_NAME_BYTES];
+    if (newest->id.number == 0) return LOAM_OK;
+    const loam_status rc = segment_peek(archive, OBJECT_SEGMENT, newest->id, &there);
+    if (rc < 0) return rc;
+    if (rc == LOAM_OK && memcmp(there.store_id, newest->store_id, STORE_ID_BYTES) == 0 &&
+        there.log_key == newest->log_key)
+        return LOAM_OK;
+    object_name_make(OBJECT_SEGMENT, newest->id, name);
+    return failed(
+        LOAM_INVALID,
+        "%s: is not what it was: %s, which it had, is not there; put it back, or open the "
+        "store again to begin anew",
+        store_path(archive), name);
 }
 
 loam_status archive_begin(loam_db *db)
@@ -81,11 +103,49 @@ loam_status archive_begin(loam_db *db)
     atomic_store(&db->archived_upto, UINT64_MAX);
     if (db->options.archive == NULL) return LOAM_OK;
     loam_status rc = db_check_place(db->store, db->options.archive, "the store");
-    if (rc == LOAM_OK) rc = open_archive(db, &archive);
+    if (rc == LOAM_OK) rc = open_archive(db, true, &archive);
     if (rc == LOAM_OK) rc = db_check_place(archive, store_path(db->store), "the archive");
     if (rc == LOAM_OK) rc = meet_newest(db, archive);
     store_close(archive);
     return rc;
+}
+
+/* Where the newest segment ends: a later opener may have cut it, but begins not behind that. */
+static loam_status find_end(const loam_db *db, uint64_t *end)
+{
+    struct store *archive = NULL;
+    struct segment_view view;
+    struct record record;
+    uint64_t running = 0;
+    *end = 0;
+    if (db->archive_newest.id.number == 0) return LOAM_OK;
+    loam_status rc = open_archive(db, false, &archive);
+    if (rc == LOAM_OK) rc = segment_load(archive, OBJECT_SEGMENT, db->archive_newest.id, &view);
+    if (rc == LOAM_OK) {
+        *end = view.header.start;
+        while (segment_record_at(&view, *end, &running, &record) == LOAM_OK)
+            *end = record.end;
+        segment_view_deinit(&view);
+    }
+    store_close(archive);
+    return rc;
+}
+
+loam_status archive_go_on(loam_db *db, uint64_t start)
+{
+    uint64_t end = start;
+    atomic_store(&db->archived_upto, start);
+    if (start > db->archive_newest.start) {
+        const loam_status rc = find_end(db, &end);
+        if (rc < 0) return rc;
+    }
+    if (end < start)
+        db_log(
+            db, LOAM_LOG_WARNING,
+            "%s: does not have all that was written until now; make a backup, from which it can be "
+            "restored to what comes",
+            db->options.archive);
+    return LOAM_OK;
 }
 
 /* ---- giving ---------------------------------------------------------------------------------- */
@@ -102,6 +162,7 @@ static loam_status give_segment(loam_db *db, struct store *archive,
                           there.log_key != header->log_key))
         return belongs_to_a_copy(archive);
     if (rc >= 0) rc = object_give(db->store, name, archive);
+    if (rc == LOAM_OK) db->archive_newest = *header;
     return rc == LOAM_NOTFOUND ? failed(LOAM_CORRUPT, "%s: is missing", name) : rc;
 }
 
@@ -155,7 +216,8 @@ static void note_failure_to_give(loam_db *db)
 static void give_before(loam_db *db, struct object_id before, uint64_t start)
 {
     struct store *archive = NULL;
-    loam_status rc = open_archive(db, &archive);
+    loam_status rc = open_archive(db, false, &archive);
+    if (rc == LOAM_OK) rc = check_newest(db, archive);
     if (rc == LOAM_OK) rc = give_segments(db, archive, before, start);
     store_close(archive);
     if (rc < 0) {

@@ -285,17 +285,25 @@ loam_status db_check_place(const struct store *store, const char *dir, const cha
     return failed(LOAM_INVALID, "%s: is in %s itself; name another place", dir, of);
 }
 
+static loam_status open_base(struct checkpoint *cp, const char *dir)
+{
+    const struct store_options present = {.read_only = true, .must_exist = true};
+    struct root root;
+    bool is_new;
+    loam_status rc = store_open(cp->db->sys, cp->options.base, &present, &is_new, &cp->base);
+    if (rc == LOAM_OK) rc = db_check_place(cp->base, dir, "the base");
+    if (rc == LOAM_OK) rc = db_read_root(cp->base, &root);
+    if (rc < 0 || memcmp(root.store_id, cp->db->root.store_id, STORE_ID_BYTES) == 0) return rc;
+    return failed(LOAM_INVALID, "%s: is a copy of another store", store_path(cp->base));
+}
+
 static loam_status open_stores(struct checkpoint *cp, const char *dir)
 {
     const struct sys_table sys = cp->db->sys;
-    const struct store_options fresh = {.must_not_exist = true},
-                               present = {.read_only = true, .must_exist = true};
+    const struct store_options fresh = {.must_not_exist = true};
     bool is_new;
     loam_status rc = db_check_place(cp->db->store, dir, "the store");
-    if (rc == LOAM_OK && cp->options.base != NULL) {
-        rc = store_open(sys, cp->options.base, &present, &is_new, &cp->base);
-        if (rc == LOAM_OK) rc = db_check_place(cp->base, dir, "the base");
-    }
+    if (rc == LOAM_OK && cp->options.base != NULL) rc = open_base(cp, dir);
     return rc == LOAM_OK ? store_open(sys, dir, &fresh, &is_new, &cp->target) : rc;
 }
 

@@ -212,11 +212,12 @@ struct loam_db {
     struct mutex feeds; /* with nothing of its own: who waits for visible to move */
     struct cond feeds_shown;
     _Atomic uint32_t feed_count;
-    struct object_id archived, /* the last segment that is in the archive; archive.c */
-        archive_seen,          /* and up to where it has looked */
-        archive_active;        /* the one that is written, */
-    uint64_t archive_since_ns; /* and since when there has been anything in it */
-    uint64_t archive_retry_ns; /* after a failure, not before; monotonic */
+    struct object_id archived,            /* the last segment that is in the archive; archive.c */
+        archive_seen,                     /* and up to where it has looked */
+        archive_active;                   /* the one that is written, */
+    struct segment_header archive_newest; /* that is there; its number is 0: none is */
+    uint64_t archive_since_ns;            /* and since when there has been anything in it */
+    uint64_t archive_retry_ns;            /* after a failure, not before; monotonic */
     bool archive_fails;
     _Atomic uint64_t
         archived_upto; /* position: the log below is in the archive; UINT64_MAX: there is none */
@@ -274,6 +275,8 @@ LOAM_MUST loam_status archive_check(struct store *archive, const uint8_t *store_
                                     struct object_id id, struct segment_header *header);
 /* At an opening, before anything is changed: LOAM_INVALID where the archive cannot be this store's. Sets `archived`. */
 LOAM_MUST loam_status archive_begin(loam_db *db);
+/* The log that is not there yet begins at start. Warns where something is missing before that. */
+LOAM_MUST loam_status archive_go_on(loam_db *db, uint64_t start);
 /* Gives what is complete and not there yet; for the archive's thread. archive_end(): all, of a closed log. */
 void archive_once(loam_db *db);
 void archive_end(loam_db *db);
@@ -335,7 +338,7 @@ LOAM_MUST loam_status db_wal_past(const loam_db *db, struct wal_past *past);
 LOAM_MUST loam_status db_open_commit(const struct wal_commit *commit, struct commit_body *body);
 LOAM_MUST loam_status db_read_change(const struct wal_commit *commit, struct change *change,
                                      struct change *more);
-LOAM_MUST loam_status db_read_root(const loam_db *db, struct root *root);
+LOAM_MUST loam_status db_read_root(struct store *store, struct root *root);
 /* Up to where some collection is flushed: so far commits go at least. */
 uint64_t highest_flushed(const struct catalog *catalog);
 /* Does the manifest, or the root, refer to such a file? */

@@ -224,6 +224,12 @@ static loam_status new_beside(const loam_db *db, loam_db **out)
     return rc;
 }
 
+static loam_status gone_back(void)
+{
+    return failed(LOAM_CORRUPT, "root: the store has gone back: somebody put an older copy in its "
+                                "place; open it again to see that");
+}
+
 static loam_status build_beside(const loam_db *db, loam_db *fresh)
 {
     loam_status rc = db_recover(fresh, false, false);
@@ -232,11 +238,7 @@ static loam_status build_beside(const loam_db *db, loam_db *fresh)
         rc = failed(LOAM_CORRUPT, "root: is another store's than before");
     if (rc == LOAM_OK) rc = catalog_pin(fresh->catalog);
     if (rc == LOAM_OK) rc = check_end(fresh);
-    if (rc == LOAM_OK && atomic_load(&fresh->visible) < atomic_load(&db->visible))
-        rc = failed(LOAM_CORRUPT,
-                    "root: the store has gone back, from commit %" PRIu64 " to %" PRIu64
-                    "; somebody put an older one in its place",
-                    atomic_load(&db->visible), atomic_load(&fresh->visible));
+    if (rc == LOAM_OK && atomic_load(&fresh->visible) < atomic_load(&db->visible)) rc = gone_back();
     return rc;
 }
 
@@ -370,8 +372,7 @@ static loam_status is_due(const loam_db *db, const struct root *root, bool *due)
 {
     struct follow *follow = db->follow;
     bool changed = true;
-    *due =
-        follow->must_rebuild || root->epoch != db->root.epoch || root->log_key != db->root.log_key;
+    *due = follow->must_rebuild || root->epoch != db->root.epoch;
     if (*due) return LOAM_OK;
     if (object_id_equal(root->manifest, db->root.manifest)) {
         const loam_status rc =
@@ -389,11 +390,19 @@ static loam_status is_due(const loam_db *db, const struct root *root, bool *due)
     return LOAM_OK;
 }
 
+/* Each opener has an epoch, one more than the last one's, and a key of its own. */
+static bool is_older(const struct root *root, const struct root *before)
+{
+    return root->epoch < before->epoch ||
+           (root->epoch == before->epoch && root->log_key != before->log_key);
+}
+
 static loam_status refresh_locked(loam_db *db)
 {
     struct root root;
     bool due = false;
-    loam_status rc = db_read_root(db, &root);
+    loam_status rc = db_read_root(db->store, &root);
+    if (rc == LOAM_OK && is_older(&root, &db->root)) rc = gone_back();
     if (rc == LOAM_OK) rc = is_due(db, &root, &due);
     if (rc == LOAM_OK && !due) {
         rc = read_on(db, &root);

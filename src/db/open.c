@@ -277,8 +277,9 @@ loam_status loam_close(loam_db *db)
     const uint32_t snapshots = db->snapshot_count;
     mutex_unlock(&db->snapshots);
     if (iters > 0 || snapshots > 0)
-        return failed(LOAM_BUSY, "%u iterators and %u snapshots are open; close them first", iters,
-                      snapshots);
+        return failed(LOAM_BUSY,
+                      "%u iterators and %u snapshots or transactions are open; close them first",
+                      iters, snapshots);
     if (feeds > 0) return failed(LOAM_BUSY, "%u feeds are open; close them first", feeds);
     if (ingests > 0) return failed(LOAM_BUSY, "%u ingests are open; close them first", ingests);
     jobs_stop(db);

@@ -471,10 +471,10 @@ static loam_status read_log(struct recovery *recovery)
     return rc;
 }
 
-loam_status db_read_root(const loam_db *db, struct root *root)
+loam_status db_read_root(struct store *store, struct root *root)
 {
     loam_buf bytes = {0};
-    loam_status rc = store_root_read(db->store, &bytes);
+    loam_status rc = store_root_read(store, &bytes);
     if (rc == LOAM_NOTFOUND) rc = failed(LOAM_CORRUPT, "root: is missing; somebody removed it");
     if (rc == LOAM_OK) rc = root_decode(loam_bytes(bytes.data, bytes.len), "root", root);
     loam_buf_free(&bytes);
@@ -485,7 +485,7 @@ static loam_status read_past(struct recovery *recovery)
 {
     loam_db *db = recovery->db;
     uint64_t manifest_end = 0;
-    loam_status rc = db_read_root(db, &db->root);
+    loam_status rc = db_read_root(db->store, &db->root);
     if (rc == LOAM_OK) rc = manifest_load(db->store, &db->root, db->catalog, &manifest_end);
     if (rc < 0) return rc;
     const struct catalog_counters counters = catalog_counters(db->catalog);
@@ -761,7 +761,7 @@ loam_status db_recover(loam_db *db, bool is_new, bool mapped_log)
     const bool takes_over = rc == LOAM_OK && !db->options.read_only;
     const bool archives = takes_over && db->options.archive != NULL;
     if (takes_over) rc = archive_begin(db);
-    if (rc == LOAM_OK && archives) atomic_store(&db->archived_upto, first_unarchived(&recovery));
+    if (rc == LOAM_OK && archives) rc = archive_go_on(db, first_unarchived(&recovery));
     /* What is restored goes its own way, with an id of its own. No segment is kept, so nothing has the old one. */
     if (rc == LOAM_OK && takes_over)
         rc = take_over(&recovery, is_new || db->restore != NULL, mapped_log);

@@ -162,10 +162,7 @@ static void delete_nothing(void *ctx, struct object_id id)
 static void verify_known_tables(struct report *report, struct store *store, struct catalog *catalog)
 {
     struct root root;
-    loam_buf bytes = {0};
-    loam_status rc = store_root_read(store, &bytes);
-    if (rc == LOAM_OK) rc = root_decode(loam_bytes(bytes.data, bytes.len), "root", &root);
-    loam_buf_free(&bytes);
+    loam_status rc = db_read_root(store, &root);
     if (rc == LOAM_OK) rc = manifest_load(store, &root, catalog, NULL);
     if (rc == LOAM_OK) rc = manifest_verify(store, &root, file_fault, report);
     for (size_t i = 0; rc == LOAM_OK && i < catalog_coll_count(catalog); i++)

@@ -150,6 +150,18 @@ loam_status table_pin(struct table *table, struct object **object)
     return rc;
 }
 
+loam_status table_check_pinned(const struct table *table)
+{
+    struct table_footer footer;
+    const struct block_source source = {.object = table->pinned,
+                                        .base = table->meta.offset,
+                                        .uid = table->meta.uid,
+                                        .seq_shift = table->meta.seq_shift};
+    const loam_status rc = table_footer_read(&source, &table->meta, &footer);
+    if (rc != LOAM_CORRUPT) return rc;
+    return failed(rc, "%s: is another file than before", object_name(table->pinned));
+}
+
 static loam_status load_table(struct table *table, struct table_loaded **out)
 {
     struct table_loaded *loaded = mem_zalloc(sizeof *loaded);

@@ -39,6 +39,8 @@ const struct table_meta *table_meta(const struct table *table);
 /* Before its first read: from now on it reads *object, which is opened if it is NULL, and outlives the table's loads: so it can be read
    whoever deletes its name. LOAM_CORRUPT: it is missing. */
 LOAM_MUST loam_status table_pin(struct table *table, struct object **object);
+/* Does it end where it should in the object that it is pinned to? LOAM_CORRUPT: that is another file than the manifest speaks of. */
+LOAM_MUST loam_status table_check_pinned(const struct table *table);
 /* Leaves a mark, and answers the one before (at first 0): for who meets a table in several collections. */
 uint64_t table_mark(struct table *table, uint64_t mark);
 

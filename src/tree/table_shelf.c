@@ -26,6 +26,8 @@ struct shelved_table {
     struct shelf_node node; /* key: uid */
     struct table *table;    /* referenced */
     uint64_t place_count;
+    bool
+        joins; /* an object that was pinned before it came: is that still the file which bears the name? */
 };
 
 struct shelved_object {
@@ -110,8 +112,8 @@ static uint64_t object_key(struct object_id id)
     return (uint64_t)id.epoch << 32 | id.number;
 }
 
-static loam_status add_object_locked(struct table_shelf *shelf, const struct table_meta *meta)
-    REQUIRES(shelf->lock)
+static loam_status add_object_locked(struct table_shelf *shelf, const struct table_meta *meta,
+                                     bool *joins) REQUIRES(shelf->lock)
 {
     const uint64_t key = object_key(meta->object), end = meta->offset + meta->bytes;
     struct shelved_object *object = (struct shelved_object *)shelf_find(&shelf->objects, key);
@@ -124,6 +126,7 @@ static loam_status add_object_locked(struct table_shelf *shelf, const struct tab
         shelf_insert(&shelf->objects, &object->node);
     }
     object->table_count++;
+    *joins = object->pinned != NULL;
     if (end > object->bytes) {
         shelf->object_bytes += end - object->bytes;
         object->bytes = end;
@@ -131,10 +134,10 @@ static loam_status add_object_locked(struct table_shelf *shelf, const struct tab
     return LOAM_OK;
 }
 
-static loam_status add_object(struct table_shelf *shelf, const struct table_meta *meta)
+static loam_status add_object(struct table_shelf *shelf, const struct table_meta *meta, bool *joins)
 {
     mutex_lock(&shelf->lock);
-    const loam_status rc = add_object_locked(shelf, meta);
+    const loam_status rc = add_object_locked(shelf, meta, joins);
     mutex_unlock(&shelf->lock);
     return rc;
 }
@@ -166,18 +169,6 @@ static void lose_doomed_table(void *ctx, const struct table_meta *meta)
     struct table_shelf *shelf = ctx;
     if (drop_from_object(shelf, meta->object))
         shelf->config.delete_object(shelf->config.ctx, meta->object);
-}
-
-loam_status shelf_pin(struct table_shelf *shelf, struct table *table)
-{
-    check(shelf->armed); /* else the object is forgotten while the table is still read */
-    mutex_lock(&shelf->lock);
-    struct shelved_object *object =
-        (struct shelved_object *)shelf_find(&shelf->objects, object_key(table_meta(table)->object));
-    check(object != NULL);
-    const loam_status rc = table_pin(table, &object->pinned);
-    mutex_unlock(&shelf->lock);
-    return rc;
 }
 
 bool shelf_uses_object(struct table_shelf *shelf, struct object_id id)
@@ -219,7 +210,7 @@ static loam_status make_table(struct table_shelf *shelf, const struct table_meta
     struct shelved_table *shelved = mem_zalloc(sizeof *shelved);
     loam_status rc = shelved == NULL ? LOAM_NOMEM : shelf_grow(&shelf->tables);
     if (rc == LOAM_OK) rc = table_new(&owner, meta, &shelved->table);
-    if (rc == LOAM_OK) rc = add_object(shelf, meta);
+    if (rc == LOAM_OK) rc = add_object(shelf, meta, &shelved->joins);
     if (rc != LOAM_OK) {
         if (shelved != NULL) table_unref(shelved->table);
         mem_free(shelved);
@@ -250,6 +241,21 @@ static struct shelved_table *shelved_of(const struct table_shelf *shelf, const s
     check(shelved != NULL);
     check(shelved->table == table);
     return shelved;
+}
+
+loam_status shelf_pin(struct table_shelf *shelf, struct table *table)
+{
+    check(shelf->armed); /* else the object is forgotten while the table is still read */
+    mutex_lock(&shelf->lock);
+    struct shelved_object *object =
+        (struct shelved_object *)shelf_find(&shelf->objects, object_key(table_meta(table)->object));
+    check(object != NULL);
+    loam_status rc = table_pin(table, &object->pinned);
+    mutex_unlock(&shelf->lock);
+    struct shelved_table *shelved = shelved_of(shelf, table);
+    if (rc == LOAM_OK && shelved->joins) rc = table_check_pinned(table);
+    if (rc == LOAM_OK) shelved->joins = false;
+    return rc;
 }
 
 void shelf_place(struct table_shelf *shelf, struct table *table)

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/stat.h>
 
 enum { KEYS = 3000 };
@@ -255,6 +256,12 @@ static void what_cannot_be_is_refused(void **state)
     (void)snprintf(in_base, sizeof in_base, "%s/new", there);
     options.base = there;
     expect_failure(LOAM_INVALID, "in the base itself", loam_checkpoint(f->db, in_base, &options));
+    loam_db *other;
+    expect_ok(loam_open(fixture_path(f, "other"), NULL, &other));
+    expect_failure(LOAM_INVALID, "there: is a copy of another store",
+                   loam_checkpoint(other, fixture_path(f, "new"), &options));
+    assert_int_not_equal(access(fixture_path(f, "new"), F_OK), 0);
+    expect_ok(loam_close(other));
     options.base = NULL;
     for (int calls = 1; calls < 4; calls++) {
         const char *dir = fixture_path(f, "stopped");

@@ -205,6 +205,49 @@ static void an_entry_that_expires_does_so_for_who_follows(void **state)
     expect_ok(loam_close(db));
 }
 
+/* ---- the store goes back -------------------------------------------------------------------- */
+
+/* An older copy is put in its place, and opened and written so many times. */
+static void expect_seen_that_it_went_back(struct fixture *f, int openings)
+{
+    char command[1200];
+    fill(f->db, NULL, 0, 10, 10);
+    fixture_close(f);
+    snprintf(command, sizeof command, "cp -R '%s' '%s/older'", f->store, f->home);
+    assert_int_equal(system(command), 0);
+    fixture_open(f, NULL);
+    fill(f->db, NULL, 10, 10, 10);
+    expect_ok(loam_flush(f->db, NULL));
+    loam_db *db = follow(f);
+    fixture_close(f);
+    snprintf(command, sizeof command, "rm '%s'/* && cp '%s/older'/* '%s/'", f->store, f->home,
+             f->store);
+    assert_int_equal(system(command), 0);
+    for (int i = 0; i < openings; i++) {
+        fixture_open(f, NULL);
+        fill(f->db, NULL, 20, 1000, 10);
+        expect_ok(loam_flush(f->db, NULL));
+        fixture_close(f);
+    }
+    expect_status(LOAM_CORRUPT, loam_refresh(db));
+    expect_ok(loam_close(db));
+    db = follow(f);
+    fixture_open(f, NULL);
+    expect_same(f->db, db);
+    expect_ok(loam_close(db));
+}
+
+static void an_older_copy_in_its_place_is_told(void **state)
+{
+    expect_seen_that_it_went_back(*state, 1);
+}
+
+/* Epochs have caught up then: the files of tables have the names of others that are open. */
+static void an_older_copy_that_went_on_is_told(void **state)
+{
+    expect_seen_that_it_went_back(*state, 2);
+}
+
 /* ---- the writer goes far ahead, closes, opens ------------------------------------------------ */
 
 static loam_options small_options(void)
@@ -496,6 +539,8 @@ int main(void)
         test_open(each_durability_is_seen_at_once),
         test_open(each_kind_of_change_is_seen),
         test_open(an_entry_that_expires_does_so_for_who_follows),
+        test_open(an_older_copy_in_its_place_is_told),
+        test_open(an_older_copy_that_went_on_is_told),
         test_open(it_catches_up_over_flushes_and_merges),
         test_open(it_follows_the_writer_over_restarts),
         test_open(what_it_shows_stays_when_the_writer_deletes_it),

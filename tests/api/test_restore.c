@@ -309,6 +309,115 @@ static void an_archive_that_was_emptied_goes_on(void **state)
     expect_restored(&later, KEYS + 10);
 }
 
+struct warned {
+    int gone, behind;
+};
+
+static void note_warning(void *ctx, loam_log_level level, const char *line)
+{
+    struct warned *warned = ctx;
+    if (level != LOAM_LOG_WARNING) return;
+    warned->gone += strstr(line, "is not archived, and kept") != NULL;
+    warned->behind += strstr(line, "make a backup") != NULL;
+}
+
+static void await_segments(const struct places *places, int count)
+{
+    char path[600];
+    while (!segment_at(places, count - 1, path))
+        (void)usleep(1000);
+}
+
+/* While the store is open the archive is renamed, and nothing, or an empty directory, or another store's archive bears its name. */
+static void expect_kept_meanwhile(struct fixture *f, const char *instead)
+{
+    const struct places places = places_of(f);
+    struct warned warned = {0};
+    char away[400];
+    loam_options options = archiving(&places);
+    options.log = note_warning;
+    options.log_ctx = &warned;
+    (void)snprintf(away, sizeof away, "%s.away", places.archive);
+    fixture_open(f, &options);
+    put_numbers(f->db, 0, BASE);
+    expect_ok(loam_checkpoint(f->db, places.base, NULL));
+    put_numbers(f->db, BASE, KEYS / 2);
+    await_segments(&places, 2);
+    assert_int_equal(rename(places.archive, away), 0);
+    if (instead != NULL) assert_int_equal(rename(instead, places.archive), 0);
+    const size_t had = instead != NULL ? fixture_file_count(places.archive) : 0;
+    put_numbers(f->db, KEYS / 2, KEYS);
+    fixture_close(f);
+    assert_int_equal(warned.gone, 1);
+    assert_int_equal(warned.behind, 0);
+    if (instead == NULL) assert_int_not_equal(access(places.archive, F_OK), 0);
+    if (instead != NULL) assert_int_equal(fixture_file_count(places.archive), had);
+    if (instead != NULL) assert_int_equal(rename(places.archive, instead), 0);
+    assert_int_equal(rename(away, places.archive), 0);
+    fixture_open(f, &options);
+    fixture_close(f);
+    assert_int_equal(warned.behind, 0);
+    expect_ok(restore_seq(&places, 0, NULL));
+    expect_restored(&places, KEYS);
+}
+
+static void an_archive_that_goes_is_not_made_anew(void **state)
+{
+    expect_kept_meanwhile(*state, NULL);
+}
+
+static void another_directory_is_given_nothing(void **state)
+{
+    struct fixture *f = *state;
+    char instead[300];
+    (void)snprintf(instead, sizeof instead, "%s/instead", f->home);
+    assert_int_equal(mkdir(instead, 0777), 0);
+    expect_kept_meanwhile(f, instead);
+}
+
+static void the_archive_of_another_store_is_given_nothing(void **state)
+{
+    struct fixture *f = *state;
+    const struct places places = places_of(f);
+    loam_options options = archiving(&places);
+    char other[300], instead[300];
+    loam_db *db;
+    (void)snprintf(other, sizeof other, "%s/other", f->home);
+    (void)snprintf(instead, sizeof instead, "%s/instead", f->home);
+    options.archive = instead;
+    expect_ok(loam_open(other, &options, &db));
+    put_numbers(db, 0, KEYS);
+    expect_ok(loam_close(db));
+    expect_kept_meanwhile(f, instead);
+}
+
+/* Whoever opened it without its archive left a gap: said at the next opening with it, and no more once it has gone on. */
+static void a_gap_is_said_at_the_next_opening(void **state)
+{
+    struct fixture *f = *state;
+    const struct places places = make_all(f);
+    struct warned warned = {0};
+    loam_options options = archiving(&places), alone = options;
+    options.log = note_warning;
+    options.log_ctx = &warned;
+    alone.archive = NULL;
+    fixture_open(f, &options);
+    fixture_close(f);
+    assert_int_equal(warned.behind, 0);
+    fixture_open(f, &alone);
+    put_numbers(f->db, 0, KEYS);
+    expect_ok(loam_flush(f->db, NULL));
+    fixture_close(f);
+    fixture_open(f, &options);
+    put_numbers(f->db, 0, 1);
+    fixture_close(f);
+    assert_int_equal(warned.behind, 1);
+    fixture_open(f, &options);
+    fixture_close(f);
+    assert_int_equal(warned.behind, 1);
+    assert_int_equal(warned.gone, 0);
+}
+
 /* ---- damage --------------------------------------------------------------------------------- */
 
 static void damage_is_named_and_what_is_before_it_restored(void **state)
@@ -427,6 +536,10 @@ int main(void)
         test_closed(what_is_archived_is_never_touched_again),
         test_closed(an_archive_is_of_one_store),
         test_closed(an_archive_that_was_emptied_goes_on),
+        test_closed(an_archive_that_goes_is_not_made_anew),
+        test_closed(another_directory_is_given_nothing),
+        test_closed(the_archive_of_another_store_is_given_nothing),
+        test_closed(a_gap_is_said_at_the_next_opening),
         test_closed(damage_is_named_and_what_is_before_it_restored),
         test_closed(a_missing_segment_is_named),
         test_closed(headers_and_ends_are_held_against_each_other),
