@@ -31,8 +31,8 @@ static int say_copied(const struct session *session, loam_status rc)
     return stop != 0 ? stop : CODE_FAILED;
 }
 
-static int copy_store(struct session *session, loam_db *db, const char *target, bool copy,
-                      const char *base)
+static loam_status copy_store(struct session *session, loam_db *db, const char *target, bool copy,
+                              const char *base)
 {
     struct progress progress = progress_begin(session);
     loam_checkpoint_options options = loam_checkpoint_options_default();
@@ -42,7 +42,7 @@ static int copy_store(struct session *session, loam_db *db, const char *target, 
     options.ctx = &progress;
     const loam_status rc = loam_checkpoint(db, target, &options);
     progress_end(&progress);
-    return say_copied(session, rc);
+    return rc;
 }
 
 static void print_fault(void *ctx, const char *text)
@@ -59,7 +59,8 @@ static int verify_copy(const char *target)
 
 int cmd_checkpoint(struct session *session, const struct args *args)
 {
-    const int code = copy_store(session, session->db, args->arg[0].data, false, NULL);
+    const int code =
+        say_copied(session, copy_store(session, session->db, args->arg[0].data, false, NULL));
     if (code == CODE_DONE) session_say(session, "OK");
     return code;
 }
@@ -135,9 +136,11 @@ static bool sync_names(const char *dir)
     return synced;
 }
 
-static int copy_and_verify(struct session *session, const char *part, const char *base)
+static int copy_and_verify(struct session *session, const char *part, const char *base,
+                           loam_status *copied)
 {
-    int code = copy_store(session, session->db, part, true, base);
+    *copied = copy_store(session, session->db, part, true, base);
+    int code = say_copied(session, *copied);
     if (code == CODE_DONE) code = verify_copy(part);
     if (code != CODE_DONE) (void)clear_part(part);
     return code;
@@ -154,10 +157,13 @@ static int make_backup(struct session *session, const char *backups, unsigned la
         complain("%s: is in the way, and is not what a backup leaves", shown_text(part).text);
         goto out;
     }
-    code = copy_and_verify(session, part, base);
-    if (code != CODE_DONE && base != NULL && session_stop(session) == 0) {
+    loam_status copied;
+    code = copy_and_verify(session, part, base, &copied);
+    if (copied == LOAM_INVALID && base != NULL) { /* it is another store's */
+        complain("name another directory for this one");
+    } else if (code != CODE_DONE && base != NULL && session_stop(session) == 0) {
         complain("%s: not used, as it does not help: all is copied", shown_text(base).text);
-        code = copy_and_verify(session, part, NULL);
+        code = copy_and_verify(session, part, NULL, &copied);
     }
     if (code == CODE_DONE && (rename(part, path) != 0 || !sync_names(backups))) {
         complain("%s: %s", shown_text(path).text, strerror(errno));
@@ -174,11 +180,14 @@ out:
     return code;
 }
 
-static bool is_same_directory(const char *a, const char *b)
+static bool is_store(const char *dir)
 {
-    struct stat left, right;
-    return stat(a, &left) == 0 && stat(b, &right) == 0 && left.st_dev == right.st_dev &&
-           left.st_ino == right.st_ino;
+    struct grow path = {0};
+    grow_add_text(&path, dir);
+    grow_add(&path, "/root", sizeof "/root");
+    const bool has_root = access(path.data, F_OK) == 0;
+    grow_free(&path);
+    return has_root;
 }
 
 /* Two at a time would take one number. */
@@ -219,8 +228,9 @@ int cmd_backup(struct session *session, const struct args *args)
     const char *backups = args->arg[0].data;
     unsigned latest;
     bool is_new;
-    if (is_same_directory(backups, session->dir)) {
-        complain("%s: is the store itself; name another directory", shown_text(backups).text);
+    if (is_store(backups)) {
+        complain("%s: is a store, and no directory of backups; name another one",
+                 shown_text(backups).text);
         return CODE_FAILED;
     }
     if (!make_dir(backups, &is_new)) {
@@ -251,7 +261,7 @@ static int restore_from(struct session *session, const char *backup)
     options.memory_bytes = session->memory_bytes;
     loam_status rc = loam_open(backup, &options, &db);
     if (rc != LOAM_OK) return complain_status(rc);
-    int code = copy_store(session, db, session->dir, true, NULL);
+    int code = say_copied(session, copy_store(session, db, session->dir, true, NULL));
     rc = loam_close(db);
     if (code == CODE_DONE && rc != LOAM_OK) code = complain_status(rc);
     if (code == CODE_DONE) code = verify_copy(session->dir);
@@ -282,6 +292,12 @@ static bool parse_time(const char *text, uint64_t *ms)
     return true;
 }
 
+/* NULL: none. Before DIR or behind the command: it says the same. */
+static const char *archive_of(const struct session *session, const struct args *args)
+{
+    return args_have(args, OPTION_ARCHIVE) ? args->archive.data : session->archive;
+}
+
 static int restore_to_moment(struct session *session, const char *backup, const struct args *args)
 {
     struct progress progress = progress_begin(session);
@@ -290,7 +306,7 @@ static int restore_to_moment(struct session *session, const char *backup, const 
     loam_moment reached;
     char text[TEXT_TIME_BYTES_MAX];
     open.memory_bytes = session->memory_bytes;
-    options.archive = args->archive.data;
+    options.archive = archive_of(session, args);
     options.to.seq = args->to_seq;
     options.options = &open;
     options.progress = progress_show;
@@ -316,7 +332,7 @@ static int restore_to_moment(struct session *session, const char *backup, const 
 
 static int restore_backup(struct session *session, const char *backup, const struct args *args)
 {
-    if (args_have(args, OPTION_ARCHIVE)) return restore_to_moment(session, backup, args);
+    if (archive_of(session, args) != NULL) return restore_to_moment(session, backup, args);
     return restore_from(session, backup);
 }
 
@@ -343,7 +359,7 @@ int cmd_restore(struct session *session, const struct args *args)
         complain("restore: would write, and --readonly forbids it");
         return CODE_USAGE;
     }
-    if (to_moment && !args_have(args, OPTION_ARCHIVE)) {
+    if (to_moment && archive_of(session, args) == NULL) {
         complain("restore: a moment after the backup is found in the archive; add --archive DIR");
         return CODE_USAGE;
     }

@@ -29,14 +29,11 @@ static int complain_taken(const char *name)
     return CODE_EXISTS;
 }
 
-static const char *const compressions[] = {
-    [LOAM_LZ4] = "lz4", [LOAM_ZSTD] = "zstd", [LOAM_UNCOMPRESSED] = "none"};
-
 /* Those that were given, over what they were. */
 static void take_options(const struct args *args, loam_coll_options *options)
 {
     for (unsigned i = 0; args->compression != NULL && i <= LOAM_UNCOMPRESSED; i++)
-        if (strcmp(args->compression, compressions[i]) == 0)
+        if (strcmp(args->compression, compression_names[i]) == 0)
             options->compression = (loam_compression)i;
     if (args_have(args, OPTION_TTL)) options->ttl_ms = args->ttl_ms;
     if (args_have(args, OPTION_MERGE)) options->merge_operator = args->merge.data;
@@ -127,15 +124,9 @@ static void print_row_json(struct session *session, const struct collection_row 
 {
     sink_byte(&session->out, '{');
     json_write_field(&session->out, "name", loam_str(row->name));
-    sink_printf(&session->out,
-                ",\"entry_count\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"ttl_ms\":%" PRIu64 ",",
-                row->stats.entry_count, row->stats.bytes, row->options.ttl_ms);
-    json_write_field(&session->out, "compression",
-                     loam_str(compressions[row->options.compression]));
-    if (row->options.merge_operator != NULL) {
-        sink_byte(&session->out, ',');
-        json_write_field(&session->out, "merge_operator", loam_str(row->options.merge_operator));
-    }
+    sink_printf(&session->out, ",\"entry_count\":%" PRIu64 ",\"bytes\":%" PRIu64,
+                row->stats.entry_count, row->stats.bytes);
+    json_write_options(&session->out, &row->options);
     sink_byte(&session->out, '}');
 }
 
@@ -144,7 +135,7 @@ static void add_options(struct grid *grid, const loam_coll_options *options)
 {
     char duration[TEXT_DURATION_BYTES_MAX];
     struct grow text = {0};
-    grow_add_text(&text, compressions[options->compression]);
+    grow_add_text(&text, compression_names[options->compression]);
     if (options->ttl_ms > 0) {
         grow_add_text(&text, " ttl=");
         grow_add_text(&text, text_format_duration(duration, options->ttl_ms));

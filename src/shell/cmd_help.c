@@ -196,7 +196,8 @@ static void print_manual(struct sink *out)
                    "Opens the store in the directory DIR and reads commands: from the terminal, "
                    "from a script on\nstandard input, or one from its arguments. "
                    "Keys and values are any bytes, and keys are\nordered by them. The shell, "
-                   "scripts, put, create and import create a store that is\nmissing; commands that "
+                   "scripts, create, import and commands that put something\nmake a store that is "
+                   "missing; commands that "
                    "only read open it read\\-only.\n.SH COMMANDS\n"
                    "Command words may be written in any case.\n");
     for (size_t i = 0; i < commands_count; i++)

@@ -408,11 +408,13 @@ const struct command commands[] = {
      cmd_import,
      "stores the entries of a file",
      "The file's ending is its format: .jsonl has {\"key\":..,\"value\":..} a line, with key_b64 "
-     "and value_b64 for what is no text, and expires_ms for what expires; .csv has the header "
+     "and value_b64 for what is no text, and expires_ms for what expires (0: never); .csv has the "
+     "header "
      "key,value, or key_b64 and value_b64 for columns in base64; .tsv a key, a tab and a value, "
      "with \\t \\n \\r \\\\ \\0 \\xNN escaped, and without a tab a key alone. FILE - is standard "
      "input and wants --format. Of duplicates the last wins. A file into an empty collection is "
-     "loaded in bulk: faster, and all at the end or, when it is stopped, nothing; with --all each "
+     "loaded in bulk: faster, and all at the end or, when it is stopped, nothing (a line that is "
+     "none ends it with what came before); with --all each "
      "empty collection is, by itself, so that a file of several is not one commit. Else, with "
      "--from-line, and where the store has an --archive, entries are stored in batches; `stored up "
      "to line N` on standard error counts "
@@ -428,7 +430,9 @@ const struct command commands[] = {
      cmd_export,
      "writes all entries to a file",
      "The state is that of one moment. FILE appears complete or not at all; one that exists is "
-     "replaced only with --yes. FILE - is standard output and wants --format."},
+     "replaced only with --yes. FILE - is standard output and wants --format. With --all a line "
+     "without a key says the options of each collection; `import --all` gives them to one that is "
+     "empty."},
     {"stats",
      NULL,
      "",

@@ -43,17 +43,30 @@ static int export_stop(const struct export *export)
     return export->writer.sink->error != 0 ? CODE_FAILED : 0;
 }
 
+/* A line of its own for each collection but `default` as it is everywhere. */
+static void export_head(struct export *export, const char *name, const loam_coll_options *options)
+{
+    const struct item item = {
+        .collection = loam_str(name), .only_collection = true, .options = options};
+    if (strcmp(name, "default") == 0 && options->ttl_ms == 0 && options->merge_operator == NULL &&
+        options->compression == LOAM_LZ4)
+        return;
+    format_write(export->format, &export->writer, &item);
+}
+
 static int export_collection(struct export *export, const char *name, loam_coll *coll)
 {
     loam_iter *entry = NULL;
     struct item item = {.collection = loam_str(name)};
-    const uint64_t items_before = export->written.items;
-    int code = open_iterator(export, coll, &entry);
-    loam_status rc = LOAM_OK;
+    loam_coll_options options = loam_coll_options_default();
+    loam_status rc = loam_coll_options_get(export->session->db, coll, &options);
+    int code = rc < 0 ? complain_status(rc) : open_iterator(export, coll, &entry);
+    if (code == CODE_DONE && export->writer.all) export_head(export, name, &options);
     while (code == CODE_DONE && (rc = loam_iter_next(entry)) == LOAM_OK) {
         item.key = loam_iter_key(entry);
         item.value = loam_iter_value(entry);
         item.expires_ms = loam_iter_expires_ms(entry);
+        item.has_expiry = item.expires_ms > 0 || options.ttl_ms > 0;
         export->expiring += item.expires_ms > 0 && export->format != FORMAT_JSONL;
         format_write(export->format, &export->writer, &item);
         export->written.items++;
@@ -62,10 +75,6 @@ static int export_collection(struct export *export, const char *name, loam_coll 
     }
     if (rc < 0) code = complain_status(rc);
     loam_iter_close(entry);
-    item.only_collection = true;
-    const bool unseen = export->written.items == items_before && strcmp(name, "default") != 0;
-    if (code == CODE_DONE && export->writer.all && unseen)
-        format_write(export->format, &export->writer, &item);
     return code;
 }
 

@@ -64,16 +64,52 @@ static enum reading jsonl_expiry(struct item_reader *reader)
 {
     const json_t *field = json_object_get(reader->json, "expires_ms");
     if (field == NULL) return READING_ITEM;
-    if (!json_is_integer(field) || json_integer_value(field) <= 0)
-        return item_is_bad(reader, "expires_ms is no time, in milliseconds since 1970");
+    if (!json_is_integer(field) || json_integer_value(field) < 0)
+        return item_is_bad(reader,
+                           "expires_ms is no time, in milliseconds since 1970, or 0: never");
+    reader->item.has_expiry = true;
     reader->item.expires_ms = (uint64_t)json_integer_value(field);
+    return READING_ITEM;
+}
+
+static enum reading jsonl_compression(struct item_reader *reader, const json_t *field)
+{
+    const char *name = json_is_string(field) ? json_string_value(field) : "";
+    for (unsigned i = 0; i <= LOAM_UNCOMPRESSED; i++) {
+        if (strcmp(name, compression_names[i]) != 0) continue;
+        reader->options.compression = (loam_compression)i;
+        return READING_ITEM;
+    }
+    return item_is_bad(reader, "compression is lz4, zstd or none");
+}
+
+/* Of a line that names a collection alone. */
+static enum reading jsonl_options(struct item_reader *reader)
+{
+    const json_t *compression = json_object_get(reader->json, "compression");
+    const json_t *ttl = json_object_get(reader->json, "ttl_ms");
+    const json_t *merge = json_object_get(reader->json, "merge_operator");
+    if (compression == NULL && ttl == NULL && merge == NULL) return READING_ITEM;
+    if (!reader->item.only_collection)
+        return item_is_bad(reader, "options of a collection stand in a line without a key");
+    reader->options = loam_coll_options_default();
+    reader->item.options = &reader->options;
+    if (compression != NULL && jsonl_compression(reader, compression) == READING_BAD)
+        return READING_BAD;
+    if (ttl != NULL && (!json_is_integer(ttl) || json_integer_value(ttl) < 0))
+        return item_is_bad(reader, "ttl_ms is no number of milliseconds");
+    if (merge != NULL && !json_is_string(merge))
+        return item_is_bad(reader, "merge_operator is not a string");
+    if (ttl != NULL) reader->options.ttl_ms = (uint64_t)json_integer_value(ttl);
+    if (merge != NULL) reader->options.merge_operator = json_string_value(merge);
     return READING_ITEM;
 }
 
 static bool is_known_field(const char *name)
 {
-    static const char *const known[] = {"key",        "key_b64",        "value",     "value_b64",
-                                        "collection", "collection_b64", "expires_ms"};
+    static const char *const known[] = {"key",        "key_b64",        "value",      "value_b64",
+                                        "collection", "collection_b64", "expires_ms", "compression",
+                                        "ttl_ms",     "merge_operator"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (strcmp(name, known[i]) == 0) return true;
     }
@@ -97,8 +133,9 @@ static enum reading jsonl_fields(struct item_reader *reader)
     if (key == READING_BAD || value == READING_BAD) return READING_BAD;
     if (reader->all && key == READING_NOTHING && value == READING_NOTHING) {
         item->only_collection = true;
-        return READING_ITEM;
+        return jsonl_options(reader);
     }
+    if (jsonl_options(reader) == READING_BAD) return READING_BAD;
     if (key == READING_NOTHING) return item_is_bad(reader, "key is missing");
     if (value == READING_NOTHING) return item_is_bad(reader, "value is missing");
     if (jsonl_expiry(reader) == READING_BAD) return READING_BAD;
@@ -220,6 +257,15 @@ void json_write_field(struct sink *sink, const char *name, loam_slice bytes)
     sink_byte(sink, '"');
 }
 
+void json_write_options(struct sink *sink, const loam_coll_options *options)
+{
+    sink_printf(sink, ",\"ttl_ms\":%" PRIu64 ",\"compression\":\"%s\"", options->ttl_ms,
+                compression_names[options->compression]);
+    if (options->merge_operator == NULL) return;
+    sink_byte(sink, ',');
+    json_write_field(sink, "merge_operator", loam_str(options->merge_operator));
+}
+
 void jsonl_write(struct item_writer *writer, const struct item *item)
 {
     struct sink *sink = writer->sink;
@@ -228,11 +274,12 @@ void jsonl_write(struct item_writer *writer, const struct item *item)
         json_write_field(sink, "collection", item->collection);
         if (!item->only_collection) sink_byte(sink, ',');
     }
+    if (item->options != NULL) json_write_options(sink, item->options);
     if (!item->only_collection) {
         json_write_field(sink, "key", item->key);
         sink_byte(sink, ',');
         json_write_field(sink, "value", item->value);
-        if (item->expires_ms > 0) sink_printf(sink, ",\"expires_ms\":%" PRIu64, item->expires_ms);
+        if (item->has_expiry) sink_printf(sink, ",\"expires_ms\":%" PRIu64, item->expires_ms);
     }
     sink_text(sink, "}\n");
 }

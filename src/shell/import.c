@@ -140,8 +140,24 @@ static int add_target(struct import *import, struct import_target target)
     return code;
 }
 
-static int find_target(struct import *import, loam_slice name)
+/* An empty one gets those of the file; one that holds something keeps its own. */
+static int take_options(struct import *import, loam_coll *coll, const loam_coll_options *options)
 {
+    loam_coll_options taken = loam_coll_options_default();
+    bool empty = false;
+    const int code = is_empty(import, coll, &empty);
+    if (code != CODE_DONE || !empty) return code;
+    loam_status rc = loam_coll_options_get(import->session->db, coll, &taken);
+    taken.compression = options->compression;
+    taken.ttl_ms = options->ttl_ms;
+    if (options->merge_operator != NULL) taken.merge_operator = options->merge_operator;
+    if (rc == LOAM_OK) rc = loam_coll_options_set(import->session->db, coll, &taken);
+    return rc < 0 ? complain_status(rc) : CODE_DONE;
+}
+
+static int find_target(struct import *import, const struct item *item)
+{
+    const loam_slice name = item->collection;
     if (!import->reader.all)
         return import->targets_count > 0
                    ? CODE_DONE
@@ -160,21 +176,25 @@ static int find_target(struct import *import, loam_slice name)
     text[name.len] = '\0';
     loam_coll *coll = NULL;
     const loam_status rc = loam_create(import->session->db, text, NULL, &coll);
-    if (rc >= 0) return add_target(import, (struct import_target){text, coll, NULL});
+    int code = rc < 0 ? complain_status(rc) : CODE_DONE;
+    if (code == CODE_DONE && item->options != NULL)
+        code = take_options(import, coll, item->options);
+    if (code == CODE_DONE) return add_target(import, (struct import_target){text, coll, NULL});
     free(text);
     end_progress_line(import);
-    return complain_status(rc);
+    return code;
 }
 
 static loam_status put_item(struct import *import, const struct item *item, uint64_t ttl_ms)
 {
     const struct import_target *target = &import->target[import->target_last];
     if (target->ingest != NULL)
-        return ttl_ms > 0 ? loam_ingest_put_ttl(target->ingest, item->key, item->value, ttl_ms)
-                          : loam_ingest_put(target->ingest, item->key, item->value);
+        return item->has_expiry
+                   ? loam_ingest_put_ttl(target->ingest, item->key, item->value, ttl_ms)
+                   : loam_ingest_put(target->ingest, item->key, item->value);
     import->batch_items++;
     import->batch_bytes += item->key.len + item->value.len;
-    return ttl_ms > 0
+    return item->has_expiry
                ? loam_batch_put_ttl(import->batch, target->coll, item->key, item->value, ttl_ms)
                : loam_batch_put(import->batch, target->coll, item->key, item->value);
 }
@@ -182,14 +202,14 @@ static loam_status put_item(struct import *import, const struct item *item, uint
 static int add_item(struct import *import)
 {
     const struct item *item = &import->reader.item;
-    const int code = find_target(import, item->collection);
+    const int code = find_target(import, item);
     if (code != CODE_DONE || item->only_collection) return code;
     const uint64_t now = item->expires_ms > 0 ? wall_ms_now() : 0;
     if (item->expires_ms > 0 && item->expires_ms <= now) {
         import->expired++;
         return CODE_DONE;
     }
-    const loam_status rc = put_item(import, item, item->expires_ms - now);
+    const loam_status rc = put_item(import, item, item->expires_ms - now); /* both 0: never */
     if (rc < 0) {
         end_progress_line(import);
         return complain_status(rc);

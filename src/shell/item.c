@@ -4,6 +4,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+const char *const compression_names[] = {
+    [LOAM_LZ4] = "lz4", [LOAM_ZSTD] = "zstd", [LOAM_UNCOMPRESSED] = "none"};
+
 enum reading item_is_bad(struct item_reader *reader, const char *format, ...)
 {
     va_list list;

@@ -23,10 +23,15 @@
 #define ITEM_NAME_BYTES_MAX ((size_t)255)
 struct item {
     loam_slice key, value;
-    loam_slice collection; /* import and export of all collections only */
-    bool only_collection;  /* the line names an empty collection */
-    uint64_t expires_ms;   /* since 1970; 0: the file does not say */
+    loam_slice collection;            /* import and export of all collections only */
+    bool only_collection;             /* the line names a collection, and no entry of it */
+    const loam_coll_options *options; /* of the collection, in such a line; NULL: it does not say */
+    bool has_expiry;                  /* the file says when it expires: */
+    uint64_t expires_ms;              /* since 1970; 0: never */
 };
+
+/* As create takes them. */
+extern const char *const compression_names[LOAM_UNCOMPRESSED + 1];
 
 enum reading {
     READING_ITEM,    /* reader->item is filled until the next call */
@@ -41,8 +46,9 @@ struct item_reader {
     bool last;     /* nothing follows the input that is shown */
 
     struct item item;
-    size_t used;    /* bytes of the input that were consumed, unless more is wanted */
-    uint64_t lines; /* and how many lines ended in them */
+    loam_coll_options options; /* item.options */
+    size_t used;               /* bytes of the input that were consumed, unless more is wanted */
+    uint64_t lines;            /* and how many lines ended in them */
     char error[200];
 
     struct grow key, value, name;

@@ -108,10 +108,11 @@ int code_for_status(loam_status rc)
         return CODE_LOCKED;
     case LOAM_FULL:
         return CODE_FULL;
+    case LOAM_IOERR:
+        return loam_errno() == EEXIST ? CODE_EXISTS : CODE_FAILED;
     case LOAM_NOMEM:
     case LOAM_INVALID:
     case LOAM_MISUSE:
-    case LOAM_IOERR:
     case LOAM_BUSY:
     case LOAM_READONLY:
     case LOAM_TOOBIG:
