@@ -288,7 +288,7 @@ loam_status db_check_place(const struct store *store, const char *dir, const cha
 static loam_status open_base(struct checkpoint *cp, const char *dir)
 {
     const struct store_options present = {.read_only = true, .must_exist = true};
-    struct root root;
+    struct root root = {0};
     bool is_new;
     loam_status rc = store_open(cp->db->sys, cp->options.base, &present, &is_new, &cp->base);
     if (rc == LOAM_OK) rc = db_check_place(cp->base, dir, "the base");
