@@ -137,7 +137,7 @@ loam_status archive_go_on(loam_db *db, uint64_t start)
     atomic_store(&db->archived_upto, start);
     if (start > db->archive_newest.start) {
         const loam_status rc = find_end(db, &end);
-        if (rc < 0) return rc;
+        if (rc < 0 && rc != LOAM_CORRUPT) return rc; /* what cannot be read is missing, too */
     }
     if (end < start)
         db_log(

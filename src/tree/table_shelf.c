@@ -26,8 +26,7 @@ struct shelved_table {
     struct shelf_node node; /* key: uid */
     struct table *table;    /* referenced */
     uint64_t place_count;
-    bool
-        joins; /* an object that was pinned before it came: is that still the file which bears the name? */
+    bool joins; /* an object that was pinned before: is that still the file of this name? */
 };
 
 struct shelved_object {
