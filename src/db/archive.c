@@ -46,6 +46,11 @@ loam_status archive_check(struct store *archive, const uint8_t *store_id, struct
                   store_path(archive), name);
 }
 
+static bool are_of_one_log(const struct segment_header *a, const struct segment_header *b)
+{
+    return memcmp(a->store_id, b->store_id, STORE_ID_BYTES) == 0 && a->log_key == b->log_key;
+}
+
 static loam_status belongs_to_a_copy(const struct store *archive)
 {
     return failed(LOAM_INVALID,
@@ -86,9 +91,7 @@ static loam_status check_newest(const loam_db *db, struct store *archive)
     if (newest->id.number == 0) return LOAM_OK;
     const loam_status rc = segment_peek(archive, OBJECT_SEGMENT, newest->id, &there);
     if (rc < 0) return rc;
-    if (rc == LOAM_OK && memcmp(there.store_id, newest->store_id, STORE_ID_BYTES) == 0 &&
-        there.log_key == newest->log_key)
-        return LOAM_OK;
+    if (rc == LOAM_OK && are_of_one_log(&there, newest)) return LOAM_OK;
     object_name_make(OBJECT_SEGMENT, newest->id, name);
     return failed(
         LOAM_INVALID,
@@ -158,9 +161,7 @@ static loam_status give_segment(loam_db *db, struct store *archive,
     struct segment_header there;
     object_name_make(OBJECT_SEGMENT, header->id, name);
     loam_status rc = segment_peek(archive, OBJECT_SEGMENT, header->id, &there);
-    if (rc == LOAM_OK && (memcmp(there.store_id, header->store_id, STORE_ID_BYTES) != 0 ||
-                          there.log_key != header->log_key))
-        return belongs_to_a_copy(archive);
+    if (rc == LOAM_OK && !are_of_one_log(&there, header)) return belongs_to_a_copy(archive);
     if (rc >= 0) rc = object_give(db->store, name, archive);
     if (rc == LOAM_OK) db->archive_newest = *header;
     return rc == LOAM_NOTFOUND ? failed(LOAM_CORRUPT, "%s: is missing", name) : rc;

@@ -182,11 +182,9 @@ out:
 
 static bool is_store(const char *dir)
 {
-    struct grow path = {0};
-    grow_add_text(&path, dir);
-    grow_add(&path, "/root", sizeof "/root");
-    const bool has_root = access(path.data, F_OK) == 0;
-    grow_free(&path);
+    char *root = grow_join_path(dir, "root");
+    const bool has_root = access(root, F_OK) == 0;
+    free(root);
     return has_root;
 }
 

@@ -32,9 +32,7 @@ static int complain_taken(const char *name)
 /* Those that were given, over what they were. */
 static void take_options(const struct args *args, loam_coll_options *options)
 {
-    for (unsigned i = 0; args->compression != NULL && i <= LOAM_UNCOMPRESSED; i++)
-        if (strcmp(args->compression, compression_names[i]) == 0)
-            options->compression = (loam_compression)i;
+    if (args->compression != NULL) (void)compression_find(args->compression, &options->compression);
     if (args_have(args, OPTION_TTL)) options->ttl_ms = args->ttl_ms;
     if (args_have(args, OPTION_MERGE)) options->merge_operator = args->merge.data;
 }

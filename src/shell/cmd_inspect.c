@@ -21,15 +21,6 @@ static int say_end(struct session *session, loam_status rc)
     return complain_status(rc);
 }
 
-static char *join_path(const char *dir, const char *name)
-{
-    struct grow path = {0};
-    grow_add_text(&path, dir);
-    grow_add_byte(&path, '/');
-    grow_add(&path, name, strlen(name) + 1);
-    return path.data;
-}
-
 /* ---- the page -------------------------------------------------------------------------------------- */
 
 struct page {
@@ -74,7 +65,7 @@ static loam_status write_page(struct sink *out, const char *dir, bool *is_damage
     store += strlen("@STORE@");
     sink_write(out, store, (size_t)(history - store));
     if (rc == LOAM_OK && page.manifest[0] != '\0') {
-        char *path = join_path(dir, page.manifest);
+        char *path = grow_join_path(dir, page.manifest);
         rc = add_findings(&page, path);
         grow_free(&(struct grow){.data = path});
     } else {
@@ -114,7 +105,7 @@ int cmd_inspect(struct session *session, const struct args *args)
     if (args_have(args, OPTION_LIMIT)) options.limit = args->limit;
     if (args->count == 0)
         return say_end(session, loam_inspect(session->dir, &options, tell_finding, &tell));
-    char *inside = join_path(session->dir, args->arg[0].data);
+    char *inside = grow_join_path(session->dir, args->arg[0].data);
     struct stat about;
     const char *path = lstat(inside, &about) == 0 ? inside : args->arg[0].data;
     const int code = say_end(session, loam_inspect(path, &options, tell_finding, &tell));

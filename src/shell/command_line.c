@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/text.h"
 #include "shell/exit_code.h"
 #include "shell/item.h"
@@ -252,11 +253,6 @@ static bool wants_bytes(const struct args *args)
     return kind == ARG_KEY || kind == ARG_VALUE;
 }
 
-static bool is_word(loam_slice text, const char *word)
-{
-    return text.len == strlen(word) && memcmp(text.data, word, text.len) == 0;
-}
-
 /* What looks like an option and is none of this command. False: it is meant. */
 static bool complain_mistyped(const struct args *args, loam_slice name)
 {
@@ -268,7 +264,7 @@ static bool complain_mistyped(const struct args *args, loam_slice name)
     const char *after =
         args->count < command_args_max(command) ? ". After -- it is an argument" : "";
     if (bytes && (nearest == OPTIONS_COUNT || command->access == ACCESS_CREATE)) return false;
-    if (is_word(name, "-c") || is_word(name, "--collection"))
+    if (bytes_equal(name, loam_str("-c")) || bytes_equal(name, loam_str("--collection")))
         complain("%s: no option %s; it stands before DIR, and in the shell there is `use`%s",
                  command->name, shown_bytes(name).text, after);
     else if (nearest != OPTIONS_COUNT)
@@ -353,7 +349,7 @@ int command_line_parse(const struct command_line *line, struct args *args)
     if (args->command == NULL) return complain_unknown_command(line->word[0].text);
     for (size_t i = 1; i < line->count && code == CODE_DONE; i++) {
         const struct word *word = &line->word[i];
-        if (!options_ended && !word->quoted && is_word(word->text, "--")) {
+        if (!options_ended && !word->quoted && bytes_equal(word->text, loam_str("--"))) {
             options_ended = true;
             continue;
         }

@@ -72,17 +72,6 @@ static enum reading jsonl_expiry(struct item_reader *reader)
     return READING_ITEM;
 }
 
-static enum reading jsonl_compression(struct item_reader *reader, const json_t *field)
-{
-    const char *name = json_is_string(field) ? json_string_value(field) : "";
-    for (unsigned i = 0; i <= LOAM_UNCOMPRESSED; i++) {
-        if (strcmp(name, compression_names[i]) != 0) continue;
-        reader->options.compression = (loam_compression)i;
-        return READING_ITEM;
-    }
-    return item_is_bad(reader, "compression is lz4, zstd or none");
-}
-
 /* Of a line that names a collection alone. */
 static enum reading jsonl_options(struct item_reader *reader)
 {
@@ -94,8 +83,10 @@ static enum reading jsonl_options(struct item_reader *reader)
         return item_is_bad(reader, "options of a collection stand in a line without a key");
     reader->options = loam_coll_options_default();
     reader->item.options = &reader->options;
-    if (compression != NULL && jsonl_compression(reader, compression) == READING_BAD)
-        return READING_BAD;
+    if (compression != NULL &&
+        (!json_is_string(compression) ||
+         !compression_find(json_string_value(compression), &reader->options.compression)))
+        return item_is_bad(reader, "compression is not lz4, zstd or none");
     if (ttl != NULL && (!json_is_integer(ttl) || json_integer_value(ttl) < 0))
         return item_is_bad(reader, "ttl_ms is no number of milliseconds");
     if (merge != NULL && !json_is_string(merge))

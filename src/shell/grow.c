@@ -70,3 +70,12 @@ char *grow_copy_text(const char *text)
     if (copy == NULL) out_of_memory();
     return copy;
 }
+
+char *grow_join_path(const char *dir, const char *name)
+{
+    struct grow path = {0};
+    grow_add_text(&path, dir);
+    grow_add_byte(&path, '/');
+    grow_add(&path, name, strlen(name) + 1);
+    return path.data;
+}

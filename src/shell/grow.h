@@ -29,6 +29,7 @@ loam_slice grow_slice(const struct grow *grow);
 /* As realloc(3) for arrays, and copies; they do not return NULL. */
 void *grow_array(void *array, size_t count, size_t size);
 char *grow_copy_text(const char *text);
+char *grow_join_path(const char *dir, const char *name); /* the caller frees it */
 
 _Noreturn void out_of_memory(void);
 

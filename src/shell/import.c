@@ -73,6 +73,12 @@ static void end_progress_line(struct import *import)
     import->line_open = false;
 }
 
+static int complain_import(struct import *import, loam_status rc)
+{
+    end_progress_line(import);
+    return complain_status(rc);
+}
+
 static int write_batch(struct import *import)
 {
     if (import->batch_items > 0) {
@@ -101,15 +107,12 @@ static int store_all(struct import *import)
         loam_ingest_close(target->ingest);
         target->ingest = NULL;
     }
-    if (rc < 0) {
-        end_progress_line(import);
-        return complain_status(rc);
-    }
+    if (rc < 0) return complain_import(import, rc);
     import->is_bulk = false;
     return write_batch(import);
 }
 
-static int is_empty(struct import *import, loam_coll *coll, bool *empty)
+static loam_status is_empty(const struct import *import, loam_coll *coll, bool *empty)
 {
     const loam_range keys = {.flags = LOAM_KEYS_ONLY};
     loam_iter *it;
@@ -119,40 +122,39 @@ static int is_empty(struct import *import, loam_coll *coll, bool *empty)
         loam_iter_close(it);
     }
     *empty = rc == LOAM_NOTFOUND;
-    return rc < 0 ? complain_status(rc) : CODE_DONE;
+    return rc < 0 ? rc : LOAM_OK;
 }
 
 static int add_target(struct import *import, struct import_target target)
 {
     bool empty = false;
-    int code = CODE_DONE;
+    loam_status rc = LOAM_OK;
     /* What is loaded in bulk no archive holds. */
     if (import->is_file && import->from_line == 0 && import->session->archive == NULL)
-        code = is_empty(import, target.coll, &empty);
+        rc = is_empty(import, target.coll, &empty);
     if (empty) {
-        const loam_status rc = loam_ingest_begin(import->session->db, target.coll, &target.ingest);
-        if (rc < 0) code = complain_status(rc);
+        rc = loam_ingest_begin(import->session->db, target.coll, &target.ingest);
         import->is_bulk = import->was_bulk = true;
     }
     import->target = grow_array(import->target, import->targets_count + 1, sizeof *import->target);
     import->target_last = import->targets_count;
     import->target[import->targets_count++] = target;
-    return code;
+    return rc < 0 ? complain_import(import, rc) : CODE_DONE;
 }
 
 /* An empty one gets those of the file; one that holds something keeps its own. */
-static int take_options(struct import *import, loam_coll *coll, const loam_coll_options *options)
+static loam_status take_options(const struct import *import, loam_coll *coll,
+                                const loam_coll_options *options)
 {
     loam_coll_options taken = loam_coll_options_default();
     bool empty = false;
-    const int code = is_empty(import, coll, &empty);
-    if (code != CODE_DONE || !empty) return code;
-    loam_status rc = loam_coll_options_get(import->session->db, coll, &taken);
+    loam_status rc = is_empty(import, coll, &empty);
+    if (rc < 0 || !empty) return rc;
+    rc = loam_coll_options_get(import->session->db, coll, &taken);
     taken.compression = options->compression;
     taken.ttl_ms = options->ttl_ms;
     if (options->merge_operator != NULL) taken.merge_operator = options->merge_operator;
-    if (rc == LOAM_OK) rc = loam_coll_options_set(import->session->db, coll, &taken);
-    return rc < 0 ? complain_status(rc) : CODE_DONE;
+    return rc == LOAM_OK ? loam_coll_options_set(import->session->db, coll, &taken) : rc;
 }
 
 static int find_target(struct import *import, const struct item *item)
@@ -175,14 +177,11 @@ static int find_target(struct import *import, const struct item *item)
     memcpy(text, name.data, name.len);
     text[name.len] = '\0';
     loam_coll *coll = NULL;
-    const loam_status rc = loam_create(import->session->db, text, NULL, &coll);
-    int code = rc < 0 ? complain_status(rc) : CODE_DONE;
-    if (code == CODE_DONE && item->options != NULL)
-        code = take_options(import, coll, item->options);
-    if (code == CODE_DONE) return add_target(import, (struct import_target){text, coll, NULL});
+    loam_status rc = loam_create(import->session->db, text, NULL, &coll);
+    if (rc >= 0 && item->options != NULL) rc = take_options(import, coll, item->options);
+    if (rc >= 0) return add_target(import, (struct import_target){text, coll, NULL});
     free(text);
-    end_progress_line(import);
-    return code;
+    return complain_import(import, rc);
 }
 
 static loam_status put_item(struct import *import, const struct item *item, uint64_t ttl_ms)
@@ -210,10 +209,7 @@ static int add_item(struct import *import)
         return CODE_DONE;
     }
     const loam_status rc = put_item(import, item, item->expires_ms - now); /* both 0: never */
-    if (rc < 0) {
-        end_progress_line(import);
-        return complain_status(rc);
-    }
+    if (rc < 0) return complain_import(import, rc);
     import->read.items++;
     import->read.bytes += item->key.len + item->value.len;
     return CODE_DONE;

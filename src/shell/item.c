@@ -7,6 +7,16 @@
 const char *const compression_names[] = {
     [LOAM_LZ4] = "lz4", [LOAM_ZSTD] = "zstd", [LOAM_UNCOMPRESSED] = "none"};
 
+bool compression_find(const char *name, loam_compression *compression)
+{
+    for (unsigned i = 0; i <= LOAM_UNCOMPRESSED; i++) {
+        if (strcmp(name, compression_names[i]) != 0) continue;
+        *compression = (loam_compression)i;
+        return true;
+    }
+    return false;
+}
+
 enum reading item_is_bad(struct item_reader *reader, const char *format, ...)
 {
     va_list list;

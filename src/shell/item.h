@@ -32,6 +32,7 @@ struct item {
 
 /* As create takes them. */
 extern const char *const compression_names[LOAM_UNCOMPRESSED + 1];
+bool compression_find(const char *name, loam_compression *compression);
 
 enum reading {
     READING_ITEM,    /* reader->item is filled until the next call */
