@@ -15,7 +15,7 @@ uint8_t *put_varint64(uint8_t *dst, uint64_t value)
     return dst;
 }
 
-const uint8_t *get_varint64(const uint8_t *src, const uint8_t *end, uint64_t *value)
+const uint8_t *get_varint64_long(const uint8_t *src, const uint8_t *end, uint64_t *value)
 {
     uint64_t result = 0;
     for (unsigned shift = 0; shift < 64 && src < end; shift += 7) {

@@ -65,11 +65,18 @@ static inline size_t varint64_bytes(uint64_t value)
     return (size_t)(63 - __builtin_clzll(value | 1)) / 7 + 1;
 }
 
+const uint8_t *get_varint64_long(const uint8_t *src, const uint8_t *end, uint64_t *value);
+
 /*
  * Reads a varint from [src, end). Returns the byte after it, or NULL if the
  * bytes are truncated, too long or not minimal; *value is then untouched.
  */
-const uint8_t *get_varint64(const uint8_t *src, const uint8_t *end, uint64_t *value);
+static inline const uint8_t *get_varint64(const uint8_t *src, const uint8_t *end, uint64_t *value)
+{
+    if (src == end || *src >= 0x80) return get_varint64_long(src, end, value);
+    *value = *src;
+    return src + 1;
+}
 
 /* The same for a value that must fit 32 bits; larger ones are NULL as well. */
 const uint8_t *get_varint32(const uint8_t *src, const uint8_t *end, uint32_t *value);

@@ -183,6 +183,7 @@ static void look_ahead(struct table_iter *it, uint64_t page)
     const uint8_t *ahead = NULL;
     if (page < iter_index(it)->page_count)
         ahead = page_peek(it->table->owner.cache, it->hold.loaded->slots, (uint32_t)page, NULL);
+    if (ahead != NULL) page_prefetch(ahead, 128);
     it->ahead = ahead != NULL ? ahead : it->page.bytes;
 }
 
@@ -226,8 +227,8 @@ static uint32_t seek_in_page(const struct table_iter *it, loam_slice key, uint64
 }
 
 enum {
-    SEEK_PREFETCH_BYTES = 1408
-}; /* all before the entries of a page of 16 KiB: a search visits much of it */
+    SEEK_PREFETCH_BYTES = 384
+}; /* all before the entries of a page of 4 KiB: a search visits much of it */
 
 static void prefetch_for_seek(const struct table_iter *it, uint64_t page)
 {
@@ -292,7 +293,9 @@ static loam_status table_iter_seek(struct iter *iter, loam_slice key, uint64_t s
 {
     struct table_iter *it = as_table_iter(iter);
     const loam_status rc = find_position(it, key, seq);
-    return rc == LOAM_OK ? stand(it) : rc;
+    if (rc != LOAM_OK) return rc;
+    look_ahead(it, it->page_index + 1);
+    return stand(it);
 }
 
 static loam_status table_iter_seek_back(struct iter *iter, loam_slice key, uint64_t seq)

@@ -119,16 +119,30 @@ uint32_t page_seek(const struct page *page, loam_slice key, uint64_t seq)
 }
 
 /* The lengths that an entry begins with; the key begins behind them. NULL: they do not fit. */
-static const uint8_t *get_lengths(const uint8_t *at, const uint8_t *end, uint32_t *key_bytes,
-                                  uint32_t *value_bytes)
+static inline const uint8_t *get_lengths(const uint8_t *at, const uint8_t *end, uint32_t *key_bytes,
+                                         uint32_t *value_bytes)
 {
+    const uint64_t head = get_u64(at);
+    if (page_lengths_are_short(head) && end - at >= 3) {
+        *key_bytes = (uint32_t)(head >> 8) & 0x7f;
+        *value_bytes = (uint32_t)(head >> 16) & 0x7f;
+        return at + 3;
+    }
     at = get_varint32(at + 1, end, key_bytes);
     return at == NULL ? NULL : get_varint32(at, end, value_bytes);
 }
 
-/* The entry that starts at *at and must end within the page; *at moves behind it. */
-static const char *check_entry(const struct page *page, const uint8_t **at, const uint8_t *end,
-                               struct entry *entry)
+/* As get_varint64(). */
+static inline const uint8_t *get_seq(const uint8_t *at, const uint8_t *end, uint64_t *seq)
+{
+    const unsigned used = page_varint_word(get_u64(at), seq);
+    if (used == 0 || (size_t)(end - at) < used) return get_varint64(at, end, seq);
+    return used > 1 && at[used - 1] == 0 ? NULL : at + used;
+}
+
+/* The entry that starts at *at and must end within the page; *at moves behind it. Words are read, some of them into the slack. */
+static inline const char *check_entry(const struct page *page, const uint8_t **at,
+                                      const uint8_t *end, struct entry *entry)
 {
     uint32_t key_bytes = 0, value_bytes = 0;
     uint64_t seq = 0;
@@ -136,7 +150,7 @@ static const char *check_entry(const struct page *page, const uint8_t **at, cons
     entry->kind = **at;
     const uint8_t *key = get_lengths(*at, end, &key_bytes, &value_bytes);
     if (key == NULL || (size_t)(end - key) < key_bytes) return "an entry's head is malformed";
-    const uint8_t *value = get_varint64(key + key_bytes, end, &seq);
+    const uint8_t *value = get_seq(key + key_bytes, end, &seq);
     if (value == NULL) return "an entry's sequence number is malformed";
     const char *fault = entry_fault(entry->kind, value_bytes);
     if (fault != NULL) return fault;
@@ -168,6 +182,15 @@ static void take_seq_behind_key(uint8_t *at, const uint8_t *end)
     memcpy(from + key_bytes, coded, seq_bytes);
 }
 
+/* Whether the first len bytes of both are the same; reads whole words of them. */
+static inline bool starts_alike(const uint8_t *a, const uint8_t *b, size_t len)
+{
+    for (; len >= 8; a += 8, b += 8, len -= 8) {
+        if (get_u64(a) != get_u64(b)) return false;
+    }
+    return len == 0 || (get_u64(a) ^ get_u64(b)) << (64 - 8 * len) == 0;
+}
+
 /* Walks the entries, which are in place, checks them, and writes what stands before them but for the fingerprints. */
 static const char *index_entries(const struct page *page, uint8_t *bytes, size_t len,
                                  unsigned format)
@@ -181,8 +204,7 @@ static const char *index_entries(const struct page *page, uint8_t *bytes, size_t
         const char *fault = check_entry(page, &at, end, &entry);
         if (fault != NULL) return fault;
         if (entry.key.len < page->prefix_bytes) return "a key is shorter than the prefix";
-        if (i > 0 && page->prefix_bytes > 0 &&
-            memcmp(entry.key.data, last.key.data, page->prefix_bytes) != 0)
+        if (i > 0 && !starts_alike(entry.key.data, last.key.data, page->prefix_bytes))
             return "a key leaves the prefix";
         const uint64_t head = bytes_head(entry.key, page->prefix_bytes);
         put_u64(bytes + page->heads_at + (size_t)8 * i, head);

@@ -22,7 +22,7 @@
 
 enum {
     PAGE_SLACK_BYTES = 32,
-    PAGE_FRONT_BYTES = 448 /* of a page of 16 KiB with entries of 116 bytes */
+    PAGE_FRONT_BYTES = 128 /* of a page of 4 KiB with entries of 116 bytes */
 };
 
 struct page { /* a page's header, decoded */
@@ -88,13 +88,31 @@ static inline uint64_t zigzag_from(uint64_t coded)
     return (coded >> 1) ^ (0 - (coded & 1));
 }
 
+/* The lengths of most keys and values, in the word that an entry begins with: a byte each, behind the kind. */
+static inline bool page_lengths_are_short(uint64_t word)
+{
+    return __builtin_expect((word & 0x808000) == 0, 1);
+}
+
+/* How many bytes the varint at the word's beginning has, if that is up to five; else 0. No branch among them. */
+static inline unsigned page_varint_word(uint64_t word, uint64_t *value)
+{
+    const uint64_t last = ~word & UINT64_C(0x8080808080);
+    if (__builtin_expect(last == 0, 0)) return 0;
+    const unsigned bits = (unsigned)__builtin_ctzll(last) + 1;
+    const uint64_t low = word & (UINT64_MAX >> (64 - bits));
+    *value = (low & 0x7f) | (low >> 1 & 0x3f80) | (low >> 2 & 0x1fc000) | (low >> 3 & 0xfe00000) |
+             (low >> 4 & 0x7f0000000);
+    return bits / 8;
+}
+
 /* The entry that starts at the given byte of a checked page. */
 static inline void page_entry_at(const struct page *page, const uint8_t *at, struct entry *entry)
 {
     uint64_t key_bytes, value_bytes, seq;
     const uint64_t head = get_u64(at);
     entry->kind = (uint8_t)head;
-    if (__builtin_expect((head & 0x808000) == 0, 1)) {
+    if (page_lengths_are_short(head)) {
         key_bytes = head >> 8 & 0x7f;
         value_bytes = head >> 16 & 0x7f;
         at += 3;
@@ -104,16 +122,8 @@ static inline void page_entry_at(const struct page *page, const uint8_t *at, str
     }
     entry->key = (loam_slice){at, key_bytes};
     at += key_bytes;
-    const uint64_t word = get_u64(at), last = ~word & UINT64_C(0x8080808080);
-    if (__builtin_expect(last != 0, 1)) { /* up to five bytes, and no branch among them */
-        const unsigned used = (unsigned)__builtin_ctzll(last) + 1;
-        const uint64_t low = word & (UINT64_MAX >> (64 - used));
-        seq = (low & 0x7f) | (low >> 1 & 0x3f80) | (low >> 2 & 0x1fc000) | (low >> 3 & 0xfe00000) |
-              (low >> 4 & 0x7f0000000);
-        at += used / 8;
-    } else {
-        at = page_varint(at, &seq);
-    }
+    const unsigned used = page_varint_word(get_u64(at), &seq);
+    at = used > 0 ? at + used : page_varint(at, &seq);
     entry->seq = page->seq_base + zigzag_from(seq);
     entry->value = (loam_slice){entry->kind != ENTRY_DELETE ? at : NULL, value_bytes};
 }

@@ -10,22 +10,18 @@
 
 #include "base/poison.h"
 
-enum {
-    PAGE_BYTES_LEAST = 64,
-    PAGE_BYTES_MOST = 32768,
-    PAGE_ALONE_FACTOR = 4, /* an extent costs a read of the disk each time, so not too early */
-    PAGE_ALONE_BYTES_MAX = 60000
-};
+enum { ALONE_BYTES_LEAST = 256, ALONE_BYTES_MOST = 60000 };
 
-loam_status page_builder_init(struct page_builder *builder, uint32_t page_bytes)
+loam_status page_builder_init(struct page_builder *builder, const struct page_limits *limits)
 {
     memset(builder, 0, sizeof *builder);
-    if (page_bytes < PAGE_BYTES_LEAST) page_bytes = PAGE_BYTES_LEAST;
-    if (page_bytes > PAGE_BYTES_MOST) page_bytes = PAGE_BYTES_MOST;
-    const uint32_t alone = PAGE_ALONE_FACTOR * page_bytes;
-    builder->page_bytes = page_bytes;
-    builder->alone_bytes = alone < PAGE_ALONE_BYTES_MAX ? alone : PAGE_ALONE_BYTES_MAX;
-    builder->frame = mem_alloc(BLOCK_HEADER_BYTES + builder->alone_bytes);
+    builder->limits = *limits;
+    if (builder->limits.alone_bytes < ALONE_BYTES_LEAST)
+        builder->limits.alone_bytes = ALONE_BYTES_LEAST;
+    if (builder->limits.alone_bytes > ALONE_BYTES_MOST)
+        builder->limits.alone_bytes = ALONE_BYTES_MOST;
+    check(limits->page_bytes <= limits->grown_bytes && limits->grown_bytes <= ALONE_BYTES_MOST);
+    builder->frame = mem_alloc(BLOCK_HEADER_BYTES + builder->limits.alone_bytes);
     return builder->frame == NULL ? LOAM_NOMEM : LOAM_OK;
 }
 
@@ -55,15 +51,27 @@ static uint64_t entry_bytes(const struct page_builder *builder, const struct ent
 bool page_builder_takes(const struct page_builder *builder, const struct entry *entry)
 {
     const uint64_t head_most = ENTRY_HEAD_BYTES_MAX + page_entries_at(1);
-    return head_most + entry->key.len + entry->value.len <= builder->alone_bytes;
+    return head_most + entry->key.len + entry->value.len <= builder->limits.alone_bytes;
+}
+
+/* The frame that a page of so many bytes takes in memory, without the slack: frames double. */
+static uint64_t frame_bytes_for(const struct page_builder *builder, uint64_t bytes)
+{
+    uint64_t room = builder->limits.page_bytes;
+    while (room < bytes)
+        room = 2 * room + PAGE_SLACK_BYTES;
+    return room;
 }
 
 bool page_builder_has_room(const struct page_builder *builder, const struct entry *entry)
 {
     if (builder->entry_count == 0) return true;
-    return page_entries_at(builder->entry_count + 1) + builder->entries_bytes +
-               entry_bytes(builder, entry) <=
-           builder->page_bytes;
+    const uint64_t now = page_entries_at(builder->entry_count) + builder->entries_bytes;
+    const uint64_t then = page_entries_at(builder->entry_count + 1) + builder->entries_bytes +
+                          entry_bytes(builder, entry);
+    const uint64_t frame = frame_bytes_for(builder, now);
+    /* A page that would leave much of its frame empty grows into the next larger one. */
+    return then <= builder->limits.grown_bytes && (then <= frame || now < frame - frame / 8);
 }
 
 /* What of the page's raw bytes is behind its header. */
@@ -98,7 +106,8 @@ size_t page_builder_finish(struct page_builder *builder)
     const uint8_t *entries = page_entries(builder);
     uint8_t *raw = builder->frame + BLOCK_HEADER_BYTES;
     check(builder->entry_count > 0);
-    check(page_entries_at(builder->entry_count) + builder->entries_bytes <= builder->alone_bytes);
+    check(page_entries_at(builder->entry_count) + builder->entries_bytes <=
+          builder->limits.alone_bytes);
     const size_t prefix =
         bytes_common(loam_bytes(entries + builder->first_key_at, builder->first_key_bytes),
                      loam_bytes(entries + builder->last_key_at, builder->last_key_bytes));

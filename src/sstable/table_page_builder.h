@@ -2,8 +2,9 @@
  * table_page_builder.h - collects entries until a page is full.
  *
  * Role: the writing side of table_page.h.
- * Invariants: (1) a page takes at most page_bytes in memory, unless it holds one entry alone, which may take
- *   up to alone_bytes; beyond that it is the caller's to write an extent. (2) The same entries make the same bytes.
+ * Invariants: (1) a page takes at most page_bytes in memory; up to grown_bytes, if otherwise more than an eighth of its frame
+ *   were empty; up to alone_bytes, if it holds one entry. Beyond that it is the caller's to write an extent.
+ *   (2) The same entries make the same bytes.
  * In the picture: sstable layer; used by table_writer.c.
  */
 #ifndef LOAM_SSTABLE_TABLE_PAGE_BUILDER_H
@@ -15,15 +16,20 @@
 
 #include "record/entry.h"
 
+struct page_limits { /* ascending */
+    uint32_t page_bytes, grown_bytes, alone_bytes;
+};
+
 struct page_builder {
     uint8_t *frame; /* BLOCK_HEADER_BYTES for the caller, then the page as it is stored */
-    uint32_t page_bytes, alone_bytes; /* limits of a page, and of one with a single entry */
+    struct page_limits limits;
     uint32_t entry_count, entries_bytes, tombstone_count;
     uint32_t first_key_at, first_key_bytes, last_key_at, last_key_bytes; /* in the entries */
     uint64_t seq_base;
 };
 
-LOAM_MUST loam_status page_builder_init(struct page_builder *builder, uint32_t page_bytes);
+LOAM_MUST loam_status page_builder_init(struct page_builder *builder,
+                                        const struct page_limits *limits);
 void page_builder_deinit(struct page_builder *builder); /* accepts a zeroed one */
 
 /* Whether the entry could stand in a page of its own. */

@@ -19,11 +19,6 @@
 
 #include "base/poison.h"
 
-enum {
-    PAGE_BYTES_RAW = 4096 - PAGE_SLACK_BYTES,
-    PAGE_BYTES_PACKED = 16384 - PAGE_SLACK_BYTES
-}; /* with header and slack: a whole frame */
-
 struct table_writer {
     struct block_sink sink;
     struct page_builder page;
@@ -37,16 +32,26 @@ struct table_writer {
     struct table_meta meta; /* its keys are not set before the end */
 };
 
+/* With header and slack, pages fill frames. A point read that misses unpacks and lays out a whole page, which is what it waits for,
+   so pages are small; who chooses zstd wants little space, and patterns that repeat within a page are what it saves. */
+static struct page_limits page_limits_for(const struct table_writer_options *options)
+{
+    const uint32_t exact = options->page_bytes;
+    if (exact > 0) return (struct page_limits){exact, exact, 4 * exact};
+    const uint32_t grown =
+        16384 - PAGE_SLACK_BYTES; /* an extent costs a read of the disk each time */
+    const uint32_t least = options->compression == LOAM_ZSTD ? grown : 4096 - PAGE_SLACK_BYTES;
+    return (struct page_limits){least, grown, 60000};
+}
+
 loam_status table_writer_new(struct object_writer *object, struct object_id id, uint64_t uid,
                              const struct table_writer_options *options, struct table_writer **out)
 {
     struct table_writer *writer = mem_zalloc(sizeof *writer);
     if (writer == NULL) return LOAM_NOMEM;
-    uint32_t page_bytes = options->page_bytes;
-    if (page_bytes == 0)
-        page_bytes = options->compression == LOAM_UNCOMPRESSED ? PAGE_BYTES_RAW : PAGE_BYTES_PACKED;
+    const struct page_limits limits = page_limits_for(options);
     loam_status rc = block_sink_init(&writer->sink, object, uid, options->compression);
-    if (rc == LOAM_OK) rc = page_builder_init(&writer->page, page_bytes);
+    if (rc == LOAM_OK) rc = page_builder_init(&writer->page, &limits);
     if (rc < 0) {
         table_writer_free(writer);
         return rc;

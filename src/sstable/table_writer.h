@@ -41,7 +41,7 @@ LOAM_MUST loam_status table_meta_copy(const struct table_meta *from, struct tabl
 struct table_writer_options {
     loam_compression compression;
     uint32_t filter_bits_per_key; /* 0 = no filter */
-    uint32_t page_bytes; /* raw; 0 = 4 KiB uncompressed, 16 KiB compressed; tests use less */
+    uint32_t page_bytes;          /* in memory; 0 = 4 KiB, with zstd 16 KiB; tests use less */
 };
 
 struct table_writer;

@@ -83,7 +83,7 @@ static void choose_options(struct model_run *h)
     h->world = (struct db_world){.sys = simdisk_table(h->disk),
                                  .threaded = false,
                                  .mapped_log = rand_below(&h->rand, 2) == 0,
-                                 .page_bytes = rand_below(&h->rand, 2) == 0 ? 256 : 4096,
+                                 .page_bytes = rand_below(&h->rand, 2) == 0 ? 256 : 0,
                                  .log_bytes_least = UINT64_C(16384) << rand_below(&h->rand, 3),
                                  .seed = rand_next(&h->rand)};
 }

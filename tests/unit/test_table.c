@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -43,6 +44,10 @@ static const struct {
     {"versions that span pages", {SST_KEYS_FEW, 2000, 30, 0, 0, 10}, {LOAM_UNCOMPRESSED, 10, 256}},
     {"one entry", {SST_KEYS_DECIMAL, 1, 30, 0, 0, 11}, {LOAM_ZSTD, 10, 256}},
     {"no values", {SST_KEYS_BINARY, 4000, 0, 0, 0, 12}, {LOAM_UNCOMPRESSED, 10, 0}},
+    {"entries larger than a quarter of a page",
+     {SST_KEYS_DECIMAL, 700, 1500, 0, 0, 19},
+     {LOAM_LZ4, 10, 0}},
+    {"entries larger than a page", {SST_KEYS_BINARY, 200, 9000, 0, 0, 20}, {LOAM_LZ4, 10, 0}},
     {"a few extents", {SST_KEYS_BINARY, 300, 40, 12, 5000, 13}, {LOAM_UNCOMPRESSED, 10, 256}},
     {"extents and versions", {SST_KEYS_FEW, 300, 40, 60, 3000, 14}, {LOAM_LZ4, 10, 256}},
     {"large extents", {SST_KEYS_DECIMAL, 60, 100, 5, 3000000, 15}, {LOAM_UNCOMPRESSED, 10, 0}},
@@ -286,13 +291,46 @@ static void keys_of_64_kib_are_as_good_as_others(void **state)
     unbuild(&built);
 }
 
+/* How many pages so many entries with values of that length make. */
+static uint64_t pages_of(size_t value_bytes, unsigned count)
+{
+    static uint8_t value[20000];
+    const struct table_writer_options options = {LOAM_UNCOMPRESSED, 10, 0};
+    struct built built = {0};
+    assert_true(value_bytes <= sizeof value);
+    sst_lab_open(&built.lab, 1 << 20);
+    for (unsigned i = 0; i < count; i++) {
+        char key[9];
+        snprintf(key, sizeof key, "%08u", i);
+        sst_rows_add(&built.rows, loam_bytes(key, 8), 1 + i, ENTRY_PUT,
+                     loam_bytes(value, value_bytes));
+    }
+    assert_ok(sst_build(&built.lab, &built.rows, &options, &built.meta));
+    assert_ok(sst_table(&built.lab, &built.meta, &built.table));
+    const uint64_t pages = built.meta.page_count;
+    assert_int_equal(sst_check_scan(built.table, &built.rows, 0, false), SST_RIGHT);
+    unbuild(&built);
+    return pages;
+}
+
+static void pages_fill_frames(void **state)
+{
+    (void)state;
+    assert_int_equal(pages_of(100, 1200), 38);   /** 31 in 4 KiB */
+    assert_int_equal(pages_of(1300, 1200), 400); /* 3 would leave a twentieth of 4 KiB: enough */
+    assert_int_equal(pages_of(1500, 1200), 240); /* 5 in 8 KiB, where 2 in 4 KiB leave a quarter */
+    assert_int_equal(pages_of(4096, 1200), 400); /* 3 in 16 KiB, which is as far as a page grows */
+    assert_int_equal(pages_of(9000, 1200), 1200);
+    assert_int_equal(pages_of(16400, 12), 12); /* alone, and no extent yet */
+}
+
 static void keys_only_does_not_read_large_values(void **state)
 {
     struct built built;
     struct table_meta damaged;
     struct table *table = NULL;
     (void)state;
-    build_shape(&built, 14, 1 << 20); /* large extents, whose values make up most of the table */
+    build_shape(&built, 16, 1 << 20); /* large extents, whose values make up most of the table */
     uint8_t *bytes = sst_table_bytes(&built.lab, &built.meta);
     bytes[built.meta.bytes / 2] ^= 1;
     assert_ok(table_meta_copy(&built.meta, &damaged));
@@ -554,6 +592,7 @@ int main(void)
         cmocka_unit_test(verify_finds_no_fault_and_the_meta_counts_right),
         cmocka_unit_test(the_same_entries_make_the_same_bytes),
         cmocka_unit_test(keys_of_64_kib_are_as_good_as_others),
+        cmocka_unit_test(pages_fill_frames),
         cmocka_unit_test(keys_only_does_not_read_large_values),
         cmocka_unit_test(several_tables_share_an_object),
         cmocka_unit_test(the_writer_foresees_its_size),
