@@ -331,12 +331,12 @@ static loam_status tend(loam_db *db)
 void jobs_tend_once(loam_db *db)
 {
     if (atomic_load(&db->fenced) != LOAM_OK) return;
+    const loam_status rc = tend(db);
+    if (rc < 0) (void)db_fence(db, rc);
     arena_pool_tend(db->arenas);
     /* What memtables do not need is for pages; the writer does not stop to say so. */
     page_cache_lend(db->cache, atomic_load(&db->memtable_bytes) + arena_pool_bytes(db->arenas));
     if (expiry_is_due(db)) jobs_want_look(db);
-    const loam_status rc = tend(db);
-    if (rc < 0) (void)db_fence(db, rc);
     if (!db->jobs.threaded) archive_once(db);
 }
 
@@ -362,7 +362,7 @@ static void tender_main(void *arg)
     struct jobs *jobs = &db->jobs;
     mutex_lock(&db->jobs.lock);
     while (!atomic_load(&jobs->stopping)) {
-        if (!jobs->tend_asked)
+        if (!jobs->tend_asked && !arena_pool_wants_tending(db->arenas))
             (void)cond_wait_ns(&jobs->tend, &db->jobs.lock, tend_interval_ns(db));
         jobs->tend_asked = false;
         mutex_unlock(&db->jobs.lock);

@@ -91,10 +91,10 @@ void arena_pool_tend(struct arena_pool *pool)
 {
     if (!arena_pool_wants_tending(pool)) return;
     atomic_store_explicit(&pool->wants_tending, false, memory_order_relaxed);
-    while (arena_pool_bytes(pool) < READY_BYTES) {
-        void *piece = pages_alloc(ARENA_PIECE_BYTES);
-        if (piece == NULL) return; /* whoever needs it will say so */
-        pages_populate(piece, ARENA_PIECE_BYTES);
-        arena_pool_give(pool, piece);
-    }
+    void *piece = pages_alloc(ARENA_PIECE_BYTES);
+    if (piece == NULL) return; /* whoever needs it will say so */
+    pages_populate(piece, ARENA_PIECE_BYTES);
+    arena_pool_give(pool, piece);
+    if (arena_pool_bytes(pool) < READY_BYTES)
+        atomic_store_explicit(&pool->wants_tending, true, memory_order_relaxed);
 }
