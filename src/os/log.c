@@ -62,7 +62,6 @@ struct log {
     bool leading;
     unsigned inside;          /* threads in log_wait() */
     unsigned last_inside;     /* when the last group was done */
-    unsigned last_count;      /* durable appends in the last group */
     _Atomic unsigned pending; /* durable appends since; the leader watches without the lock */
     int error;                /* errno of the first failure; sticky */
     const char *error_doing;
@@ -300,13 +299,14 @@ static void sync_file(struct log *log) REQUIRES(log->lock)
     if (note_result(log, result, "syncing") == LOAM_OK) move_synced(log, upto);
 }
 
-/* Whoever was there for the last group is likely to come back at once, and a sync for all of them
-   costs as much as one for the first. A lone writer has nobody to wait for. */
+/* Whoever was there when the last group was done, served by it or already waiting for this one, is likely to come back at once, and a
+   sync for all of them costs as much as one for the first. To expect no more than the last group had would keep halves
+   apart that take turns. A lone writer has nobody to wait for. */
 static void await_company(struct log *log) REQUIRES(log->lock)
 {
     const struct sys_table sys = log->store->sys;
-    if (log->last_inside < 2) return;
-    const unsigned expected = log->last_count;
+    const unsigned expected = log->last_inside;
+    if (expected < 2) return;
     mutex_unlock(&log->lock);
     const uint64_t since = sys.calls->mono_ns(sys.ctx);
     for (unsigned i = 0; i < LOG_COMPANY_YIELDS_MAX; i++) {
@@ -322,7 +322,7 @@ static void lead_group(struct log *log, bool with_company) REQUIRES(log->lock)
     log->leading = true;
     if (with_company) await_company(log);
     if (log->error == 0) {
-        log->last_count = atomic_exchange_explicit(&log->pending, 0, memory_order_relaxed);
+        atomic_store_explicit(&log->pending, 0, memory_order_relaxed);
         const uint64_t synced = atomic_load_explicit(&log->synced, memory_order_relaxed);
         if (log->fill.len > 0 && log->fill.start == synced)
             write_group(log);
@@ -488,7 +488,6 @@ static void reset_log(struct log *log, const char *name)
     atomic_store_explicit(&log->rated_end, 0, memory_order_relaxed);
     atomic_store_explicit(&log->is_fast, !log->is_huge, memory_order_relaxed);
     log->last_inside = 0;
-    log->last_count = 0;
     log->fill.len = 0;
 }
 

@@ -70,8 +70,8 @@ LOAM_MUST loam_status log_append(struct log *log, const struct sys_piece *pieces
 
 /*
  * Returns when bytes [0, upto) are durable, or with the failure. Callers form a group: one leads,
- * writes for all, and wakes the others. Where the last group served several threads, it first waits
- * up to 40 us while fewer durable appends have come than that group had; a lone writer never waits.
+ * writes for all, and wakes the others. Where several threads were inside when the last group was done, it first waits
+ * up to 40 us while fewer durable appends have come than those; a lone writer never waits.
  */
 LOAM_MUST loam_status log_wait(struct log *log, uint64_t upto);
 
