@@ -33,17 +33,19 @@ static void use_as(const uint8_t *data, size_t size, unsigned format, uint64_t s
 {
     size_t bytes;
     if (page_measure(data, size, format, &bytes) != NULL) return;
-    uint8_t *laid_out = malloc(bytes + PAGE_SLACK_BYTES);
-    if (laid_out == NULL) return;
+    uint8_t *laid_out = malloc(bytes + PAGE_SLACK_BYTES), *stored = malloc(size + PAGE_SLACK_BYTES);
+    if (laid_out == NULL || stored == NULL) abort();
     memset(laid_out, 0xa5, bytes + PAGE_SLACK_BYTES);
-    if (page_lay_out(laid_out, data, size, format, seq_shift) == NULL) {
-        page_add_fingerprints(laid_out);
+    memset(stored, 0x5a, size + PAGE_SLACK_BYTES);
+    memcpy(stored, data, size);
+    if (page_lay_out(laid_out, stored, size, format, seq_shift, true) == NULL) {
         const struct page page = page_view(laid_out);
         for (uint32_t i = 0; i < page.entry_count; i++)
             use_entry(&page, i);
         const loam_slice half = loam_bytes(data, size / 2 < 40 ? size / 2 : 40);
         check(page_seek(&page, half, SEQ_MAX) <= page.entry_count);
     }
+    free(stored);
     free(laid_out);
 }
 

@@ -306,12 +306,13 @@ loam_status table_open_page(const struct table_loaded *loaded, uint32_t page_ind
     const uint64_t at = index_page_start(&loaded->index, page_index);
     struct stored stored = {0};
     loam_status rc = LOAM_OK;
-    if (head->codec != CODEC_RAW) rc = buf_reserve(&space->unpacked, head->raw_bytes);
+    if (head->codec != CODEC_RAW)
+        rc = buf_reserve(&space->unpacked, head->raw_bytes + PAGE_SLACK_BYTES);
     if (rc == LOAM_OK) rc = stored_page(loaded, at, head, frame, space->unpacked.data, &stored);
     if (rc == LOAM_OK) rc = buf_reserve(&space->bytes, stored.page_bytes + PAGE_SLACK_BYTES);
     if (rc < 0) return rc;
     const char *fault = page_lay_out(space->bytes.data, stored.raw, head->raw_bytes, head->format,
-                                     loaded->source.seq_shift);
+                                     loaded->source.seq_shift, false);
     return fault == NULL ? LOAM_OK : block_fault(&loaded->source, at, fault);
 }
 
@@ -357,14 +358,14 @@ static loam_status lay_out_page(const struct table_loaded *loaded, uint32_t page
     struct stored stored;
     uint8_t *unpacked = NULL;
     if (head->codec != CODEC_RAW) {
-        unpacked = mem_alloc(head->raw_bytes);
+        unpacked = mem_alloc(head->raw_bytes + PAGE_SLACK_BYTES);
         if (unpacked == NULL) return LOAM_NOMEM;
     }
     loam_status rc = stored_page(loaded, at, head, frame, unpacked, &stored);
     if (rc == LOAM_OK) rc = page_room_take(room, stored.page_bytes + PAGE_SLACK_BYTES);
     if (rc == LOAM_OK) {
         const char *fault = page_lay_out(room->bytes, stored.raw, head->raw_bytes, head->format,
-                                         loaded->source.seq_shift);
+                                         loaded->source.seq_shift, true);
         if (fault != NULL) rc = block_fault(&loaded->source, at, fault);
     }
     mem_free(unpacked);
@@ -377,14 +378,11 @@ loam_status table_load_page(void *ctx, uint32_t page_index, struct page_room *ro
     const uint64_t at = index_page_start(&loaded->index, page_index);
     const size_t frame_bytes = (size_t)(index_page_end(&loaded->index, page_index) - at);
     struct block_head head = {0};
-    uint8_t *frame = mem_alloc(frame_bytes);
+    uint8_t *frame = mem_alloc(frame_bytes + PAGE_SLACK_BYTES);
     if (frame == NULL) return LOAM_NOMEM;
     loam_status rc = read_frame(loaded, page_index, frame, &head);
     if (rc == LOAM_OK) rc = lay_out_page(loaded, page_index, &head, frame, room);
-    if (rc == LOAM_OK) {
-        page_add_fingerprints(room->bytes);
-        fill_side(room);
-    }
+    if (rc == LOAM_OK) fill_side(room);
     mem_free(frame);
     return rc;
 }

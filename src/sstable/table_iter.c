@@ -339,7 +339,7 @@ loam_status table_iter_new(struct table *table, unsigned flags, struct iter **ou
     loam_status rc = table_hold(table, &it->hold);
     if (rc == LOAM_OK && (flags & TABLE_ITER_BULK)) {
         const uint64_t stored = it->hold.loaded->footer.index.at;
-        it->run = mem_alloc((size_t)(stored < BULK_BYTES ? stored : BULK_BYTES));
+        it->run = mem_alloc((size_t)(stored < BULK_BYTES ? stored : BULK_BYTES) + PAGE_SLACK_BYTES);
         if (it->run == NULL) rc = LOAM_NOMEM;
     }
     if (rc < 0) {

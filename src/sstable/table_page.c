@@ -191,16 +191,28 @@ static inline bool starts_alike(const uint8_t *a, const uint8_t *b, size_t len)
     return len == 0 || (get_u64(a) ^ get_u64(b)) << (64 - 8 * len) == 0;
 }
 
-/* Walks the entries, which are in place, checks them, and writes what stands before them but for the fingerprints. */
-static const char *index_entries(const struct page *page, uint8_t *bytes, size_t len,
-                                 unsigned format)
+/* Blocks of format 1 as the others are. What does not parse is left as it is. */
+static void take_seqs_behind_keys(const struct page *page, uint8_t *from, const uint8_t *end)
 {
-    const uint8_t *at = bytes + page_entries_at(page->entry_count), *end = bytes + len;
+    const uint8_t *at = from;
+    struct entry entry;
+    for (uint32_t i = 0; i < page->entry_count; i++) {
+        take_seq_behind_key(from + (at - from), end);
+        if (check_entry(page, &at, end, &entry) != NULL) return;
+    }
+}
+
+/* Walks the entries from `from` to end, checks them, and writes what stands before them in the page at bytes. */
+static const char *index_entries(const struct page *page, uint8_t *bytes, const uint8_t *from,
+                                 const uint8_t *end, bool with_fingerprints)
+{
+    const size_t entries_at = page_entries_at(page->entry_count);
+    const uint8_t *at = from;
     struct entry entry, last = {0};
     uint64_t last_head = 0;
     for (uint32_t i = 0; i < page->entry_count; i++) {
-        put_u16(bytes + page->offsets_at + (size_t)2 * i, (uint16_t)(at - bytes));
-        if (format == BLOCK_FORMAT_FULL_PAGES) take_seq_behind_key(bytes + (at - bytes), end);
+        const uint16_t offset = (uint16_t)(entries_at + (size_t)(at - from));
+        put_u16(bytes + page->offsets_at + (size_t)2 * i, offset);
         const char *fault = check_entry(page, &at, end, &entry);
         if (fault != NULL) return fault;
         if (entry.key.len < page->prefix_bytes) return "a key is shorter than the prefix";
@@ -211,6 +223,7 @@ static const char *index_entries(const struct page *page, uint8_t *bytes, size_t
         if (i > 0 && head <= last_head &&
             (head < last_head || entry_compare(last.key, last.seq, entry.key, entry.seq) >= 0))
             return "entries out of order";
+        if (with_fingerprints) bytes[PAGE_HEADER_BYTES + i] = page_fingerprint(hash_key(entry.key));
         last = entry;
         last_head = head;
     }
@@ -235,23 +248,18 @@ const char *page_measure(const uint8_t *stored, size_t len, unsigned format, siz
 }
 
 const char *page_lay_out(uint8_t *bytes, const uint8_t *stored, size_t len, unsigned format,
-                         uint64_t seq_shift)
+                         uint64_t seq_shift, bool with_fingerprints)
 {
-    const size_t from = stored_entries_at(stored, format);
+    const uint8_t *from = stored + stored_entries_at(stored, format), *end = stored + len;
     memcpy(bytes, stored, PAGE_HEADER_BYTES);
     put_u64(bytes + 8, get_u64(bytes + 8) + seq_shift);
     const struct page page = page_view(bytes);
-    const size_t entries_at = page_entries_at(page.entry_count);
-    memcpy(bytes + entries_at, stored + from, len - from);
-    return index_entries(&page, bytes, entries_at + (len - from), format);
-}
-
-void page_add_fingerprints(uint8_t *bytes)
-{
-    const struct page page = page_view(bytes);
-    struct entry entry;
-    for (uint32_t i = 0; i < page.entry_count; i++) {
-        page_entry(&page, i, &entry);
-        bytes[PAGE_HEADER_BYTES + i] = page_fingerprint(hash_key(entry.key));
+    uint8_t *entries = bytes + page_entries_at(page.entry_count);
+    memcpy(entries, from, (size_t)(end - from));
+    if (format == BLOCK_FORMAT_FULL_PAGES) {
+        end = entries + (end - from);
+        from = entries;
+        take_seqs_behind_keys(&page, entries, end);
     }
+    return index_entries(&page, bytes, from, end, with_fingerprints);
 }

@@ -141,11 +141,11 @@ static inline uint8_t page_fingerprint(uint64_t hash)
 
 /* How many bytes the page takes in memory whose raw bytes, of a block of that format, are stored. NULL, or what is wrong. */
 const char *page_measure(const uint8_t *stored, size_t len, unsigned format, size_t *bytes);
-/* Lays it out at bytes, which has so many and PAGE_SLACK_BYTES, but for the fingerprints, with seq_shift added to its sequence
-   numbers. NULL, or what is wrong. */
+/* Lays it out at bytes, with seq_shift added to its sequence numbers; both it and what is stored have PAGE_SLACK_BYTES more, and may
+   be anything there. The entries are looked at where they are stored, which the processor still has at hand. page_find() needs the
+   fingerprints, and a walk does not. NULL, or what is wrong. */
 const char *page_lay_out(uint8_t *bytes, const uint8_t *stored, size_t len, unsigned format,
-                         uint64_t seq_shift);
-void page_add_fingerprints(uint8_t *bytes); /* what page_find() needs, and a walk does not */
+                         uint64_t seq_shift, bool with_fingerprints);
 
 /* How much of a page page_find() reads before it goes to an entry: header, fingerprints and offsets. */
 static inline size_t page_front_bytes(const uint8_t *bytes)

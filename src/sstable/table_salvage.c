@@ -99,7 +99,7 @@ static loam_status take_page(struct walk *walk, const struct block_head *head, l
     *intact = rc == LOAM_OK &&
               page_measure(walk->raw, head->raw_bytes, head->format, &bytes) == NULL &&
               page_lay_out(walk->page, walk->raw, head->raw_bytes, head->format,
-                           walk->source.seq_shift) == NULL;
+                           walk->source.seq_shift, false) == NULL;
     if (!*intact) return rc == LOAM_CORRUPT ? LOAM_OK : rc;
     const struct page page = page_view(walk->page);
     struct entry entry, last;
@@ -283,7 +283,7 @@ loam_status table_salvage_walk(const struct table_salvage *salvage, struct table
         walk.end =
             size - salvage->offset < salvage->bytes ? size - salvage->offset : salvage->bytes;
     walk.window = mem_alloc(WINDOW_BYTES);
-    walk.raw = mem_alloc(CHUNK_BYTES);
+    walk.raw = mem_alloc(CHUNK_BYTES + PAGE_SLACK_BYTES);
     walk.page = mem_alloc(PAGE_BYTES_MAX + PAGE_SLACK_BYTES);
     loam_status rc = LOAM_NOMEM;
     if (walk.window != NULL && walk.raw != NULL && walk.page != NULL) rc = load_witness(&walk);

@@ -204,7 +204,7 @@ loam_status table_verify(struct table *table, void (*line)(void *ctx, const char
         return rc;
     }
     verify.loaded = hold.loaded;
-    verify.frame = mem_alloc(BLOCK_HEADER_BYTES + PAGE_BYTES_MAX);
+    verify.frame = mem_alloc(BLOCK_HEADER_BYTES + PAGE_BYTES_MAX + PAGE_SLACK_BYTES);
     if (verify.frame == NULL) rc = LOAM_NOMEM;
     if (rc == LOAM_OK) rc = verify_pages(&verify);
     if (rc == LOAM_OK) rc = verify_bounds(&verify);
