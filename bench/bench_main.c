@@ -318,7 +318,7 @@ static void describe_cpu(json_t *machine)
     note(machine, "machine", text);
 }
 
-/* What LZ4 makes of the rows of a block of 16 KiB, in the order of their keys. */
+/* What LZ4 makes of the rows of a block of 16 KiB, in the order of their keys (loam's have 4 KiB). */
 static void describe_data(json_t *machine, const struct dataset *set)
 {
     const size_t row = set->key_bytes + set->value_bytes, rows = row < 16384 ? 16384 / row : 1;

@@ -362,7 +362,9 @@ static void tender_main(void *arg)
     struct jobs *jobs = &db->jobs;
     mutex_lock(&db->jobs.lock);
     while (!atomic_load(&jobs->stopping)) {
-        if (!jobs->tend_asked && !arena_pool_wants_tending(db->arenas))
+        const bool goes_on =
+            arena_pool_wants_tending(db->arenas) && atomic_load(&db->fenced) == LOAM_OK;
+        if (!jobs->tend_asked && !goes_on)
             (void)cond_wait_ns(&jobs->tend, &db->jobs.lock, tend_interval_ns(db));
         jobs->tend_asked = false;
         mutex_unlock(&db->jobs.lock);

@@ -22,8 +22,8 @@ struct arena_pool *arena_pool_new(size_t keep_bytes); /* NULL: out of memory */
 void arena_pool_free(struct arena_pool *pool);        /* after all memtables on it; accepts NULL */
 size_t arena_pool_bytes(const struct arena_pool *pool);
 
-/* For a background thread: makes a piece ready whose first touch is behind it, and wants to be asked again until there are as many as a writer
-   may take before it can be asked again. Cheap when there is nothing to do. */
+/* For a background thread: makes a piece ready whose first touch is behind it, and wants tending again until
+   there are as many as a writer may take meanwhile. Cheap when there is nothing to do. */
 void arena_pool_tend(struct arena_pool *pool);
 bool arena_pool_wants_tending(const struct arena_pool *pool);
 

@@ -60,10 +60,11 @@ struct log {
     struct stage fill, flight;
     bool flight_stored; /* the lane has put flight's bytes into the page cache, too */
     bool leading;
-    unsigned inside;          /* threads in log_wait() */
-    unsigned last_inside;     /* when the last group was done */
-    _Atomic unsigned pending; /* durable appends since; the leader watches without the lock */
-    int error;                /* errno of the first failure; sticky */
+    unsigned inside;      /* threads in log_wait() */
+    unsigned last_inside; /* the same, when the last group was done */
+    _Atomic unsigned
+        pending; /* durable appends since the last group was taken; the leader watches without the lock */
+    int error; /* errno of the first failure; sticky */
     const char *error_doing;
 
     /* Hints of log_tend() to itself; relaxed. */
@@ -223,9 +224,10 @@ out:
 
 /* The lock is not held while so much is copied: nobody but the lane could stage anything. */
 static loam_status append_long(struct log *log, const struct sys_piece *pieces,
-                               unsigned piece_count, size_t len)
+                               unsigned piece_count, size_t len, enum log_how how)
 {
     mutex_lock(&log->lock);
+    if (how == LOG_DURABLE) atomic_fetch_add_explicit(&log->pending, 1, memory_order_relaxed);
     loam_status rc = log_status(log);
     if (rc == LOAM_OK) rc = note_result(log, store_staged(log), "writing");
     mutex_unlock(&log->lock);
@@ -250,7 +252,7 @@ loam_status log_append(struct log *log, const struct sys_piece *pieces, unsigned
         len += pieces[i].len;
     const uint64_t end = atomic_load_explicit(&log->end, memory_order_relaxed);
     check(len <= log->capacity - end);
-    if (len > log->stage_bytes) return append_long(log, pieces, piece_count, len);
+    if (len > log->stage_bytes) return append_long(log, pieces, piece_count, len, how);
     if (how == LOG_DURABLE || !stores_mapped(log) ||
         atomic_load_explicit(&log->detour, memory_order_acquire))
         return append_short(log, pieces, piece_count, len, how);

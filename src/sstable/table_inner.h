@@ -65,7 +65,7 @@ struct page_space {
 void page_space_deinit(struct page_space *space);
 
 /* The same in two steps over bytes that were read by the caller: the frame's checksum and lengths, then the page, laid
-   out in space->bytes without fingerprints. */
+   out in space->bytes without fingerprints. PAGE_SLACK_BYTES readable bytes follow the frame. */
 LOAM_MUST loam_status table_check_frame(const struct table_loaded *loaded, uint32_t page_index,
                                         const uint8_t *frame, struct block_head *head);
 LOAM_MUST loam_status table_open_page(const struct table_loaded *loaded, uint32_t page_index,

@@ -177,13 +177,13 @@ static loam_status stand(struct table_iter *it)
     return LOAM_OK;
 }
 
-/* Finds the page that will be next (it may not exist) for prefetch_ahead(). */
+/* Finds the page that will be next (it may not exist) for prefetch_ahead(), and asks for its front. */
 static void look_ahead(struct table_iter *it, uint64_t page)
 {
     const uint8_t *ahead = NULL;
     if (page < iter_index(it)->page_count)
         ahead = page_peek(it->table->owner.cache, it->hold.loaded->slots, (uint32_t)page, NULL);
-    if (ahead != NULL) page_prefetch(ahead, 128);
+    if (ahead != NULL) page_prefetch(ahead, PAGE_FRONT_BYTES);
     it->ahead = ahead != NULL ? ahead : it->page.bytes;
 }
 

@@ -132,7 +132,7 @@ static inline const uint8_t *get_lengths(const uint8_t *at, const uint8_t *end, 
     return at == NULL ? NULL : get_varint32(at, end, value_bytes);
 }
 
-/* As get_varint64(). */
+/* As get_varint64(), but reads the word at `at`, also behind the end, and leaves anything in *seq when it refuses. */
 static inline const uint8_t *get_seq(const uint8_t *at, const uint8_t *end, uint64_t *seq)
 {
     const unsigned used = page_varint_word(get_u64(at), seq);

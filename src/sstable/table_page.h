@@ -5,8 +5,8 @@
  *   entries alone: fingerprints, offsets and heads follow from them, and cost less to make than to read and check.
  *   Header, fingerprints and offsets are a page's front: a point read looks there, and goes straight to its entry.
  * Invariants: (1) page_lay_out() has made and checked the bytes before anything else here sees them; from then on
- *   nothing is bounds-checked. (2) At least PAGE_SLACK_BYTES readable bytes follow a page: fingerprints are compared
- *   32 at a time, and the head of an entry is read as one word.
+ *   nothing is bounds-checked. (2) At least PAGE_SLACK_BYTES readable bytes follow a page, and what is stored of one: fingerprints
+ *   are compared 32 at a time, and the head of an entry is read as one word. What they are decides nothing.
  * In the picture: sstable layer; knows no file. Bytes: table_format.h.
  */
 #ifndef LOAM_SSTABLE_TABLE_PAGE_H

@@ -10,17 +10,12 @@
 
 #include "base/poison.h"
 
-enum { ALONE_BYTES_LEAST = 256, ALONE_BYTES_MOST = 60000 };
-
 loam_status page_builder_init(struct page_builder *builder, const struct page_limits *limits)
 {
     memset(builder, 0, sizeof *builder);
     builder->limits = *limits;
-    if (builder->limits.alone_bytes < ALONE_BYTES_LEAST)
-        builder->limits.alone_bytes = ALONE_BYTES_LEAST;
-    if (builder->limits.alone_bytes > ALONE_BYTES_MOST)
-        builder->limits.alone_bytes = ALONE_BYTES_MOST;
-    check(limits->page_bytes <= limits->grown_bytes && limits->grown_bytes <= ALONE_BYTES_MOST);
+    check(limits->page_bytes <= limits->grown_bytes && limits->grown_bytes <= limits->alone_bytes);
+    check(limits->alone_bytes <= PAGE_BYTES_MAX - PAGE_SLACK_BYTES);
     builder->frame = mem_alloc(BLOCK_HEADER_BYTES + builder->limits.alone_bytes);
     return builder->frame == NULL ? LOAM_NOMEM : LOAM_OK;
 }

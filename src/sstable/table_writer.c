@@ -37,11 +37,11 @@ struct table_writer {
 static struct page_limits page_limits_for(const struct table_writer_options *options)
 {
     const uint32_t exact = options->page_bytes;
-    if (exact > 0) return (struct page_limits){exact, exact, 4 * exact};
-    const uint32_t grown =
-        16384 - PAGE_SLACK_BYTES; /* an extent costs a read of the disk each time */
+    const uint32_t alone = 60000; /* late, because an extent costs a read of the disk each time */
+    if (exact > 0) return (struct page_limits){exact, exact, 4 * exact < alone ? 4 * exact : alone};
+    const uint32_t grown = 16384 - PAGE_SLACK_BYTES;
     const uint32_t least = options->compression == LOAM_ZSTD ? grown : 4096 - PAGE_SLACK_BYTES;
-    return (struct page_limits){least, grown, 60000};
+    return (struct page_limits){least, grown, alone};
 }
 
 loam_status table_writer_new(struct object_writer *object, struct object_id id, uint64_t uid,

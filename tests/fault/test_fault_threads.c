@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "db/db.h"
 #include "lib/simdisk.h"
+#include "memtable/arena_pool.h"
 
 enum { THREADS = 3, PUTS_MAX = 100000, WAITS_MAX = 20000, WAIT_US = 5000, PAGE = 4096 };
 
@@ -147,10 +148,34 @@ static void a_disk_with_room_again_is_written_to_without_asking(void **state)
     simdisk_free(disk);
 }
 
+/* The simulated clock moves with each look at it, so it counts the turns of the thread that tends the log. */
+static void a_fenced_database_leaves_the_processor_alone(void **state)
+{
+    enum { MONO_NS_A_LOOK = 100, REST_US = 300000, LOOKS_MAX = 1000 };
+    struct simdisk *disk = simdisk_new(1);
+    const struct sys_table sys = simdisk_table(disk);
+    const struct db_world world = {.sys = sys, .threaded = true, .mapped_log = true};
+    loam_options options = loam_options_default();
+    loam_db *db;
+    (void)state;
+    options.memory_bytes = UINT64_C(256) << 20;
+    assert_int_equal(db_open_in(&world, "db", &options, &db), LOAM_OK);
+    assert_int_equal(db_fence(db, LOAM_IOERR), LOAM_IOERR);
+    void *piece = arena_pool_take(db->arenas);
+    assert_true(arena_pool_wants_tending(db->arenas));
+    const uint64_t before = sys.calls->mono_ns(sys.ctx);
+    usleep(REST_US);
+    assert_true(sys.calls->mono_ns(sys.ctx) - before < LOOKS_MAX * MONO_NS_A_LOOK);
+    arena_pool_give(db->arenas, piece);
+    assert_int_equal(loam_close(db), LOAM_IOERR);
+    simdisk_free(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_opening_without_a_thread_says_so),
+        cmocka_unit_test(a_fenced_database_leaves_the_processor_alone),
         cmocka_unit_test(an_error_in_the_background_is_every_later_writers),
         cmocka_unit_test(a_disk_with_room_again_is_written_to_without_asking),
     };

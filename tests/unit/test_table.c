@@ -316,7 +316,7 @@ static uint64_t pages_of(size_t value_bytes, unsigned count)
 static void pages_fill_frames(void **state)
 {
     (void)state;
-    assert_int_equal(pages_of(100, 1200), 38);   /** 31 in 4 KiB */
+    assert_int_equal(pages_of(100, 1200), 38);   /* 32 in 4 KiB */
     assert_int_equal(pages_of(1300, 1200), 400); /* 3 would leave a twentieth of 4 KiB: enough */
     assert_int_equal(pages_of(1500, 1200), 240); /* 5 in 8 KiB, where 2 in 4 KiB leave a quarter */
     assert_int_equal(pages_of(4096, 1200), 400); /* 3 in 16 KiB, which is as far as a page grows */
