@@ -60,11 +60,10 @@ struct log {
     struct stage fill, flight;
     bool flight_stored; /* the lane has put flight's bytes into the page cache, too */
     bool leading;
-    unsigned inside;      /* threads in log_wait() */
-    unsigned last_inside; /* the same, when the last group was done */
-    _Atomic unsigned
-        pending; /* durable appends since the last group was taken; the leader watches without the lock */
-    int error; /* errno of the first failure; sticky */
+    unsigned inside;          /* threads in log_wait() */
+    unsigned last_inside;     /* the same, when the last group was done */
+    _Atomic unsigned pending; /* durable appends not taken yet; the leader watches without lock */
+    int error;                /* errno of the first failure; sticky */
     const char *error_doing;
 
     /* Hints of log_tend() to itself; relaxed. */

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "sstable/frames.h"
 #include "sstable/table_page.h"
 
 #include "base/poison.h"
@@ -49,24 +50,17 @@ bool page_builder_takes(const struct page_builder *builder, const struct entry *
     return head_most + entry->key.len + entry->value.len <= builder->limits.alone_bytes;
 }
 
-/* The frame that a page of so many bytes takes in memory, without the slack: frames double. */
-static uint64_t frame_bytes_for(const struct page_builder *builder, uint64_t bytes)
-{
-    uint64_t room = builder->limits.page_bytes;
-    while (room < bytes)
-        room = 2 * room + PAGE_SLACK_BYTES;
-    return room;
-}
-
 bool page_builder_has_room(const struct page_builder *builder, const struct entry *entry)
 {
-    if (builder->entry_count == 0) return true;
-    const uint64_t now = page_entries_at(builder->entry_count) + builder->entries_bytes;
     const uint64_t then = page_entries_at(builder->entry_count + 1) + builder->entries_bytes +
                           entry_bytes(builder, entry);
-    const uint64_t frame = frame_bytes_for(builder, now);
+    if (builder->entry_count == 0 || then <= builder->limits.page_bytes) return true;
+    if (then > builder->limits.grown_bytes) return false;
     /* A page that would leave much of its frame empty grows into the next larger one. */
-    return then <= builder->limits.grown_bytes && (then <= frame || now < frame - frame / 8);
+    const uint64_t now = page_entries_at(builder->entry_count) + builder->entries_bytes;
+    const unsigned order = frames_order_for(now + PAGE_SLACK_BYTES);
+    const uint64_t frame = ((uint64_t)FRAME_UNIT_BYTES << order) - PAGE_SLACK_BYTES;
+    return then <= frame || now < frame - frame / 8;
 }
 
 /* What of the page's raw bytes is behind its header. */

@@ -308,6 +308,15 @@ static uint64_t pages_of(size_t value_bytes, unsigned count)
     assert_ok(sst_build(&built.lab, &built.rows, &options, &built.meta));
     assert_ok(sst_table(&built.lab, &built.meta, &built.table));
     const uint64_t pages = built.meta.page_count;
+    struct iter *iter = NULL;
+    struct tally tally = {0};
+    assert_ok(table_iter_new(built.table, 0, &iter));
+    table_iter_count(iter, &tally);
+    assert_ok(iter->ops->first(iter));
+    while (iter->ops->next(iter) == LOAM_OK)
+        continue;
+    assert_int_equal(tally.extents, 0);
+    iter_close(iter);
     assert_int_equal(sst_check_scan(built.table, &built.rows, 0, false), SST_RIGHT);
     unbuild(&built);
     return pages;
