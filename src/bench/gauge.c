@@ -84,8 +84,13 @@ static int add_one(const char *path, const struct stat *info, int kind, struct F
 
 void gauge_meet_memory(uint64_t bytes)
 {
+    const long page_bytes = sysconf(_SC_PAGESIZE), free_pages = sysconf(_SC_AVPHYS_PAGES);
+    if (page_bytes > 0 && free_pages > 0 && (uint64_t)free_pages / 2 * (uint64_t)page_bytes < bytes)
+        bytes = (uint64_t)free_pages / 2 * (uint64_t)page_bytes;
     uint8_t *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return;
+    /* Small pages would come from the leftovers of blocks, which were never given back. */
+    (void)madvise(memory, bytes, MADV_HUGEPAGE);
     for (uint64_t at = 0; at < bytes; at += GAUGE_PAGE_BYTES)
         memory[at] = 1;
     (void)munmap(memory, bytes);

@@ -22,8 +22,9 @@ uint64_t gauge_memory_bytes(void);      /* resident now */
 uint64_t gauge_memory_peak_bytes(void); /* resident at most since the last reset */
 void gauge_memory_reset_peak(void);
 
-/* Asks the system for so much memory, touches it, and gives it back. Virtual machines return what was free for some seconds to
-   their host; whoever gets it next would wait for the host, ten times as long as for anything that engines do with it. */
+/* Asks the system for so much memory, or half of what is free, touches it, and gives it back. Virtual machines return what was
+   free for some seconds to their host, in blocks of 2 MiB and more, so it is asked for in huge pages; whoever gets it next would
+   wait for the host, ten times as long as for anything that engines do with it. */
 void gauge_meet_memory(uint64_t bytes);
 
 uint64_t gauge_disk_bytes(const char *dir); /* of blocks in files below dir; 0: not there */

@@ -15,7 +15,7 @@
 
 #include "bench/workload.h"
 
-enum { TRIAL_THREADS_MAX = 256, TRIAL_REST_MS = 500, TRIAL_FRESH_BYTES = 512 << 20 };
+enum { TRIAL_THREADS_MAX = 256, TRIAL_REST_MS = 500, TRIAL_FRESH_BYTES = 1 << 30 };
 
 struct trial {
     const struct engine *engine;
