@@ -107,6 +107,21 @@ static const char *judge_odd_row(const struct oracle *oracle, struct oracle_scan
     return NULL;
 }
 
+static bool is_key(const struct oracle_scan *scan, uint32_t key_bytes, struct bytes_view key)
+{
+    uint64_t wrong = 0, got, wanted;
+    uint32_t at = 0;
+    if (key.len != key_bytes) return false;
+    for (; at + 8 <= key_bytes; at += 8) {
+        memcpy(&got, key.data + at, 8);
+        memcpy(&wanted, scan->key + at, 8);
+        wrong |= got ^ wanted;
+    }
+    for (; at < key_bytes; at++)
+        wrong |= (uint64_t)(key.data[at] != scan->key[at]);
+    return wrong == 0;
+}
+
 const char *oracle_judge_row(const struct oracle *oracle, struct oracle_scan *scan, bool got,
                              const struct bytes_view row[2])
 {
@@ -116,8 +131,7 @@ const char *oracle_judge_row(const struct oracle *oracle, struct oracle_scan *sc
     if (!got) return scan->slot == ORACLE_SLOT_NONE ? NULL : "ends too early";
     if (oracle->concurrent) return judge_odd_row(oracle, scan, row);
     if (scan->slot == ORACLE_SLOT_NONE) return "goes on beyond the end";
-    if (row[0].len != oracle->set->key_bytes || memcmp(row[0].data, scan->key, row[0].len) != 0)
-        return "comes to another key";
+    if (!is_key(scan, oracle->set->key_bytes, row[0])) return "comes to another key";
     if (!dataset_value_version(oracle->set, row[1], scan->slot, &version))
         return "has a wrong value";
     if (version != oracle_version(oracle, scan->slot)) return "has a value of another time";

@@ -44,6 +44,11 @@ static inline uint16_t oracle_version(const struct oracle *oracle, uint32_t slot
     if (oracle->slots == NULL) return slot % 2 == 0;
     return atomic_load_explicit(&oracle->slots[slot].version, memory_order_acquire);
 }
+/* A slot that will be asked about soon: the driver should not wait for its own memory while it measures. */
+static inline void oracle_expect(const struct oracle *oracle, uint32_t slot)
+{
+    if (oracle->slots != NULL) __builtin_prefetch(&oracle->slots[slot], 1);
+}
 static inline void oracle_note(struct oracle *oracle, uint32_t slot, uint16_t version)
 {
     if (oracle->slots == NULL) return;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { READS_PER_TIMING = 8 };
+enum { READS_PER_TIMING = 8, STEPS_AHEAD = 8 };
 
 struct worker {
     const struct team *team;
@@ -117,12 +117,20 @@ static void do_step(struct worker *worker, const struct step *step)
 
 /* ---- one thread's share ---------------------------------------------------------------------- */
 
+static const struct step *step_at(const struct worker *worker, uint32_t i)
+{
+    const struct plan *plan = worker->plan;
+    if (i + STEPS_AHEAD < plan->count)
+        oracle_expect(worker->team->oracle, plan->step[i + STEPS_AHEAD].slot);
+    return &plan->step[i];
+}
+
 static void do_reads(struct worker *worker)
 {
     for (uint32_t i = 0; i < worker->plan->count; i++) {
         const bool timed = i % READS_PER_TIMING == 0;
         const uint64_t before = timed ? clock_ns() : 0;
-        do_step(worker, &worker->plan->step[i]);
+        do_step(worker, step_at(worker, i));
         if (timed) latency_add(&worker->latency, clock_ns() - before);
     }
     worker->operations = worker->plan->count;
@@ -134,7 +142,7 @@ static void do_writes(struct worker *worker)
     uint64_t before = clock_ns();
     for (uint32_t time = 0; time == 0 || time < times; time++) {
         for (uint32_t i = 0; i < worker->plan->count; i++) {
-            do_step(worker, &worker->plan->step[i]);
+            do_step(worker, step_at(worker, i));
             const uint64_t now = clock_ns();
             latency_add(&worker->latency, now - before);
             before = now;
@@ -147,7 +155,8 @@ static void do_writes(struct worker *worker)
 static void do_writes_beside(struct worker *worker)
 {
     while (!atomic_load_explicit(worker->stop, memory_order_relaxed)) {
-        step_put(worker, worker->plan->step[worker->operations % worker->plan->count].slot);
+        const uint32_t i = (uint32_t)(worker->operations % worker->plan->count);
+        step_put(worker, step_at(worker, i)->slot);
         worker->operations++;
     }
 }
