@@ -112,8 +112,8 @@ static void walk(struct table *table, unsigned flags)
     while (rc == LOAM_OK) {
         struct table_hit hit;
         check(steps++ <= INPUT_BYTES_MAX);
-        if (steps < 100 &&
-            table_get(table, iter->at.key, hash_key(iter->at.key), iter->at.seq, &hit) == LOAM_OK)
+        if (steps < 100 && table_get(table, iter->at->key, hash_key(iter->at->key), iter->at->seq,
+                                     &hit) == LOAM_OK)
             table_hit_release(&hit);
         rc = (flags & TABLE_ITER_BULK) ? iter->ops->next(iter) : iter->ops->prev(iter);
     }

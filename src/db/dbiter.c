@@ -266,8 +266,7 @@ loam_slice loam_iter_key(const loam_iter *it)
 
 loam_slice loam_iter_value(const loam_iter *it)
 {
-    if (it == NULL || it->place != PLACE_ON_ENTRY || it->keys_only) return loam_bytes(NULL, 0);
-    return it->value;
+    return it == NULL || it->place != PLACE_ON_ENTRY ? loam_bytes(NULL, 0) : it->value;
 }
 
 uint64_t loam_iter_expires_ms(const loam_iter *it)
@@ -277,12 +276,21 @@ uint64_t loam_iter_expires_ms(const loam_iter *it)
 
 /* ---- moving --------------------------------------------------------------------------------- */
 
-static loam_status stand_at(loam_iter *it, enum place place)
+static inline loam_status stand_on_entry(loam_iter *it)
+{
+    if (it->keys_only) it->value = loam_bytes(NULL, 0);
+    it->place = PLACE_ON_ENTRY;
+    return LOAM_OK;
+}
+
+static loam_status stand_beyond(loam_iter *it, enum place place)
 {
     it->place = place;
-    if (place == PLACE_BEYOND_LAST) note_end(it);
-    if (place == PLACE_BEFORE_FIRST) note_read(it, slice_of(&it->from));
-    return place == PLACE_ON_ENTRY ? LOAM_OK : LOAM_NOTFOUND;
+    if (place == PLACE_BEYOND_LAST)
+        note_end(it);
+    else
+        note_read(it, slice_of(&it->from));
+    return LOAM_NOTFOUND;
 }
 
 static loam_status stick(loam_iter *it, loam_status rc)
@@ -348,7 +356,7 @@ static loam_status join_shown(loam_iter *it, const struct entry *newest)
     const loam_status rc = merge_read(&source, newest, &it->value_copy);
     if (rc < 0) return stick(it, rc);
     it->value = slice_of(&it->value_copy);
-    return stand_at(it, PLACE_ON_ENTRY);
+    return stand_on_entry(it);
 }
 
 /* Shows it->key, of which a version of this kind is the newest, and it->value as it is stored; not a plain put, which is shown as it
@@ -359,14 +367,14 @@ static __attribute__((noinline)) loam_status show_odd(loam_iter *it, uint8_t kin
     it->expires_ms = entry_expires_ms(&newest);
     it->value = entry_value(&newest);
     if (kind == ENTRY_MERGE && !it->keys_only) return join_shown(it, &newest);
-    return stand_at(it, PLACE_ON_ENTRY);
+    return stand_on_entry(it);
 }
 
 static inline loam_status show_newest(loam_iter *it, uint8_t kind, uint64_t seq)
 {
     if (kind != ENTRY_PUT) return show_odd(it, kind, seq);
     it->expires_ms = 0;
-    return stand_at(it, PLACE_ON_ENTRY);
+    return stand_on_entry(it);
 }
 
 /* Is the key there, if this is its newest version? */
@@ -382,9 +390,9 @@ static loam_status settle_forward(loam_iter *it, loam_status rc, bool has_seen)
     unsigned skips = 0;
     it->backward = false;
     while (rc == LOAM_OK) {
-        const struct entry *at = &it->inner->at;
+        const struct entry *at = it->inner->at;
         if (it->has_to && bytes_compare(at->key, slice_of(&it->to)) >= 0)
-            return stand_at(it, PLACE_BEYOND_LAST);
+            return stand_beyond(it, PLACE_BEYOND_LAST);
         const bool hidden = is_hidden(it, at->seq) || (has_seen && bytes_equal(at->key, it->seen));
         if (!hidden && is_shown(it, at)) {
             it->key = at->key;
@@ -408,7 +416,7 @@ static loam_status settle_forward(loam_iter *it, loam_status rc, bool has_seen)
             rc = next_keeping_seen(it);
         }
     }
-    return rc == LOAM_NOTFOUND ? stand_at(it, PLACE_BEYOND_LAST) : stick(it, rc);
+    return rc == LOAM_NOTFOUND ? stand_beyond(it, PLACE_BEYOND_LAST) : stick(it, rc);
 }
 
 /* Holds key and value of the newest version at seq of the key under inner, and moves inner before the key. *kind is ENTRY_DELETE where
@@ -417,14 +425,15 @@ static loam_status take_key_backward(loam_iter *it, uint8_t *kind, uint64_t *seq
 {
     struct iter *inner = it->inner;
     loam_status rc = LOAM_OK;
-    it->key = inner->at.key;
+    it->key = inner->at->key;
     it->value = loam_bytes(NULL, 0);
     *kind = ENTRY_DELETE;
-    while (rc == LOAM_OK && bytes_equal(inner->at.key, it->key)) {
-        if (!is_hidden(it, inner->at.seq)) {
-            *kind = is_shown(it, &inner->at) ? inner->at.kind : ENTRY_DELETE;
-            *seq = inner->at.seq;
-            it->value = it->keys_only && *kind == ENTRY_PUT ? loam_bytes(NULL, 0) : inner->at.value;
+    while (rc == LOAM_OK && bytes_equal(inner->at->key, it->key)) {
+        if (!is_hidden(it, inner->at->seq)) {
+            *kind = is_shown(it, inner->at) ? inner->at->kind : ENTRY_DELETE;
+            *seq = inner->at->seq;
+            it->value =
+                it->keys_only && *kind == ENTRY_PUT ? loam_bytes(NULL, 0) : inner->at->value;
         }
         rc = prev_keeping_entry(it);
     }
@@ -440,13 +449,13 @@ static loam_status settle_backward(loam_iter *it, loam_status rc)
     while (rc == LOAM_OK) {
         uint8_t kind;
         uint64_t seq = 0;
-        if (bytes_compare(it->inner->at.key, slice_of(&it->from)) < 0)
-            return stand_at(it, PLACE_BEFORE_FIRST);
+        if (bytes_compare(it->inner->at->key, slice_of(&it->from)) < 0)
+            return stand_beyond(it, PLACE_BEFORE_FIRST);
         rc = take_key_backward(it, &kind, &seq);
         if (rc == LOAM_OK && kind != ENTRY_DELETE) return show_newest(it, kind, seq);
         if (rc == LOAM_OK && it->inner_beyond_front) rc = LOAM_NOTFOUND;
     }
-    return rc == LOAM_NOTFOUND ? stand_at(it, PLACE_BEFORE_FIRST) : stick(it, rc);
+    return rc == LOAM_NOTFOUND ? stand_beyond(it, PLACE_BEFORE_FIRST) : stick(it, rc);
 }
 
 /* One seek in so many is timed. */
@@ -543,6 +552,6 @@ loam_status loam_iter_prev(loam_iter *it)
     if (rc < 0) return stick(it, rc);
     do { /* newer versions of the key that is shown */
         rc = inner->ops->prev(inner);
-    } while (rc == LOAM_OK && bytes_equal(inner->at.key, it->key));
+    } while (rc == LOAM_OK && bytes_equal(inner->at->key, it->key));
     return settle_backward(it, rc);
 }

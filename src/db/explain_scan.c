@@ -83,8 +83,7 @@ static void pass(struct scan_telling *telling, struct scan_counts *counts, const
 /* Is what the input holds what the merge of all shows? */
 static bool is_foremost(const struct scan_input *it)
 {
-    const struct entry *at = &it->iter.at, *shown = &it->telling->at.inner->at;
-    return at->seq > 0 && at->seq == shown->seq && at->key.data == shown->key.data;
+    return it->iter.at != NULL && it->iter.at == it->telling->at.inner->at;
 }
 
 static loam_status show_passed_on(struct scan_input *it, loam_status rc)
@@ -99,14 +98,14 @@ static loam_status show_passed_on(struct scan_input *it, loam_status rc)
 static loam_status scan_input_next(struct iter *iter)
 {
     struct scan_input *it = scan_input_of(iter);
-    pass(it->telling, &it->counts, &it->iter.at);
+    pass(it->telling, &it->counts, it->iter.at);
     return show_passed_on(it, it->input->ops->next(it->input));
 }
 
 static loam_status scan_input_seek(struct iter *iter, loam_slice key, uint64_t seq)
 {
     struct scan_input *it = scan_input_of(iter);
-    if (is_foremost(it)) pass(it->telling, &it->counts, &it->iter.at);
+    if (is_foremost(it)) pass(it->telling, &it->counts, it->iter.at);
     const uint64_t since = db_now_ns(it->telling->db);
     const loam_status rc = it->input->ops->seek(it->input, key, seq);
     it->ns += db_now_ns(it->telling->db) - since;
@@ -252,7 +251,7 @@ static void pass_last(struct scan_telling *telling)
     struct scan_input *input = telling->inputs;
     while (input != NULL && !is_foremost(input))
         input = input->next;
-    if (input != NULL) pass(telling, &input->counts, &input->iter.at);
+    if (input != NULL) pass(telling, &input->counts, input->iter.at);
 }
 
 static loam_status walk(struct scan_telling *telling, loam_iter *it, uint64_t limit,

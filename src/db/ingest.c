@@ -130,7 +130,7 @@ static loam_status write_newest(struct loam_ingest *ingest, struct iter *iter, s
     loam_status rc =
         part.from != NULL ? iter->ops->seek(iter, *part.from, SEQ_MAX) : iter->ops->first(iter);
     while (rc == LOAM_OK) {
-        struct entry entry = iter->at;
+        struct entry entry = *iter->at;
         if (part.to != NULL && bytes_compare(entry.key, *part.to) >= 0) break;
         if (seq > 0) entry.seq = seq;
         if (run_writer_takes(writer, entry.key)) rc = run_writer_add(writer, &entry);

@@ -170,8 +170,8 @@ static loam_status check_range_in_memtable(const struct reads *reads,
     loam_status rc = memtable_iter_new(memtable, &iter);
     if (rc < 0) return rc;
     rc = iter->ops->seek(iter, range_from(reads, range), SEQ_MAX);
-    while (rc == LOAM_OK && !is_behind(reads, range, iter->at.key)) {
-        if (iter->at.seq > since) {
+    while (rc == LOAM_OK && !is_behind(reads, range, iter->at->key)) {
+        if (iter->at->seq > since) {
             rc = LOAM_CONFLICT;
             break;
         }

@@ -156,7 +156,7 @@ loam_status run_writer_drain(struct run_writer *writer, struct iter *iter,
     survival->ctx = writer;
     loam_status rc = iter->ops->first(iter);
     while (rc == LOAM_OK) {
-        struct entry entry = iter->at;
+        struct entry entry = *iter->at;
         survival_expire(survival, &entry);
         rc = survival_take(survival, &entry);
         if (rc < 0) return rc;

@@ -12,12 +12,13 @@ struct memtable_iter {
     const struct btree *tree;
     struct btree_place place; /* of cell's chain */
     const struct cell *cell;
+    struct entry entry; /* what it says */
 };
 
 static loam_status stand_on_cell(struct memtable_iter *it, const struct cell *cell)
 {
     it->cell = cell;
-    cell_get(cell, &it->iter.at);
+    cell_get(cell, &it->entry);
     return LOAM_OK;
 }
 
@@ -140,6 +141,7 @@ struct iter *btree_iter_new(const struct btree *tree)
     struct memtable_iter *it = mem_zalloc(sizeof *it);
     if (it == NULL) return NULL;
     it->iter.ops = &ops;
+    it->iter.at = &it->entry;
     it->iter.keeps = true; /* cells stay where they are */
     it->tree = tree;
     return &it->iter;

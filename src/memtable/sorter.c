@@ -221,6 +221,7 @@ struct sorter_iter {
     struct iter iter;
     const struct sorter *sorter;
     size_t at;
+    struct entry entry; /* there */
 };
 
 static loam_status stand_on_item(struct sorter_iter *it, size_t at)
@@ -234,7 +235,7 @@ static loam_status stand_on_item(struct sorter_iter *it, size_t at)
             __builtin_prefetch(ahead + i * ARENA_LINE_BYTES);
     }
     it->at = at;
-    cell_get(items[at].cell, &it->iter.at);
+    cell_get(items[at].cell, &it->entry);
     it->iter.keeps = true;
     return LOAM_OK;
 }
@@ -282,6 +283,7 @@ loam_status sorter_iter_new(const struct sorter *sorter, struct iter **out)
     check(sorter->items != NULL);
     if (it == NULL) return LOAM_NOMEM;
     it->iter.ops = &ops;
+    it->iter.at = &it->entry;
     it->sorter = sorter;
     *out = &it->iter;
     return LOAM_OK;

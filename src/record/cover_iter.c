@@ -23,7 +23,7 @@ static struct cover_iter *cover_iter_of(struct iter *iter)
 
 static bool is_covered_here(struct cover_iter *it)
 {
-    const struct entry *at = &it->input->at;
+    const struct entry *at = it->input->at;
     if (!cover_holds(&it->cover, at->key)) it->cover = it->source->ask(it->source->ctx, at->key);
     return at->seq < it->cover.seq;
 }

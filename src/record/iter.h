@@ -5,8 +5,8 @@
  *   public iterator, flush and compaction consume. An inner iterator yields every version
  *   and every tombstone, in the order of entry.h; only the outermost hides them.
  * Invariants: (1) a move answers LOAM_OK (it stands on an entry, `at` is valid), LOAM_NOTFOUND (beyond
- *   an end; `at` is invalid) or a failure. An end is never mistaken for a failure. (2) `at` and the
- *   bytes it points to are valid until the next move or close. (3) After LOAM_NOTFOUND or a failure only first,
+ *   an end; `at` is invalid) or a failure. An end is never mistaken for a failure. (2) what `at` points to,
+ *   and the bytes that this points to, are valid until the next move or close. (3) After LOAM_NOTFOUND or a failure only first,
  *   last, seek and seek_back may follow; next and prev only after LOAM_OK. (4) next after a seek_back and prev
  *   after a seek are allowed: direction may change at any time.
  * In the picture: record layer; the first member of every implementation's own struct.
@@ -34,9 +34,9 @@ struct iter_ops {
 
 struct iter {
     const struct iter_ops *ops;
-    struct entry at;
-    bool
-        keeps; /* the next move, if it is a next or a prev, leaves the bytes of `at` where they are */
+    const struct entry *at; /* of whoever holds it: what is laid over others passes theirs on */
+    /* The next move, if it is a next or a prev, leaves the bytes that it points to where they are. */
+    bool keeps;
 };
 
 static inline void iter_close(struct iter *iter) /* accepts NULL */

@@ -44,7 +44,7 @@ struct merge_iter {
 static int compare_whole_entries(const struct merge_iter *merge, const struct merge_leg *a,
                                  const struct merge_leg *b)
 {
-    const struct entry *x = &a->input->at, *y = &b->input->at;
+    const struct entry *x = a->input->at, *y = b->input->at;
     const int order = entry_compare(x->key, x->seq, y->key, y->seq);
     return merge->turned == 0 ? order : -order;
 }
@@ -113,14 +113,14 @@ static void set_prefix(struct merge_iter *merge, const void *prefix, size_t len)
     merge->prefix_first = get_u64(merge->prefix);
     merge->prefix_last = get_u64(merge->prefix + merge->prefix_last_at);
     for (size_t i = 0; i < merge->live_count; i++)
-        merge->legs[i].head = head_of_key(merge, merge->legs[i].input->at.key);
+        merge->legs[i].head = head_of_key(merge, merge->legs[i].input->at->key);
 }
 
 /* Takes the prefix from the two foremost keys and renews all heads. Their order stays. */
 static void choose_prefix(struct merge_iter *merge)
 {
-    const loam_slice first = merge->legs[0].input->at.key;
-    const loam_slice second = merge->legs[merge->second].input->at.key;
+    const loam_slice first = merge->legs[0].input->at->key;
+    const loam_slice second = merge->legs[merge->second].input->at->key;
     const size_t shared = bytes_common(first, second);
     size_t len = shared > merge->slack_bytes ? shared - merge->slack_bytes : 0;
     if (len > PREFIX_BYTES_MAX) len = PREFIX_BYTES_MAX;
@@ -132,7 +132,7 @@ static void choose_prefix(struct merge_iter *merge)
 /* A saturated head may also be eight bytes of 255. */
 static bool has_left_prefix(const struct merge_iter *merge, const struct merge_leg *leg)
 {
-    return leg->head == UINT64_MAX && compare_to_merge_prefix(merge, leg->input->at.key) != 0;
+    return leg->head == UINT64_MAX && compare_to_merge_prefix(merge, leg->input->at->key) != 0;
 }
 
 /* The heap is in order: shows its first entry. */
@@ -149,7 +149,7 @@ static loam_status stand_on_first_leg(struct merge_iter *merge)
         const struct merge_leg *second = &merge->legs[merge->second];
         if (first->head == second->head && compare_whole_entries(merge, first, second) == 0)
             return failed(LOAM_CORRUPT, "version %" PRIu64 " of a key is there twice",
-                          first->input->at.seq);
+                          first->input->at->seq);
     }
     merge->iter.at = first->input->at;
     merge->iter.keeps = first->input->keeps;
@@ -227,8 +227,8 @@ static loam_status turn_merge(struct merge_iter *merge)
 {
     const struct merge_target target = {
         .kind = merge->turned == 0 ? MERGE_SEEK_BACK : MERGE_SEEK,
-        .key = merge->iter.at.key,
-        .seq = merge->iter.at.seq,
+        .key = merge->iter.at->key,
+        .seq = merge->iter.at->seq,
     };
     const struct merge_leg holder = merge->legs[0];
     merge->turned = ~merge->turned;
@@ -258,7 +258,7 @@ static loam_status step_merge(struct merge_iter *merge)
     }
     merge->moves++;
     if (merge->live_count > 1) {
-        leg.head = head_of_key(merge, leg.input->at.key);
+        leg.head = head_of_key(merge, leg.input->at->key);
         merge->legs[0].head = leg.head;
         if (leg.head >= merge->legs[merge->second].head) {
             sift_down(merge, 0, leg);

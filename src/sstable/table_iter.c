@@ -27,6 +27,7 @@ struct table_iter {
     bool has_page;  /* page_index is loaded */
     uint64_t page_index;
     uint32_t entry_index, entry_count;
+    struct entry entry; /* at the position */
     struct page page;
     struct page_pin pin;
     struct tally *tally; /* NULL: nobody asks */
@@ -156,7 +157,7 @@ static loam_status enter_page(struct table_iter *it, uint64_t page)
 /* Shows the entry at the position, in a page. */
 static inline void show(struct table_iter *it)
 {
-    page_entry(&it->page, it->entry_index, &it->iter.at);
+    page_entry(&it->page, it->entry_index, &it->entry);
     it->iter.keeps = it->entry_index > 0 && it->entry_index + 1 < it->entry_count;
 }
 
@@ -172,8 +173,8 @@ static loam_status stand(struct table_iter *it)
         const loam_status rc = extent_read_value(&it->hold.loaded->source, &it->extent);
         if (rc < 0) return rc;
     }
-    it->iter.at = it->extent.entry;
-    if (it->flags & TABLE_ITER_KEYS_ONLY) it->iter.at.value = extent_expiry(&it->extent);
+    it->entry = it->extent.entry;
+    if (it->flags & TABLE_ITER_KEYS_ONLY) it->entry.value = extent_expiry(&it->extent);
     return LOAM_OK;
 }
 
@@ -191,7 +192,7 @@ static void look_ahead(struct table_iter *it, uint64_t page)
    asked for at the pace at which this one is walked. For a page that is stale or missing they come in vain. */
 static inline void prefetch_ahead(const struct table_iter *it)
 {
-    const uint8_t *ahead = it->ahead + ((const uint8_t *)it->iter.at.key.data - it->page.bytes);
+    const uint8_t *ahead = it->ahead + ((const uint8_t *)it->entry.key.data - it->page.bytes);
     __builtin_prefetch(ahead);
     __builtin_prefetch(ahead + 64);
 }
@@ -333,6 +334,7 @@ loam_status table_iter_new(struct table *table, unsigned flags, struct iter **ou
     struct table_iter *it = mem_zalloc(sizeof *it);
     if (it == NULL) return LOAM_NOMEM;
     it->iter.ops = &table_iter_ops;
+    it->iter.at = &it->entry;
     it->table = table;
     it->flags = flags;
     table_ref(table);

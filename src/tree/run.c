@@ -234,10 +234,10 @@ static loam_status newer_in_ref(const struct table_ref *ref, loam_slice from, co
     if (rc < 0) return rc;
     rc = iter->ops->seek(iter, bytes_compare(from, ref->from) > 0 ? from : ref->from, SEQ_MAX);
     while (rc == LOAM_OK) {
-        const loam_slice key = iter->at.key;
+        const loam_slice key = iter->at->key;
         if (to != NULL && bytes_compare(key, *to) > 0) break;
         if (ref->to.len > 0 && bytes_compare(key, ref->to) >= 0) break;
-        rc = iter->at.seq > since ? LOAM_CONFLICT : iter->ops->next(iter);
+        rc = iter->at->seq > since ? LOAM_CONFLICT : iter->ops->next(iter);
     }
     iter_close(iter);
     return rc == LOAM_NOTFOUND ? LOAM_OK : rc;
@@ -288,6 +288,7 @@ struct run_iter {
     unsigned flags;
     const struct cover_source *source; /* may be NULL */
     uint32_t index;                    /* of the table that is open */
+    bool is_clipped;                   /* that one */
     struct iter *table;                /* NULL: none is */
     struct tally *tally;               /* NULL: nobody asks */
 };
@@ -305,10 +306,11 @@ static uint64_t newest_of_table(const void *table)
 /* LOAM_NOTFOUND: it is hidden as a whole. */
 static loam_status open_table_at(struct run_iter *it, uint32_t index)
 {
-    struct table *table = it->run->tables[index].table;
+    const struct table_ref *ref = &it->run->tables[index];
+    struct table *table = ref->table;
     struct tally *tally = it->tally;
     if (it->table != NULL && it->index == index) return LOAM_OK;
-    if (it->source != NULL && table_ref_is_hidden(&it->run->tables[index], it->source)) {
+    if (it->source != NULL && table_ref_is_hidden(ref, it->source)) {
         if (tally != NULL) tally->tables_hidden++;
         return LOAM_NOTFOUND;
     }
@@ -324,17 +326,22 @@ static loam_status open_table_at(struct run_iter *it, uint32_t index)
     iter_close(it->table);
     it->table = opened;
     it->index = index;
+    it->is_clipped = ref->from.len > 0 || ref->to.len > 0;
     return LOAM_OK;
 }
 
-/* Takes over where the open table stands, if its clip shows that. */
-static loam_status show_clipped(struct run_iter *it, loam_status rc)
+static bool is_in_clip(const struct table_ref *ref, loam_slice key)
 {
-    const struct table_ref *ref = &it->run->tables[it->index];
+    if (ref->from.len > 0 && bytes_compare(key, ref->from) < 0) return false;
+    return ref->to.len == 0 || bytes_compare(key, ref->to) < 0;
+}
+
+/* Takes over where the open table stands, if its clip shows that. */
+static inline loam_status show_clipped(struct run_iter *it, loam_status rc)
+{
     if (rc != LOAM_OK) return rc;
-    const loam_slice key = it->table->at.key;
-    if (ref->from.len > 0 && bytes_compare(key, ref->from) < 0) return LOAM_NOTFOUND;
-    if (ref->to.len > 0 && bytes_compare(key, ref->to) >= 0) return LOAM_NOTFOUND;
+    if (it->is_clipped && !is_in_clip(&it->run->tables[it->index], it->table->at->key))
+        return LOAM_NOTFOUND;
     it->iter.at = it->table->at;
     it->iter.keeps = it->table->keeps;
     return LOAM_OK;

@@ -293,7 +293,7 @@ enum sst_answer sst_check_scan(struct table *table, const struct sst_rows *rows,
     for (; rc == LOAM_OK; rc = backward ? iter->ops->prev(iter) : iter->ops->next(iter)) {
         assert_true(seen < rows->count);
         const size_t at = backward ? rows->count - 1 - seen : seen;
-        assert_true(same_entry(&iter->at, &rows->at[at], flags));
+        assert_true(same_entry(iter->at, &rows->at[at], flags));
         seen++;
     }
     iter_close(iter);
@@ -308,7 +308,7 @@ static enum sst_answer check_move(loam_status rc, const struct iter *iter,
 {
     if (refused(rc)) return SST_REFUSED;
     assert_int_equal(rc, at < rows->count ? LOAM_OK : LOAM_NOTFOUND);
-    if (rc == LOAM_OK) assert_true(same_entry(&iter->at, &rows->at[at], 0));
+    if (rc == LOAM_OK) assert_true(same_entry(iter->at, &rows->at[at], 0));
     return SST_RIGHT;
 }
 

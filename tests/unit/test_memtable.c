@@ -147,11 +147,11 @@ static void check_full_walks(const struct model *model)
     size_t at = 0;
     loam_status rc = iter->ops->first(iter);
     for (; rc == LOAM_OK; rc = iter->ops->next(iter))
-        assert_same_entry(&iter->at, &model->entries[at++]);
+        assert_same_entry(iter->at, &model->entries[at++]);
     assert_int_equal(rc, LOAM_NOTFOUND);
     assert_int_equal(at, model->count);
     for (rc = iter->ops->last(iter); rc == LOAM_OK; rc = iter->ops->prev(iter))
-        assert_same_entry(&iter->at, &model->entries[--at]);
+        assert_same_entry(iter->at, &model->entries[--at]);
     assert_int_equal(rc, LOAM_NOTFOUND);
     assert_int_equal(at, 0);
     iter_close(iter);
@@ -208,7 +208,7 @@ static void check_random_walk(struct model *model)
         }
         const bool is_inside = at > 0 && at <= model->count;
         assert_int_equal(rc, is_inside ? LOAM_OK : LOAM_NOTFOUND);
-        if (is_inside) assert_same_entry(&iter->at, &model->entries[at - 1]);
+        if (is_inside) assert_same_entry(iter->at, &model->entries[at - 1]);
     }
     iter_close(iter);
 }
@@ -471,16 +471,16 @@ static void an_iterator_keeps_its_place_while_leaves_move(void **state)
     assert_int_equal(iter->ops->first(iter), LOAM_OK);
     uint64_t seen = 0; /* of the first 2000: their sequence is their place */
     for (loam_status rc = LOAM_OK; rc == LOAM_OK; rc = iter->ops->next(iter)) {
-        if (iter->at.seq <= 2000) assert_int_equal(iter->at.seq, ++seen);
+        if (iter->at->seq <= 2000) assert_int_equal(iter->at->seq, ++seen);
         put(&model, key, make_decimal(key, rand_below(&model.rand, 2000000)));
         if (model.count > 60000) break;
     }
     assert_true(seen == 2000 || model.count > 60000);
     assert_int_equal(iter->ops->last(iter), LOAM_OK);
-    for (seen = 2001; iter->at.seq > 2000;)
+    for (seen = 2001; iter->at->seq > 2000;)
         assert_int_equal(iter->ops->prev(iter), LOAM_OK);
     for (loam_status rc = LOAM_OK; rc == LOAM_OK; rc = iter->ops->prev(iter)) {
-        if (iter->at.seq <= 2000) assert_int_equal(iter->at.seq, --seen);
+        if (iter->at->seq <= 2000) assert_int_equal(iter->at->seq, --seen);
         if (model.count < 120000)
             put(&model, key, make_decimal(key, rand_below(&model.rand, 2000000)));
     }

@@ -77,12 +77,12 @@ static void walk_forward(struct scene *scene, struct iter *iter, struct rand *ra
     loam_status rc = iter->ops->seek(iter, loam_bytes(key, make_key(key, rank)), SEQ_MAX);
     uint64_t last_seq = SEQ_MAX;
     for (; rc == LOAM_OK && steps > 0; rc = iter->ops->next(iter), steps--) {
-        const uint64_t at = rank_of(scene, iter->at.seq);
-        check_whole(scene, &iter->at);
-        check(at > rank || (at == rank && iter->at.seq < last_seq));
+        const uint64_t at = rank_of(scene, iter->at->seq);
+        check_whole(scene, iter->at);
+        check(at > rank || (at == rank && iter->at->seq < last_seq));
         rank = at;
-        last_seq = iter->at.seq;
-        old_met += iter->at.seq <= written;
+        last_seq = iter->at->seq;
+        old_met += iter->at->seq <= written;
         atomic_fetch_add_explicit(&scene->walked, 1, memory_order_relaxed);
     }
     check(rc >= 0);
@@ -100,12 +100,12 @@ static void walk_backward(struct scene *scene, struct iter *iter, struct rand *r
     loam_status rc = iter->ops->seek_back(iter, loam_bytes(key, make_key(key, rank)), 0);
     uint64_t last_seq = 0;
     for (; rc == LOAM_OK && steps > 0; rc = iter->ops->prev(iter), steps--) {
-        const uint64_t at = rank_of(scene, iter->at.seq);
-        check_whole(scene, &iter->at);
-        check(at < rank || (at == rank && iter->at.seq > last_seq));
+        const uint64_t at = rank_of(scene, iter->at->seq);
+        check_whole(scene, iter->at);
+        check(at < rank || (at == rank && iter->at->seq > last_seq));
         rank = at;
-        last_seq = iter->at.seq;
-        old_met += iter->at.seq <= written;
+        last_seq = iter->at->seq;
+        old_met += iter->at->seq <= written;
         atomic_fetch_add_explicit(&scene->walked, 1, memory_order_relaxed);
     }
     check(rc >= 0);

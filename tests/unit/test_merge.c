@@ -25,17 +25,18 @@ struct array_iter {
     struct iter iter;
     const struct entry *entries;
     size_t count, at;
+    struct entry entry;
     uint64_t *moves_left;
 };
 
 static loam_status stand_at(struct array_iter *it, size_t at)
 {
-    memset(&it->iter.at, 0xee, sizeof it->iter.at);
+    memset(&it->entry, 0xee, sizeof it->entry);
     it->at = at;
     if (*it->moves_left > 0 && --*it->moves_left == 0)
         return failed(LOAM_IOERR, "a move that fails");
     if (at >= it->count) return LOAM_NOTFOUND;
-    it->iter.at = it->entries[at];
+    it->entry = it->entries[at];
     return LOAM_OK;
 }
 
@@ -111,7 +112,11 @@ static struct iter *array_iter_new(const struct entry *entries, size_t count, ui
                                         array_next,  array_prev, array_close};
     struct array_iter *it = mem_zalloc(sizeof *it);
     assert_non_null(it);
-    *it = (struct array_iter){{.ops = &ops}, entries, count, SIZE_MAX, moves_left};
+    *it = (struct array_iter){.iter = {.ops = &ops, .at = &it->entry},
+                              .entries = entries,
+                              .count = count,
+                              .at = SIZE_MAX,
+                              .moves_left = moves_left};
     open_inputs++;
     return &it->iter;
 }
@@ -199,10 +204,10 @@ static void assert_stands_at(const struct deal *deal, loam_status rc, size_t at)
         return;
     }
     assert_int_equal(rc, LOAM_OK);
-    assert_memory_equal(&deal->merge->at.key, &deal->all[at].key, sizeof(loam_slice));
-    assert_memory_equal(&deal->merge->at.value, &deal->all[at].value, sizeof(loam_slice));
-    assert_int_equal(deal->merge->at.seq, deal->all[at].seq);
-    assert_int_equal(deal->merge->at.kind, deal->all[at].kind);
+    assert_memory_equal(&deal->merge->at->key, &deal->all[at].key, sizeof(loam_slice));
+    assert_memory_equal(&deal->merge->at->value, &deal->all[at].value, sizeof(loam_slice));
+    assert_int_equal(deal->merge->at->seq, deal->all[at].seq);
+    assert_int_equal(deal->merge->at->kind, deal->all[at].kind);
 }
 
 static void check_both_ways(const struct deal *deal)

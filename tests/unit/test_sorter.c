@@ -97,16 +97,16 @@ static void expect_sorted(struct arena_pool *pool, make_key *make, size_t count)
     loam_status rc = iter->ops->first(iter);
     for (size_t i = 0; i < count; i++, rc = iter->ops->next(iter)) {
         assert_int_equal(rc, LOAM_OK);
-        assert_true(bytes_equal(iter->at.key, entries[i].key));
-        assert_true(bytes_equal(iter->at.value, entries[i].value));
-        assert_int_equal(iter->at.seq, entries[i].seq);
-        assert_int_equal(iter->at.kind, ENTRY_PUT);
+        assert_true(bytes_equal(iter->at->key, entries[i].key));
+        assert_true(bytes_equal(iter->at->value, entries[i].value));
+        assert_int_equal(iter->at->seq, entries[i].seq);
+        assert_int_equal(iter->at->kind, ENTRY_PUT);
     }
     assert_int_equal(rc, LOAM_NOTFOUND);
     for (size_t i = 0; i < count; i += 1 + count / 50) {
         assert_int_equal(iter->ops->seek(iter, entries[i].key, entries[i].seq), LOAM_OK);
-        assert_int_equal(iter->at.seq, entries[i].seq);
-        assert_true(bytes_equal(iter->at.key, entries[i].key));
+        assert_int_equal(iter->at->seq, entries[i].seq);
+        assert_true(bytes_equal(iter->at->key, entries[i].key));
     }
     if (count > 0) assert_true(bytes_equal(sorter_middle(sorter), entries[count / 2].key));
     iter_close(iter);

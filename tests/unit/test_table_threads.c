@@ -61,7 +61,7 @@ static void read_at_random(void *arg)
         }
         loam_status rc = iter->ops->seek(iter, row->key, row->seq);
         for (size_t i = at; i < rows->count && i < at + 100; i++) {
-            if (rc != LOAM_OK || !is_row(&iter->at, &rows->at[i])) reader->wrong++;
+            if (rc != LOAM_OK || !is_row(iter->at, &rows->at[i])) reader->wrong++;
             rc = iter->ops->next(iter);
         }
         iter_close(iter);

@@ -173,7 +173,7 @@ static void expect_at(loam_status rc, const struct iter *iter, const struct sst_
 {
     const bool inside = index >= 0 && index < (int64_t)rows->count;
     assert_int_equal(rc, inside ? LOAM_OK : LOAM_NOTFOUND);
-    if (inside) expect_entry(&iter->at, &rows->at[index]);
+    if (inside) expect_entry(iter->at, &rows->at[index]);
 }
 
 /* ---- reads ----------------------------------------------------------------------------------- */
