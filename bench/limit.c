@@ -15,9 +15,10 @@
 
 enum { PATH_BYTES = 4096 };
 
-/* A group that has processes cannot limit its children, so this process moves into one of them. */
-static char own_group[PATH_BYTES - 256], driver_group[PATH_BYTES], trial_group[PATH_BYTES];
-static bool is_set_up;
+static char own_group[PATH_BYTES - 256], trial_group[PATH_BYTES];
+/* Version 2: a group that has processes cannot limit its children, so this process moves into one of them. */
+static char driver_group[PATH_BYTES];
+static bool is_version_2, is_set_up;
 
 static bool write_file(const char *group, const char *file, const char *text)
 {
@@ -29,46 +30,71 @@ static bool write_file(const char *group, const char *file, const char *text)
     return done;
 }
 
+static bool is_there(const char *file)
+{
+    char path[PATH_BYTES + 64];
+    snprintf(path, sizeof path, "%s/%s", own_group, file);
+    return access(path, F_OK) == 0;
+}
+
+/* Of the version that limits memory here: the first has a hierarchy for it, which the second then has not. */
 static bool find_own_group(void)
 {
     char line[2048];
     bool found = false;
     FILE *file = fopen("/proc/self/cgroup", "r");
     while (file && !found && fgets(line, sizeof line, file)) {
+        const char *memory = strstr(line, ":memory:");
         line[strcspn(line, "\n")] = '\0';
-        found = strncmp(line, "0::", 3) == 0;
+        is_version_2 = strncmp(line, "0::", 3) == 0;
+        if (is_version_2)
+            snprintf(own_group, sizeof own_group, CGROUP_ROOT "%s", line + strlen("0::"));
+        else if (memory)
+            snprintf(own_group, sizeof own_group, CGROUP_ROOT "/memory%s",
+                     memory + strlen(":memory:"));
+        found = (is_version_2 || memory) &&
+                is_there(is_version_2 ? "cgroup.controllers" : "memory.limit_in_bytes");
     }
     if (file) fclose(file);
-    if (!found || access(CGROUP_ROOT "/cgroup.controllers", F_OK) != 0) return false;
-    snprintf(own_group, sizeof own_group, "%s%s", CGROUP_ROOT, line + 3);
-    return true;
+    return found;
 }
 
 static void move_back(void)
 {
     rmdir(trial_group);
+    if (!is_version_2) return;
     write_file(own_group, "cgroup.subtree_control", "-memory");
     write_file(own_group, "cgroup.procs", "0");
     rmdir(driver_group);
 }
 
+static bool make_group(const char *group)
+{
+    return mkdir(group, 0755) == 0 || errno == EEXIST;
+}
+
+static bool make_room_below(void)
+{
+    return make_group(driver_group) && write_file(driver_group, "cgroup.procs", "0") &&
+           write_file(own_group, "cgroup.subtree_control", "+memory");
+}
+
 bool limit_set_up(uint64_t bytes, const char **why)
 {
     char text[32];
-    *why = "this system has no control groups of version 2";
+    *why = "this system has no control groups that limit memory";
     if (!find_own_group()) return false;
     snprintf(driver_group, sizeof driver_group, "%s/loam-bench-driver", own_group);
     snprintf(trial_group, sizeof trial_group, "%s/loam-bench-trial", own_group);
     *why = "its control group is not its own to divide; try `systemd-run --user --scope -p "
-           "Delegate=yes`";
-    if (mkdir(driver_group, 0755) != 0 && errno != EEXIST) return false;
+           "Delegate=yes`, or root";
     snprintf(text, sizeof text, "%" PRIu64, bytes);
-    is_set_up = write_file(driver_group, "cgroup.procs", "0") &&
-                write_file(own_group, "cgroup.subtree_control", "+memory") &&
-                (mkdir(trial_group, 0755) == 0 || errno == EEXIST) &&
-                write_file(trial_group, "memory.max", text);
+    is_set_up =
+        (!is_version_2 || make_room_below()) && make_group(trial_group) &&
+        write_file(trial_group, is_version_2 ? "memory.max" : "memory.limit_in_bytes", text);
     if (!is_set_up) move_back();
-    if (is_set_up) (void)write_file(trial_group, "memory.swap.max", "0");
+    if (is_set_up)
+        (void)write_file(trial_group, is_version_2 ? "memory.swap.max" : "memory.swappiness", "0");
     return is_set_up;
 }
 

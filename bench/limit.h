@@ -1,7 +1,7 @@
 /*
  * limit.h - a bound on the memory of what is measured, page cache included.
  *
- * Role: a control group (version 2) of its own for the trials, below that of this process.
+ * Role: a control group (version 1 or 2) of its own for the trials, below that of this process.
  * Invariants: what cannot be set up changes nothing and says why; what was set up is
  *   taken away again.
  * In the picture: the benchmark's own folder; used by bench_main.

@@ -167,6 +167,14 @@ static void fill_base(const struct trial *trial, const char *path, struct measur
     store_forget(&store);
 }
 
+/* Whoever copies a file has its pages counted as its memory: it has to be one whose memory is limited. */
+static void copy_base(const struct trial *trial, const char *path, struct measures *out)
+{
+    const struct path base = path_of(trial, "base");
+    (void)out;
+    if (!gauge_copy_tree(base.text, path)) _exit(1);
+}
+
 /* Puts everything, and is killed before anything could be closed. */
 static void fill_and_die(const struct trial *trial, const char *path, struct measures *out)
 {
@@ -273,7 +281,8 @@ static bool prepare_and_run(const struct trial *trial, const char *work, struct 
     if (trial->workload->from != FROM_EMPTY && !base_ensure(trial, base.text)) return false;
     if (trial->workload->from == FROM_SHARED)
         return in_child(trial, base.text, run_steps, out) == CHILD_DONE;
-    if (trial->workload->from == FROM_COPY && !gauge_copy_tree(base.text, work)) return false;
+    if (trial->workload->from == FROM_COPY && in_child(trial, work, copy_base, NULL) != CHILD_DONE)
+        return false;
     if (killed && in_child(trial, work, fill_and_die, NULL) != CHILD_KILLED) return false;
     return in_child(trial, work, killed ? open_killed : run_steps, out) == CHILD_DONE;
 }
