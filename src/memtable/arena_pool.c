@@ -17,8 +17,10 @@ struct pooled_piece {
 };
 
 struct arena_pool {
-    struct mutex lock; /* guards pieces */
+    struct mutex lock; /* guards pieces and what is uncut */
     struct pooled_piece *pieces;
+    uint8_t *uncut; /* addresses that no piece had yet, behind which there is no memory */
+    size_t uncut_bytes;
     _Atomic size_t bytes;       /* changed under the lock, read without */
     _Atomic bool wants_tending; /* somebody takes, and little is left */
     size_t keep_bytes;
@@ -26,6 +28,10 @@ struct arena_pool {
 
 /* The tender may be busy with a segment for a hundred milliseconds. */
 #define READY_BYTES (8 * ARENA_PIECE_BYTES)
+
+/* Addresses are asked for in sheets, of which pieces are cut: a writer that maps memory waits while the tender, or anybody
+   else, touches fresh memory of this process, and that takes milliseconds where the machine has a host. */
+#define SHEET_BYTES (32 * ARENA_PIECE_BYTES)
 
 struct arena_pool *arena_pool_new(size_t keep_bytes)
 {
@@ -44,8 +50,26 @@ void arena_pool_free(struct arena_pool *pool)
         pool->pieces = piece->next;
         pages_free(piece, ARENA_PIECE_BYTES);
     }
+    pages_free(pool->uncut, pool->uncut_bytes);
     mutex_deinit(&pool->lock);
     mem_free(pool);
+}
+
+/* A piece of no memory yet; NULL: out of memory. */
+static void *cut_piece(struct arena_pool *pool)
+{
+    mutex_lock(&pool->lock);
+    if (pool->uncut_bytes == 0) {
+        pool->uncut = pages_alloc(SHEET_BYTES);
+        pool->uncut_bytes = pool->uncut != NULL ? SHEET_BYTES : 0;
+    }
+    uint8_t *piece = pool->uncut;
+    if (piece != NULL) {
+        pool->uncut_bytes -= ARENA_PIECE_BYTES;
+        pool->uncut = pool->uncut_bytes > 0 ? piece + ARENA_PIECE_BYTES : NULL;
+    }
+    mutex_unlock(&pool->lock);
+    return piece;
 }
 
 size_t arena_pool_bytes(const struct arena_pool *pool)
@@ -64,7 +88,7 @@ void *arena_pool_take(struct arena_pool *pool)
     if (arena_pool_bytes(pool) < READY_BYTES && pool->keep_bytes >= READY_BYTES)
         atomic_store_explicit(&pool->wants_tending, true, memory_order_relaxed);
     mutex_unlock(&pool->lock);
-    return piece != NULL ? piece : pages_alloc(ARENA_PIECE_BYTES);
+    return piece != NULL ? piece : cut_piece(pool);
 }
 
 void arena_pool_give(struct arena_pool *pool, void *piece)
@@ -91,7 +115,7 @@ void arena_pool_tend(struct arena_pool *pool)
 {
     if (!arena_pool_wants_tending(pool)) return;
     atomic_store_explicit(&pool->wants_tending, false, memory_order_relaxed);
-    void *piece = pages_alloc(ARENA_PIECE_BYTES);
+    void *piece = cut_piece(pool);
     if (piece == NULL) return; /* whoever needs it will say so */
     pages_populate(piece, ARENA_PIECE_BYTES);
     arena_pool_give(pool, piece);
