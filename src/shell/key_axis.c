@@ -1,7 +1,6 @@
 /* key_axis.c - see key_axis.h. */
 #include "shell/key_axis.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,19 +19,31 @@ struct digit {
     int value, base;
 };
 
-static struct digit digit_of(int byte)
+static bool is_digit(int byte)
 {
-    if (byte >= '0' && byte <= '9') return (struct digit){byte - '0', 10};
-    if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z'))
-        return (struct digit){(byte & 31) - 1, 26};
+    return byte >= '0' && byte <= '9';
+}
+
+static bool is_letter(int byte)
+{
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+}
+
+static struct digit digit_of(const struct key_axis *axis, int byte)
+{
+    const int base = axis->is_hexadecimal ? 16 : 10;
+    if (is_digit(byte)) return (struct digit){byte - '0', base};
+    if (is_letter(byte))
+        return base == 16 ? (struct digit){(byte & 31) + 9, 16}
+                          : (struct digit){(byte & 31) - 1, 26};
     if (byte >= 0 && (byte < ' ' || byte > '~')) return (struct digit){byte, 256};
     return (struct digit){0, 1};
 }
 
-static bool counts(int byte)
+static bool counts(const struct key_axis *axis, int byte)
 {
-    const int base = digit_of(byte).base;
-    return base == 10 || base == 256;
+    const int base = digit_of(axis, byte).base;
+    return base == 10 || base == 16 || base == 256;
 }
 
 /* -1: the key has ended. */
@@ -42,11 +53,27 @@ static int byte_at(loam_slice key, size_t at)
 }
 
 /* Letters, and then what separates, as in user/17: what stands before the number. */
-static bool is_word_ahead(loam_slice key, size_t at)
+static bool is_word_ahead(const struct key_axis *axis, loam_slice key, size_t at)
 {
-    while (digit_of(byte_at(key, at)).base == 26)
+    while (digit_of(axis, byte_at(key, at)).base == 26)
         at++;
-    return byte_at(key, at) >= 0 && digit_of(byte_at(key, at)).base == 1;
+    return byte_at(key, at) >= 0 && digit_of(axis, byte_at(key, at)).base == 1;
+}
+
+/* Do the bounds have letters behind digits, and none beyond f? */
+static bool are_hexadecimal(const struct key_axis *axis)
+{
+    bool are = false;
+    for (size_t i = 0; i < axis->count; i++) {
+        const loam_slice key = axis->bounds[i];
+        for (size_t at = 0; at < key.len; at++) {
+            const int byte = byte_at(key, at);
+            if (!is_letter(byte)) continue;
+            if ((byte & 31) > 6) return false;
+            are = are || (at > 0 && is_digit(byte_at(key, at - 1)));
+        }
+    }
+    return are;
 }
 
 /* Bounds that share their first `at` bytes, and where they lie. */
@@ -65,7 +92,7 @@ static void narrow(const struct key_axis *axis, struct group *group)
         const int byte = byte_at(first, group->at);
         if (!is_one && byte != byte_at(last, group->at)) return;
         if (group->is_word && !is_one) continue;
-        const struct digit digit = digit_of(byte);
+        const struct digit digit = digit_of(axis, byte);
         group->width /= digit.base;
         group->from += digit.value * group->width;
     }
@@ -81,10 +108,12 @@ static size_t end_of_part(const struct key_axis *axis, const struct group *group
 }
 
 /* How far the part of `byte` is from the one before, or from the beginning. */
-static int step_to(const struct group *group, int byte, int before, bool is_first)
+static int step_to(const struct key_axis *axis, const struct group *group, int byte, int before,
+                   bool is_first)
 {
-    if (is_first) return group->is_word || !counts(byte) ? 0 : digit_of(byte).value;
-    return counts(byte) && digit_of(before).base == digit_of(byte).base ? byte - before : 1;
+    const struct digit digit = digit_of(axis, byte), last = digit_of(axis, before);
+    if (is_first) return group->is_word || !counts(axis, byte) ? 0 : digit.value;
+    return counts(axis, byte) && last.base == digit.base ? digit.value - last.value : 1;
 }
 
 static int steps_of(const struct key_axis *axis, const struct group *group)
@@ -92,11 +121,11 @@ static int steps_of(const struct key_axis *axis, const struct group *group)
     int steps = 0, before = -1;
     for (size_t i = group->low; i < group->high; i = end_of_part(axis, group, i)) {
         const int byte = byte_at(axis->bounds[i], group->at);
-        steps += step_to(group, byte, before, i == group->low);
+        steps += step_to(axis, group, byte, before, i == group->low);
         before = byte;
     }
-    const struct digit last = digit_of(before);
-    return steps + (group->is_word || !counts(before) ? 1 : last.base - last.value);
+    const struct digit last = digit_of(axis, before);
+    return steps + (group->is_word || !counts(axis, before) ? 1 : last.base - last.value);
 }
 
 /* Words in front share the width evenly, as what they name has nothing to do with each other; what follows is a number. Each turn of the
@@ -115,11 +144,11 @@ static void spread(struct key_axis *axis, struct group group)
     for (size_t i = group.low; i < group.high;) {
         const size_t end = end_of_part(axis, &group, i);
         const int byte = byte_at(axis->bounds[i], group.at);
-        steps += step_to(&group, byte, before, i == group.low);
+        steps += step_to(axis, &group, byte, before, i == group.low);
         before = byte;
         spread(axis, (struct group){i, end, group.at + 1, group.from + steps * step, step,
-                                    group.is_word && digit_of(byte).base == 26 &&
-                                        is_word_ahead(axis->bounds[i], group.at + 1)});
+                                    group.is_word && digit_of(axis, byte).base == 26 &&
+                                        is_word_ahead(axis, axis->bounds[i], group.at + 1)});
         i = end;
     }
 }
@@ -204,6 +233,7 @@ struct key_axis key_axis_of(const struct axis_span *spans, size_t count)
     memset(more, 0, room * sizeof *more);
     for (size_t i = 0; i < count; i++)
         all += (double)spans[i].bytes;
+    axis.is_hexadecimal = are_hexadecimal(&axis);
     spread(&axis, (struct group){0, axis.count, 0, 0, 1, true});
     weigh_distances(&axis, all, weights);
     for (unsigned width = 0; width < WIDTH_CLASSES && (room >> width) > 0; width++)

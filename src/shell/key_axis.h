@@ -10,6 +10,7 @@
 #ifndef LOAM_SHELL_KEY_AXIS_H
 #define LOAM_SHELL_KEY_AXIS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ struct key_axis {
     double *numbers;    /* of each bound: 0 to 1 */
     double *places;     /* what lies before each, and, behind the last, all */
     size_t count;
+    bool is_hexadecimal; /* the keys: letters are digits then */
 };
 
 /* Borrows the keys until it is freed. */
