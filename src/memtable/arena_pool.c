@@ -55,20 +55,34 @@ void arena_pool_free(struct arena_pool *pool)
     mem_free(pool);
 }
 
-/* A piece of no memory yet; NULL: out of memory. */
-static void *cut_piece(struct arena_pool *pool)
+static uint8_t *take_uncut(struct arena_pool *pool)
 {
     mutex_lock(&pool->lock);
-    if (pool->uncut_bytes == 0) {
-        pool->uncut = pages_alloc(SHEET_BYTES);
-        pool->uncut_bytes = pool->uncut != NULL ? SHEET_BYTES : 0;
-    }
     uint8_t *piece = pool->uncut;
     if (piece != NULL) {
         pool->uncut_bytes -= ARENA_PIECE_BYTES;
         pool->uncut = pool->uncut_bytes > 0 ? piece + ARENA_PIECE_BYTES : NULL;
     }
     mutex_unlock(&pool->lock);
+    return piece;
+}
+
+/* A piece of no memory yet; NULL: out of memory. The lock is not held while addresses are waited for. */
+static void *cut_piece(struct arena_pool *pool)
+{
+    uint8_t *piece = take_uncut(pool);
+    if (piece != NULL) return piece;
+    piece = pages_alloc(SHEET_BYTES);
+    if (piece == NULL) return pages_alloc(ARENA_PIECE_BYTES); /* so many addresses there are not */
+    uint8_t *rest = piece + ARENA_PIECE_BYTES;
+    mutex_lock(&pool->lock);
+    if (pool->uncut == NULL) {
+        pool->uncut = rest;
+        pool->uncut_bytes = SHEET_BYTES - ARENA_PIECE_BYTES;
+        rest = NULL;
+    }
+    mutex_unlock(&pool->lock);
+    pages_free(rest, SHEET_BYTES - ARENA_PIECE_BYTES); /* somebody else was first */
     return piece;
 }
 

@@ -3,7 +3,8 @@
  *
  * Role: keeps pieces that one memtable has given back for the next one: the first touch of fresh
  *   memory costs more than the writes that follow.
- * Invariants: thread-safe; holds at most keep_bytes; every piece is ARENA_PIECE_BYTES long.
+ * Invariants: thread-safe; holds at most keep_bytes, and addresses for a while ahead, without
+ *   memory behind them; every piece is ARENA_PIECE_BYTES long.
  * In the picture: memtable layer, on os/pages.h; db/ owns the pool, arenas use it.
  */
 #ifndef LOAM_MEMTABLE_ARENA_POOL_H

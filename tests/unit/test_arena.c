@@ -122,6 +122,38 @@ static void the_pool_keeps_full_pieces_up_to_its_bound(void **state)
     arena_pool_free(pool);
 }
 
+static void pieces_beyond_those_of_one_sheet_are_as_good(void **state)
+{
+    (void)state;
+    enum { PIECES = 70 };
+    uint8_t *pieces[PIECES];
+    struct arena_pool *pool = arena_pool_new(0);
+    for (unsigned i = 0; i < PIECES; i++) {
+        pieces[i] = arena_pool_take(pool);
+        assert_non_null(pieces[i]);
+        pieces[i][0] = pieces[i][ARENA_PIECE_BYTES - 1] = (uint8_t)(i + 1);
+    }
+    for (unsigned i = 0; i < PIECES; i++) {
+        assert_int_equal(pieces[i][0], i + 1);
+        assert_int_equal(pieces[i][ARENA_PIECE_BYTES - 1], i + 1);
+        arena_pool_give(pool, pieces[i]);
+    }
+    arena_pool_free(pool);
+}
+
+static void where_a_sheet_is_too_much_a_piece_will_do(void **state)
+{
+    (void)state;
+    struct arena_pool *pool = arena_pool_new(0);
+    mem_fail_at(1, 0); /* the sheet */
+    uint8_t *piece = arena_pool_take(pool);
+    mem_fail_at(0, 0);
+    assert_non_null(piece);
+    piece[0] = piece[ARENA_PIECE_BYTES - 1] = 1;
+    arena_pool_give(pool, piece);
+    arena_pool_free(pool);
+}
+
 static void out_of_memory_leaves_an_arena_usable(void **state)
 {
     (void)state;
@@ -168,6 +200,8 @@ int main(void)
         cmocka_unit_test(an_arena_starts_small_and_wastes_little),
         cmocka_unit_test(a_large_reserve_gets_a_piece_of_its_own),
         cmocka_unit_test(the_pool_keeps_full_pieces_up_to_its_bound),
+        cmocka_unit_test(pieces_beyond_those_of_one_sheet_are_as_good),
+        cmocka_unit_test(where_a_sheet_is_too_much_a_piece_will_do),
     };
     return cmocka_run_group_tests_name("memtable/arena", tests, NULL, NULL);
 }
