@@ -88,10 +88,9 @@ static bool is_foremost(const struct scan_input *it)
 
 static loam_status show_passed_on(struct scan_input *it, loam_status rc)
 {
-    if (rc == LOAM_OK) {
-        it->iter.at = it->input->at;
-        it->iter.keeps = it->input->keeps;
-    }
+    it->iter.at =
+        rc == LOAM_OK ? it->input->at : NULL; /* is_foremost() looks at it afterwards too */
+    it->iter.keeps = it->input->keeps;
     return rc;
 }
 
