@@ -269,9 +269,6 @@ static bool is_wanted(const struct plan_of_run *run, const struct workload *work
     return rival != NULL && strcmp(rival, engine->name) == 0;
 }
 
-/* The limit is the engine's; what the driver keeps of each entry, versions, steps, and their order while they are drawn, comes on top. */
-enum { DRIVER_BYTES_PER_ENTRY = 24 };
-
 static void bound_memory(struct plan_of_run *run)
 {
     struct parameters *parameters = &run->parameters;
@@ -287,8 +284,7 @@ static void bound_memory(struct plan_of_run *run)
         parameters->options.cache_bytes = limit / 2;
         parameters->options.write_buffer_bytes = limit / 8;
     }
-    const uint64_t driver_bytes = (uint64_t)DRIVER_BYTES_PER_ENTRY * parameters->set.entries;
-    if (limit == 0 || limit_set_up(limit + driver_bytes, &why)) return;
+    if (limit == 0 || limit_set_up(limit, &why)) return;
     fprintf(
         stderr,
         "bench: the memory limit is not set: %s. Caches and write buffers keep to their sizes; the "

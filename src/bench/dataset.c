@@ -109,9 +109,11 @@ static uint64_t compare_rest(const char *rest, size_t bytes, uint64_t seed)
         memcpy(&word, rest + at, 8);
         wrong |= word ^ (seed * word_factor[at / 8 % WORDS]);
     }
+    uint8_t image[8];
     word = seed * word_factor[at / 8 % WORDS];
-    for (size_t i = at; i < bytes; i++, word >>= 8)
-        wrong |= (uint64_t)((uint8_t)rest[i] ^ (uint8_t)word);
+    memcpy(image, &word, 8);
+    for (size_t i = at; i < bytes; i++)
+        wrong |= (uint64_t)((uint8_t)rest[i] ^ image[i - at]);
     return wrong;
 }
 

@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -136,6 +138,7 @@ bool gauge_copy_tree(const char *source, const char *target)
     int status = 0;
     const pid_t child = fork();
     if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* it outlives nobody who waits for it */
         (void)execlp("cp", "cp", "-R", "--sparse=always", "--reflink=auto", "--", source, target,
                      (char *)NULL);
         bench_die("cp: %s", strerror(errno));

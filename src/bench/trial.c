@@ -66,8 +66,10 @@ static void store_describe(struct store *store, const struct trial *trial,
     team_prepare(&store->team);
 }
 
-static void store_open(struct store *store)
+/* What the driver itself keeps was touched before, so it does not count against a limit that begins here. */
+static void store_open(struct store *store, const struct trial *trial)
 {
+    if (trial->begin != NULL) trial->begin();
     store->team.db = store->team.engine->open(store->path, &store->options);
 }
 
@@ -122,9 +124,12 @@ static void end_measured(struct store *store, const struct trial *trial, const c
     store_forget(store);
 }
 
+/* As much as the engine may use, and once more for the pages of its files. */
 static void meet_memory(const struct trial *trial)
 {
-    if (!trial->is_limited) gauge_meet_memory(TRIAL_FRESH_BYTES);
+    const struct engine_options *options = &trial->options;
+    if (!trial->is_limited)
+        gauge_meet_memory(2 * (options->cache_bytes + options->write_buffer_bytes));
 }
 
 static void run_steps(const struct trial *trial, const char *path, struct measures *out)
@@ -133,7 +138,7 @@ static void run_steps(const struct trial *trial, const char *path, struct measur
     struct team_result result;
     store_describe(&store, trial, trial->workload, path);
     struct before before = {.memory_bytes = (double)gauge_memory_bytes()};
-    store_open(&store);
+    store_open(&store, trial);
     if (trial->workload->from != FROM_EMPTY) team_warm(&store.team);
     gauge_settle(path, trial->rest_ms);
     if (workload_writes(trial->workload)) meet_memory(trial);
@@ -159,7 +164,7 @@ static void fill_base(const struct trial *trial, const char *path, struct measur
     struct team_result result;
     (void)out;
     describe_fill(&store, trial, path);
-    store_open(&store);
+    store_open(&store, trial);
     team_run(&store.team, &result);
     gauge_settle(path, trial->rest_ms);
     check_contents(&store);
@@ -172,6 +177,9 @@ static void copy_base(const struct trial *trial, const char *path, struct measur
 {
     const struct path base = path_of(trial, "base");
     (void)out;
+    (void)signal(SIGTERM,
+                 SIG_IGN); /* who stops waits for the copy, or it would grow while it is removed */
+    if (trial->begin != NULL) trial->begin();
     if (!gauge_copy_tree(base.text, path)) _exit(1);
 }
 
@@ -182,7 +190,7 @@ static void fill_and_die(const struct trial *trial, const char *path, struct mea
     struct team_result result;
     (void)out;
     describe_fill(&store, trial, path);
-    store_open(&store);
+    store_open(&store, trial);
     team_run(&store.team, &result);
     (void)kill(getpid(), SIGKILL);
 }
@@ -199,7 +207,7 @@ static void open_killed(const struct trial *trial, const char *path, struct meas
     gauge_memory_reset_peak();
     before.cpu_seconds = gauge_cpu_seconds();
     const double start = gauge_seconds();
-    store_open(&store);
+    store_open(&store, trial);
     out->seconds = gauge_seconds() - start;
     out->operations = 1;
     out->p50_us = out->p99_us = out->p999_us = out->max_us = 1e6 * out->seconds;
@@ -218,6 +226,14 @@ static bool is_refused(const char *what)
 typedef void child_part(const struct trial *trial, const char *path, struct measures *out);
 
 enum child_end { CHILD_DONE, CHILD_KILLED, CHILD_FAILED };
+
+static bool is_done(const struct trial *trial, enum child_end end)
+{
+    if (end == CHILD_KILLED)
+        (void)fprintf(stderr, "bench: %s, %s: was killed, as by a system that is short of memory\n",
+                      trial->engine->name, trial->workload->name);
+    return end == CHILD_DONE;
+}
 
 static enum child_end wait_for(const struct trial *trial, pid_t child)
 {
@@ -254,7 +270,6 @@ static enum child_end in_child(const struct trial *trial, const char *path, chil
     if (getppid() != parent) _exit(1);
     (void)signal(SIGINT, SIG_DFL);
     (void)signal(SIGTERM, SIG_DFL);
-    if (trial->begin != NULL) trial->begin();
     part(trial, path, out);
     _exit(0);
 }
@@ -265,7 +280,7 @@ static bool base_ensure(const struct trial *trial, const char *base)
     if (access(base, F_OK) == 0) return true;
     const struct path part = path_of(trial, "part");
     if (!gauge_remove_tree(part.text)) return false;
-    if (in_child(trial, part.text, fill_base, NULL) != CHILD_DONE) return false;
+    if (!is_done(trial, in_child(trial, part.text, fill_base, NULL))) return false;
     return rename(part.text, base) == 0 || is_refused(base);
 }
 
@@ -280,11 +295,12 @@ static bool prepare_and_run(const struct trial *trial, const char *work, struct 
     const bool killed = trial->workload->kind == WORKLOAD_OPEN_KILLED;
     if (trial->workload->from != FROM_EMPTY && !base_ensure(trial, base.text)) return false;
     if (trial->workload->from == FROM_SHARED)
-        return in_child(trial, base.text, run_steps, out) == CHILD_DONE;
-    if (trial->workload->from == FROM_COPY && in_child(trial, work, copy_base, NULL) != CHILD_DONE)
+        return is_done(trial, in_child(trial, base.text, run_steps, out));
+    if (trial->workload->from == FROM_COPY &&
+        !is_done(trial, in_child(trial, work, copy_base, NULL)))
         return false;
     if (killed && in_child(trial, work, fill_and_die, NULL) != CHILD_KILLED) return false;
-    return in_child(trial, work, killed ? open_killed : run_steps, out) == CHILD_DONE;
+    return is_done(trial, in_child(trial, work, killed ? open_killed : run_steps, out));
 }
 
 bool trial_run(const struct trial *trial, struct measures *measures)

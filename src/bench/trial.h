@@ -15,7 +15,7 @@
 
 #include "bench/workload.h"
 
-enum { TRIAL_THREADS_MAX = 256, TRIAL_REST_MS = 500, TRIAL_FRESH_BYTES = 1 << 30 };
+enum { TRIAL_THREADS_MAX = 256, TRIAL_REST_MS = 500 };
 
 struct trial {
     const struct engine *engine;
@@ -27,7 +27,7 @@ struct trial {
     const char *dir;               /* its stores live below, under names of their own */
     bool is_limited;               /* in its memory: none of it is met before the clock starts */
     bool (*stop)(void);            /* NULL, or asked now and then: true ends the child */
-    void (*begin)(void);           /* NULL, or called first in each child */
+    void (*begin)(void); /* NULL, or called in each child before it opens or copies a store */
 };
 
 struct measures {
