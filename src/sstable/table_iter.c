@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "os/pages.h"
 #include "sstable/table.h"
 #include "sstable/table_extent.h"
 #include "sstable/table_inner.h"
@@ -38,6 +39,7 @@ struct table_iter {
     uint8_t *run;
     struct page_space space;
     uint64_t run_from, run_end;
+    size_t run_room;
 };
 
 static inline struct table_iter *as_table_iter(struct iter *iter)
@@ -314,7 +316,7 @@ static void table_iter_close(struct iter *iter)
     if (it->hold.loaded != NULL) leave_page(it);
     table_release(&it->hold);
     table_unref(it->table);
-    mem_free(it->run);
+    pages_free(it->run, it->run_room);
     page_space_deinit(&it->space);
     mem_free(it);
 }
@@ -341,7 +343,8 @@ loam_status table_iter_new(struct table *table, unsigned flags, struct iter **ou
     loam_status rc = table_hold(table, &it->hold);
     if (rc == LOAM_OK && (flags & TABLE_ITER_BULK)) {
         const uint64_t stored = it->hold.loaded->footer.index.at;
-        it->run = mem_alloc((size_t)(stored < BULK_BYTES ? stored : BULK_BYTES) + PAGE_SLACK_BYTES);
+        it->run_room = (size_t)(stored < BULK_BYTES ? stored : BULK_BYTES) + PAGE_SLACK_BYTES;
+        it->run = pages_alloc(it->run_room);
         if (it->run == NULL) rc = LOAM_NOMEM;
     }
     if (rc < 0) {
