@@ -343,7 +343,8 @@ static inline loam_status show_clipped(struct run_iter *it, loam_status rc)
     if (it->is_clipped && !is_in_clip(&it->run->tables[it->index], it->table->at->key))
         return LOAM_NOTFOUND;
     it->iter.at = it->table->at;
-    it->iter.keeps = it->table->keeps;
+    /* Behind a clip's edge lies another table, and to open that one unpins this one's page. */
+    it->iter.keeps = it->table->keeps && !it->is_clipped;
     return LOAM_OK;
 }
 
