@@ -197,7 +197,7 @@ bench:
 	+@$(MAKE) bench-built
 bench-built: $(BUILD)/bench/loam_bench
 	@mkdir -p $(dir $(BENCH_OUT))
-	@BENCH_COMMIT=$$(git describe --always --dirty 2>/dev/null) $(BUILD)/bench/loam_bench --entries $(N) \
+	@set -f; BENCH_COMMIT=$$(git describe --always --dirty 2>/dev/null) $(BUILD)/bench/loam_bench --entries $(N) \
 	  --rounds $(ROUNDS) --engines $(ENGINES) --dir $(BUILD)/bench/data --json $(BENCH_OUT).json $(BENCH)
 	@if bench/plot $(BENCH_OUT).json > $(BENCH_OUT).svg; then echo "wrote $(BENCH_OUT).json and .svg"; \
 	  else rm -f $(BENCH_OUT).svg; echo "wrote $(BENCH_OUT).json"; fi

@@ -10,11 +10,14 @@
  *   report do the rest. docs/benchmarks.md says how to use it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <lz4.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
@@ -192,7 +195,7 @@ static void take_option(struct plan_of_run *run, int option, const char *name)
     else if (option == OPTION_BEST)
         run->best_of = optarg;
     else if (option == OPTION_JSON)
-        run->json = optarg;
+        run->json = *optarg != '\0' ? optarg : NULL;
     else if (option == OPTION_RESUME)
         run->resume = true;
     else if (option == OPTION_REST)
@@ -284,6 +287,12 @@ static void bound_memory(struct plan_of_run *run)
         parameters->options.cache_bytes = limit / 2;
         parameters->options.write_buffer_bytes = limit / 8;
     }
+    const uint64_t wanted =
+        parameters->options.cache_bytes + parameters->options.write_buffer_bytes;
+    if (limit > 0 && limit < wanted)
+        bench_die("--memory-limit: less than cache and write buffer, %" PRIu64
+                  " MiB; --times-memory chooses those after the limit",
+                  wanted >> 20);
     if (limit == 0 || limit_set_up(limit, &why)) return;
     fprintf(
         stderr,
@@ -368,7 +377,7 @@ static void describe_machine(struct results *results, const char *dir)
     if (results->parameters.memory_limit_bytes > 0) {
         snprintf(text, sizeof text, "%" PRIu64 " MiB",
                  results->parameters.memory_limit_bytes >> 20);
-        note(results->machine, "memory limit", text);
+        note(results->machine, "memory", text);
     }
 }
 
@@ -385,6 +394,38 @@ static void describe_engines(struct results *results, const struct plan_of_run *
 
 /* ---- running --------------------------------------------------------------------------------- */
 
+static volatile sig_atomic_t stopping_signal;
+
+static void note_signal(int number)
+{
+    stopping_signal = number;
+}
+
+static bool is_stopped(void)
+{
+    return stopping_signal != 0;
+}
+
+/* What is half done is taken away; what is done stands in the results. */
+static void heed_signals(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = note_signal;
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGHUP, &action, NULL);
+}
+
+/* Two runs would take each other's stores away. Children have the descriptor too, and end with this process. */
+static void lock_directory(const char *dir)
+{
+    if (mkdir(dir, 0777) != 0 && errno != EEXIST) bench_die("%s: %s", dir, strerror(errno));
+    const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        bench_die("%s: another run is using it; --dir names another directory", dir);
+}
+
 static bool run_one(const struct plan_of_run *run, struct results *results, uint32_t round,
                     const struct workload *workload, const struct engine *engine)
 {
@@ -396,10 +437,12 @@ static bool run_one(const struct plan_of_run *run, struct results *results, uint
                                 .rest_ms = run->rest_ms,
                                 .dir = run->dir,
                                 .is_limited = run->parameters.memory_limit_bytes > 0,
-                                .begin = limit_enter};
+                                .begin = limit_enter,
+                                .stop = is_stopped};
     struct result result = {.workload = workload->name, .engine = engine->name, .round = round};
     if (results_find(results, workload->name, engine->name, round) != NULL) return true;
     if (!trial_run(&trial, &result.measures)) {
+        if (is_stopped()) return false;
         fprintf(stderr, "bench: round %" PRIu32 ", %s, %s: failed, and is no result\n", round,
                 workload->name, engine->name);
         return false;
@@ -418,7 +461,6 @@ static void forget_stores(const struct plan_of_run *run)
             .engine = run->engine[e], .asked = run->parameters.set, .dir = run->dir};
         trial_forget(&trial);
     }
-    (void)rmdir(run->dir);
 }
 
 static bool run_round(const struct plan_of_run *run, struct results *results, uint32_t round)
@@ -427,6 +469,7 @@ static bool run_round(const struct plan_of_run *run, struct results *results, ui
     for (uint32_t w = 0; w < run->workloads; w++) {
         for (uint32_t i = 0; i < run->engines; i++) {
             const struct engine *engine = run->engine[(i + round + w) % run->engines];
+            if (is_stopped()) return false;
             if (is_wanted(run, run->workload[w], engine))
                 good &= run_one(run, results, round, run->workload[w], engine);
         }
@@ -438,6 +481,9 @@ static bool run_round(const struct plan_of_run *run, struct results *results, ui
 static void begin_results(struct plan_of_run *run, struct results *results)
 {
     const char *differs = NULL;
+    lock_directory(run->dir);
+    bound_memory(run);
+    heed_signals();
     if (run->resume && access(run->json, F_OK) == 0) {
         results_read(results, run->json);
         if (!results_fit(&results->parameters, &run->parameters, &differs))
@@ -447,8 +493,6 @@ static void begin_results(struct plan_of_run *run, struct results *results)
         forget_stores(run);
     }
     results->parameters = run->parameters;
-    if (mkdir(run->dir, 0777) != 0 && errno != EEXIST)
-        bench_die("%s: %s", run->dir, strerror(errno));
     describe_machine(results, run->dir);
     describe_engines(results, run);
 }
@@ -468,13 +512,15 @@ int main(int argc, char **argv)
     bool good = true;
     take_options(&run, argc, argv);
     choose(&run);
-    bound_memory(&run);
     begin_results(&run, &results);
     for (uint32_t round = 1; round <= run.parameters.rounds; round++)
         good &= run_round(&run, &results, round);
     limit_take_down();
+    (void)rmdir(run.dir); /* unless stores are left for --resume */
+    if (is_stopped() && run.json != NULL)
+        fprintf(stderr, "bench: stopped; --resume goes on with %s\n", run.json);
     report_print(&results, stdout);
     results_deinit(&results);
     if (run.best_of != NULL) results_deinit(&run.best);
-    return good ? 0 : 1;
+    return is_stopped() ? 128 + (int)stopping_signal : good ? 0 : 1;
 }

@@ -244,7 +244,9 @@ static void print_row(const struct results *results, const struct row *row, FILE
         if (width_of(&spread) > widest) widest = width_of(&spread);
     }
     fprintf(out, " %-4s%5.0f%%", row->unit, widest);
-    if (find_rival(results, row, &rival, &best)) {
+    if (own == 0 && has_engine(results, engine_choices[0].name)) {
+        fprintf(out, "  no result of %s", engine_choices[0].name);
+    } else if (find_rival(results, row, &rival, &best)) {
         const double ratio = ratio_of(row, own, best);
         fprintf(out, "  %-10s%7.2f", rival, ratio);
         print_asked(out, row, own, ratio);

@@ -230,8 +230,10 @@ enum child_end { CHILD_DONE, CHILD_KILLED, CHILD_FAILED };
 static bool is_done(const struct trial *trial, enum child_end end)
 {
     if (end == CHILD_KILLED)
-        (void)fprintf(stderr, "bench: %s, %s: was killed, as by a system that is short of memory\n",
-                      trial->engine->name, trial->workload->name);
+        (void)fprintf(stderr, "bench: %s, %s: was killed; %s\n", trial->engine->name,
+                      trial->workload->name,
+                      trial->is_limited ? "it wants more than --memory-limit"
+                                        : "is the system short of memory?");
     return end == CHILD_DONE;
 }
 
