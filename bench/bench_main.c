@@ -272,11 +272,10 @@ static bool is_wanted(const struct plan_of_run *run, const struct workload *work
     return rival != NULL && strcmp(rival, engine->name) == 0;
 }
 
-static void bound_memory(struct plan_of_run *run)
+static void choose_sizes(struct plan_of_run *run)
 {
     struct parameters *parameters = &run->parameters;
     const uint64_t limit = parameters->memory_limit_bytes;
-    const char *why = NULL;
     if (run->times_memory > 0) {
         if (limit == 0) bench_die("--times-memory wants --memory-limit");
         const double row = parameters->set.key_bytes + parameters->set.value_bytes;
@@ -293,13 +292,19 @@ static void bound_memory(struct plan_of_run *run)
         bench_die("--memory-limit: less than cache and write buffer, %" PRIu64
                   " MiB; --times-memory chooses those after the limit",
                   wanted >> 20);
+}
+
+static void limit_memory(struct plan_of_run *run)
+{
+    const char *why = NULL;
+    const uint64_t limit = run->parameters.memory_limit_bytes;
     if (limit == 0 || limit_set_up(limit, &why)) return;
     fprintf(
         stderr,
         "bench: the memory limit is not set: %s. Caches and write buffers keep to their sizes; the "
         "system's page cache is not limited.\n",
         why);
-    parameters->memory_limit_bytes = 0;
+    run->parameters.memory_limit_bytes = 0;
 }
 
 /* ---- what it ran on -------------------------------------------------------------------------- */
@@ -377,7 +382,7 @@ static void describe_machine(struct results *results, const char *dir)
     if (results->parameters.memory_limit_bytes > 0) {
         snprintf(text, sizeof text, "%" PRIu64 " MiB",
                  results->parameters.memory_limit_bytes >> 20);
-        note(results->machine, "memory", text);
+        note(results->machine, "memory limit", text);
     }
 }
 
@@ -482,12 +487,14 @@ static void begin_results(struct plan_of_run *run, struct results *results)
 {
     const char *differs = NULL;
     lock_directory(run->dir);
-    bound_memory(run);
+    limit_memory(run);
     heed_signals();
     if (run->resume && access(run->json, F_OK) == 0) {
         results_read(results, run->json);
-        if (!results_fit(&results->parameters, &run->parameters, &differs))
+        if (!results_fit(&results->parameters, &run->parameters, &differs)) {
+            limit_take_down();
             bench_die("%s: cannot go on with another %s", run->json, differs);
+        }
     } else {
         results_init(results);
         forget_stores(run);
@@ -512,6 +519,7 @@ int main(int argc, char **argv)
     bool good = true;
     take_options(&run, argc, argv);
     choose(&run);
+    choose_sizes(&run);
     begin_results(&run, &results);
     for (uint32_t round = 1; round <= run.parameters.rounds; round++)
         good &= run_round(&run, &results, round);

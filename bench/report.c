@@ -227,6 +227,7 @@ static void print_row(const struct results *results, const struct row *row, FILE
 {
     const char *rival = NULL;
     double best = 0, own = 0, widest = 0;
+    bool has_own = false;
     json_t *object = json_of_row(results, row);
     if (object == NULL) return;
     json_decref(object);
@@ -240,11 +241,14 @@ static void print_row(const struct results *results, const struct row *row, FILE
             continue;
         }
         print_figure(out, spread.median);
-        if (i == 0) own = spread.median;
+        if (i == 0) {
+            own = spread.median;
+            has_own = true;
+        }
         if (width_of(&spread) > widest) widest = width_of(&spread);
     }
     fprintf(out, " %-4s%5.0f%%", row->unit, widest);
-    if (own == 0 && has_engine(results, engine_choices[0].name)) {
+    if (!has_own && has_engine(results, engine_choices[0].name)) {
         fprintf(out, "  no result of %s", engine_choices[0].name);
     } else if (find_rival(results, row, &rival, &best)) {
         const double ratio = ratio_of(row, own, best);
@@ -322,9 +326,9 @@ static void print_object(FILE *out, json_t *object)
     json_object_foreach(object, name, value)
     {
         if (json_is_string(value))
-            fprintf(out, "%-12s%s\n", name, json_string_value(value));
+            fprintf(out, "%-11s %s\n", name, json_string_value(value));
         else
-            fprintf(out, "%-12s%s; %s\n", name,
+            fprintf(out, "%-11s %s; %s\n", name,
                     json_string_value(json_object_get(value, "version")),
                     json_string_value(json_object_get(value, "settings")));
     }
