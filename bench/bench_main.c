@@ -195,7 +195,7 @@ static void take_option(struct plan_of_run *run, int option, const char *name)
     else if (option == OPTION_BEST)
         run->best_of = optarg;
     else if (option == OPTION_JSON)
-        run->json = *optarg != '\0' ? optarg : NULL;
+        run->json = optarg;
     else if (option == OPTION_RESUME)
         run->resume = true;
     else if (option == OPTION_REST)
@@ -222,6 +222,7 @@ static void take_options(struct plan_of_run *run, int argc, char **argv)
         take_option(run, option, options[index].name);
     }
     if (optind < argc) bench_die("%s: no option; --help lists them", argv[optind]);
+    if (run->json != NULL && *run->json == '\0') bench_die("--json wants FILE");
     if (run->resume && run->json == NULL) bench_die("--resume wants --json FILE");
 }
 

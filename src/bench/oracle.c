@@ -107,6 +107,7 @@ static const char *judge_odd_row(const struct oracle *oracle, struct oracle_scan
     return NULL;
 }
 
+/* In words, like values: a call of memcmp() for each row would be a sixth of what is measured. */
 static bool is_key(const struct oracle_scan *scan, uint32_t key_bytes, struct bytes_view key)
 {
     uint64_t wrong = 0, got, wanted;
