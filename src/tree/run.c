@@ -30,11 +30,6 @@ static bool lies_below(const struct table_ref *ref, loam_slice key)
     return bytes_compare(table_meta(ref->table)->largest, key) < 0;
 }
 
-bool table_ref_covers(const struct table_ref *ref, loam_slice key)
-{
-    return !lies_above(ref, key) && !lies_below(ref, key);
-}
-
 bool table_ref_before(const struct table_ref *a, const struct table_ref *b)
 {
     return lies_below(a, table_ref_smallest(b));
@@ -199,6 +194,13 @@ uint32_t run_find(const struct run *run, loam_slice key)
         }
     }
     return first;
+}
+
+struct table *run_table_for(const struct run *run, loam_slice key)
+{
+    const uint32_t at = run_find(run, key);
+    return at == run->table_count || lies_above(&run->tables[at], key) ? NULL
+                                                                       : run->tables[at].table;
 }
 
 /* The last table that shows keys at or before key, if any are: table_count when there is none. */

@@ -139,10 +139,7 @@ loam_status version_check(const struct version *version)
 /* The table of a run that may hold the key at seq; NULL: none may. */
 static struct table *table_for(const struct run *run, loam_slice key, uint64_t seq)
 {
-    if (run->seq_min > seq) return NULL;
-    const uint32_t at = run_find(run, key);
-    if (at == run->table_count || !table_ref_covers(&run->tables[at], key)) return NULL;
-    return run->tables[at].table;
+    return run->seq_min > seq ? NULL : run_table_for(run, key);
 }
 
 /* Of the newest deletion of a range that holds the key; 0: there is none. */

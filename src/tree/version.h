@@ -76,7 +76,6 @@ struct horizon {
 /* The lower key bound of what a reference shows: the table's range within its clip. The upper one
    is the lesser of the table's largest key and, exclusively, `to`. */
 loam_slice table_ref_smallest(const struct table_ref *ref);
-bool table_ref_covers(const struct table_ref *ref, loam_slice key); /* within clip and key range */
 /* All that a shows lies before all that b shows. */
 bool table_ref_before(const struct table_ref *a, const struct table_ref *b);
 
@@ -96,6 +95,8 @@ LOAM_MUST loam_status run_check(const struct run *run);
 
 /* The first table that shows keys at or after key, if any are: table_count when there is none. */
 uint32_t run_find(const struct run *run, loam_slice key);
+/* The table whose clip and keys hold key between them; NULL: none. */
+struct table *run_table_for(const struct run *run, loam_slice key);
 /* Does any table show keys of what ref shows? */
 bool run_overlaps(const struct run *run, const struct table_ref *ref);
 
