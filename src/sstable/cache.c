@@ -13,7 +13,8 @@
 enum {
     LOADER_STRIPES = 64,
     /* A miss looks at so many blocks at most; what it could not free, the next ones will. */
-    CLOCK_VISITS_MAX = 1024
+    CLOCK_VISITS_MAX = 1024,
+    HAND_AHEAD_UNITS = 8 /* a slot is asked for so long before the hand comes to its frame */
 };
 
 /* Of a slot's word, below the frame's index. */
@@ -119,6 +120,15 @@ static bool evict_block(struct page_cache *cache, uint32_t first, uint32_t units
     return all;
 }
 
+/* Slots lie anywhere: one that is asked for some misses before its turn is not waited for then. */
+static void expect_slot(struct page_cache *cache, uint64_t unit, uint64_t all)
+    REQUIRES(cache->frames_lock)
+{
+    if (unit >= all) return;
+    const struct frame *frame = frames_at(&cache->frames, (uint32_t)unit + 1);
+    if (frame->state == FRAME_TAKEN) __builtin_prefetch(frame->slot, 1);
+}
+
 /* Moves the clock's hand over blocks of that size until one is free, or it has gone far enough. */
 static bool make_block(struct page_cache *cache, unsigned order) REQUIRES(cache->frames_lock)
 {
@@ -128,6 +138,7 @@ static bool make_block(struct page_cache *cache, unsigned order) REQUIRES(cache-
     for (unsigned visits = 0; visits < CLOCK_VISITS_MAX && all > 0; visits++) {
         const uint32_t first = cache->hand >= all ? 0 : cache->hand & ~(units - 1);
         cache->hand = first + units;
+        expect_slot(cache, first + HAND_AHEAD_UNITS, all);
         if (!frames_piece(&cache->frames, first / piece_units)->is_resident) continue;
         if (frames_at(&cache->frames, first + 1)->state == FRAME_INNER) continue; /* of a larger */
         if (!was_used(cache, first, units) && evict_block(cache, first, units)) return true;

@@ -277,6 +277,23 @@ loam_status table_check_frame(const struct table_loaded *loaded, uint32_t page_i
     return LOAM_OK;
 }
 
+/* Memory for one function: the heap's only for pages larger than most. */
+struct scratch {
+    uint8_t *bytes;
+    uint8_t here[4608];
+};
+
+static loam_status scratch_take(struct scratch *scratch, size_t bytes)
+{
+    scratch->bytes = bytes <= sizeof scratch->here ? scratch->here : mem_alloc(bytes);
+    return scratch->bytes != NULL ? LOAM_OK : LOAM_NOMEM;
+}
+
+static void scratch_give(struct scratch *scratch)
+{
+    if (scratch->bytes != scratch->here) mem_free(scratch->bytes);
+}
+
 /* The bytes of a checked page as they were before packing, and how many it takes in memory. */
 struct stored {
     const uint8_t *raw;
@@ -356,19 +373,17 @@ static loam_status lay_out_page(const struct table_loaded *loaded, uint32_t page
 {
     const uint64_t at = index_page_start(&loaded->index, page_index);
     struct stored stored;
-    uint8_t *unpacked = NULL;
-    if (head->codec != CODEC_RAW) {
-        unpacked = mem_alloc(head->raw_bytes + PAGE_SLACK_BYTES);
-        if (unpacked == NULL) return LOAM_NOMEM;
-    }
-    loam_status rc = stored_page(loaded, at, head, frame, unpacked, &stored);
+    struct scratch unpacked;
+    const bool is_packed = head->codec != CODEC_RAW;
+    loam_status rc = scratch_take(&unpacked, is_packed ? head->raw_bytes + PAGE_SLACK_BYTES : 0);
+    if (rc == LOAM_OK) rc = stored_page(loaded, at, head, frame, unpacked.bytes, &stored);
     if (rc == LOAM_OK) rc = page_room_take(room, stored.page_bytes + PAGE_SLACK_BYTES);
     if (rc == LOAM_OK) {
         const char *fault = page_lay_out(room->bytes, stored.raw, head->raw_bytes, head->format,
                                          loaded->source.seq_shift, true);
         if (fault != NULL) rc = block_fault(&loaded->source, at, fault);
     }
-    mem_free(unpacked);
+    scratch_give(&unpacked);
     return rc;
 }
 
@@ -378,12 +393,12 @@ loam_status table_load_page(void *ctx, uint32_t page_index, struct page_room *ro
     const uint64_t at = index_page_start(&loaded->index, page_index);
     const size_t frame_bytes = (size_t)(index_page_end(&loaded->index, page_index) - at);
     struct block_head head = {0};
-    uint8_t *frame = mem_alloc(frame_bytes + PAGE_SLACK_BYTES);
-    if (frame == NULL) return LOAM_NOMEM;
-    loam_status rc = read_frame(loaded, page_index, frame, &head);
-    if (rc == LOAM_OK) rc = lay_out_page(loaded, page_index, &head, frame, room);
+    struct scratch frame;
+    loam_status rc = scratch_take(&frame, frame_bytes + PAGE_SLACK_BYTES);
+    if (rc == LOAM_OK) rc = read_frame(loaded, page_index, frame.bytes, &head);
+    if (rc == LOAM_OK) rc = lay_out_page(loaded, page_index, &head, frame.bytes, room);
     if (rc == LOAM_OK) fill_side(room);
-    mem_free(frame);
+    scratch_give(&frame);
     return rc;
 }
 
