@@ -19,10 +19,9 @@ uint64_t dataset_mix(uint64_t x)
 
 void dataset_key(const struct dataset *set, char *key, uint32_t slot)
 {
-    for (uint32_t i = set->key_bytes; i-- > 0;) {
+    memset(key, '0', set->key_bytes);
+    for (uint32_t i = set->key_bytes; slot > 0 && i-- > 0; slot /= 10)
         key[i] = (char)('0' + slot % 10);
-        slot /= 10;
-    }
 }
 
 void dataset_key_move(const struct dataset *set, char *key, int step)
