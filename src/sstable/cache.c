@@ -279,6 +279,15 @@ const uint8_t *page_peek(struct page_cache *cache, page_slot *slots, uint32_t pa
     return bytes;
 }
 
+bool page_cache_has_room(struct page_cache *cache)
+{
+    mutex_lock(&cache->frames_lock);
+    const bool has_room =
+        frames_have_free(&cache->frames) || !over_budget(cache, frames_piece_bytes(&cache->frames));
+    mutex_unlock(&cache->frames_lock);
+    return has_room;
+}
+
 void page_unpin(struct page_pin *pin)
 {
     if (pin->slot == NULL) return;

@@ -60,6 +60,8 @@ bool page_pin_cached(struct page_cache *cache, page_slot *slots, uint32_t page_i
    side may be NULL. */
 const uint8_t *page_peek(struct page_cache *cache, page_slot *slots, uint32_t page_index,
                          const uint8_t **side);
+/* Would a page that is loaded now take nobody's place? */
+bool page_cache_has_room(struct page_cache *cache);
 void page_unpin(struct page_pin *pin); /* zeroes it; nothing for an empty one */
 
 /* Whether any slot of the array is pinned at this moment. */

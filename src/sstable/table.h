@@ -68,7 +68,7 @@ void table_look_ahead(struct table *table, loam_slice key, uint64_t hash, enum t
 
 enum table_iter_flags {
     TABLE_ITER_KEYS_ONLY = 1, /* values of entries larger than a page are not read ({NULL, 0}) */
-    TABLE_ITER_BULK = 2       /* for compaction: reads ahead and does not fill the cache */
+    TABLE_ITER_BULK = 2       /* for merges: reads ahead and does not look at the cache */
 };
 /* Holds a reference on the table. */
 LOAM_MUST loam_status table_iter_new(struct table *table, unsigned flags, struct iter **out);

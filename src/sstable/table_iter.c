@@ -2,7 +2,9 @@
  * table_iter.c - walks a table in both directions; see table.h and record/iter.h.
  *
  * Role: a position is (page, entry); moving within a page is an offset and three varints.
- * Invariants: (1) the page under the iterator is pinned, or lies in a buffer of the iterator's own (bulk, extents).
+ *   A merge, and a scan that has met some pages that are not in memory while the cache is full, read many pages with one call
+ *   into a buffer of their own: a long scan takes nobody's place in the cache.
+ * Invariants: (1) the page under the iterator is pinned, or lies in a buffer of the iterator's own.
  *   (2) an extent's value is read only when the iterator comes to stand on it.
  */
 #include <inttypes.h>
@@ -17,7 +19,12 @@
 
 #include "base/poison.h"
 
-enum { BULK_BYTES = 512 * 1024 };
+enum {
+    BULK_BYTES = 512 * 1024,
+    SCAN_BYTES = 128 * 1024,
+    SCAN_MISSES_LEAST = 4 /* before a scan is taken for a long one */
+};
+_Static_assert(SCAN_BYTES >= BLOCK_HEADER_BYTES + PAGE_BYTES_MAX, "any page has room");
 
 struct table_iter {
     struct iter iter;
@@ -35,7 +42,8 @@ struct table_iter {
     const uint8_t
         *ahead; /* the next page, if it is in memory, else this one; not pinned, never read */
     struct extent extent;
-    /* Bulk: the stored bytes [run_from, run_end) of the table, and room for one page. */
+    uint32_t missed_count; /* pages that were not in memory, since they come one after the other */
+    /* Many at once: the stored bytes [run_from, run_end) of the table, and room for one page. */
     uint8_t *run;
     struct page_space space;
     uint64_t run_from, run_end;
@@ -60,46 +68,55 @@ static void leave_page(struct table_iter *it)
     it->entry_count = 0;
 }
 
-/* ---- bulk ---- */
+/* ---- many pages at once ---- */
 
-/* The stored bytes from start on that one read takes: whole pages, no extents, at least the first. */
-static uint64_t run_end_from(const struct table_iter *it, uint64_t page)
+static loam_status run_reserve(struct table_iter *it)
 {
-    const struct table_index *index = iter_index(it);
-    const uint64_t start = index_page_start(index, page);
-    uint64_t end = index_page_end(index, page);
-    while (++page < index->page_count && !index_is_extent(index, page) &&
-           index_page_end(index, page) - start <= BULK_BYTES)
-        end = index_page_end(index, page);
-    return end;
+    const uint64_t stored = it->hold.loaded->footer.index.at;
+    const uint64_t most = it->flags & TABLE_ITER_BULK ? BULK_BYTES : SCAN_BYTES;
+    if (it->run != NULL) return LOAM_OK;
+    it->run_room = (size_t)(stored < most ? stored : most) + PAGE_SLACK_BYTES;
+    it->run = pages_alloc(it->run_room);
+    return it->run != NULL ? LOAM_OK : LOAM_NOMEM;
 }
 
+/* Reads the stored bytes of page and, in the direction of the walk, of those behind it that have room: whole pages, no extents. */
 static loam_status read_run(struct table_iter *it, uint64_t page)
 {
+    const struct table_index *index = iter_index(it);
     const struct block_source *source = &it->hold.loaded->source;
-    const uint64_t start = index_page_start(iter_index(it), page);
-    uint64_t end = index_page_end(iter_index(it), page);
-    /* Bulk is for going forward; going backward, a run would be read for each page. */
-    if (end != it->run_from) end = run_end_from(it, page);
+    const uint64_t room = it->run_room - PAGE_SLACK_BYTES,
+                   pages_end = it->hold.loaded->footer.index.at;
+    const bool backward = page + 1 == it->page_index;
+    uint64_t start = index_page_start(index, page), end = index_page_end(index, page);
+    if (backward) {
+        while (page-- > 0 && !index_is_extent(index, page) &&
+               end - index_page_start(index, page) <= room)
+            start = index_page_start(index, page);
+    } else {
+        while (++page < index->page_count && !index_is_extent(index, page) &&
+               index_page_end(index, page) - start <= room)
+            end = index_page_end(index, page);
+    }
     it->run_from = it->run_end = 0;
     const loam_status rc =
         object_read(source->object, source->base + start, it->run, (size_t)(end - start));
     if (rc < 0) return rc;
     it->run_from = start;
     it->run_end = end;
-    const uint64_t pages_end = it->hold.loaded->footer.index.at;
-    const uint64_t ahead = pages_end - end < BULK_BYTES ? pages_end - end : BULK_BYTES;
-    if (ahead > 0) object_will_need(source->object, source->base + end, ahead);
+    const uint64_t left = backward ? start : pages_end - end, ahead = left < room ? left : room;
+    if (ahead > 0)
+        object_will_need(source->object, source->base + (backward ? start - ahead : end), ahead);
     return LOAM_OK;
 }
 
-static loam_status open_bulk_page(struct table_iter *it, uint64_t page)
+static loam_status open_own_page(struct table_iter *it, uint64_t page)
 {
     const struct table_index *index = iter_index(it);
     const uint64_t start = index_page_start(index, page), end = index_page_end(index, page);
     struct block_head head = {0};
-    loam_status rc = LOAM_OK;
-    if (start < it->run_from || end > it->run_end) rc = read_run(it, page);
+    loam_status rc = run_reserve(it);
+    if (rc == LOAM_OK && (start < it->run_from || end > it->run_end)) rc = read_run(it, page);
     if (rc < 0) return rc;
     const uint8_t *frame = it->run + (start - it->run_from);
     rc = table_check_frame(it->hold.loaded, (uint32_t)page, frame, &head);
@@ -122,6 +139,29 @@ static void tally_page(const struct table_iter *it, uint64_t page)
         tally->read_pages++;
 }
 
+/* Who reads on and on where most is not in memory would put pages into the cache that nobody comes back to, at twice the cost. */
+static bool is_long_scan(struct table_iter *it)
+{
+    return ++it->missed_count > SCAN_MISSES_LEAST && !page_cache_has_room(it->table->owner.cache);
+}
+
+static loam_status open_page(struct table_iter *it, uint64_t page, const uint8_t **bytes)
+{
+    struct page_cache *cache = it->table->owner.cache;
+    struct table_loaded *loaded = it->hold.loaded;
+    bool is_own = (it->flags & TABLE_ITER_BULK) != 0;
+    loam_status rc = LOAM_OK;
+    if (page != it->page_index + 1 && page + 1 != it->page_index) it->missed_count = 0;
+    if (!is_own && !page_pin_cached(cache, loaded->slots, (uint32_t)page, &it->pin)) {
+        is_own = is_long_scan(it);
+        if (!is_own)
+            rc = page_pin(cache, loaded->slots, (uint32_t)page, table_load_page, loaded, &it->pin);
+    }
+    if (is_own) rc = open_own_page(it, page);
+    *bytes = is_own ? it->space.bytes.data : it->pin.bytes;
+    return rc;
+}
+
 /* Makes page the current one; of an extent, only its key. */
 static loam_status enter_page(struct table_iter *it, uint64_t page)
 {
@@ -138,15 +178,8 @@ static loam_status enter_page(struct table_iter *it, uint64_t page)
         it->is_extent = true;
         it->entry_count = 1;
     } else {
-        if (it->flags & TABLE_ITER_BULK) {
-            rc = open_bulk_page(it, page);
-            raw = it->space.bytes.data;
-        } else {
-            rc = page_pin(it->table->owner.cache, loaded->slots, (uint32_t)page, table_load_page,
-                          loaded, &it->pin);
-            raw = it->pin.bytes;
-        }
-        if (rc != LOAM_OK) return rc;
+        rc = open_page(it, page, &raw);
+        if (rc < 0) return rc;
         it->page = page_view(raw);
         it->ahead = raw; /* until look_ahead() knows better */
         it->entry_count = it->page.entry_count;
@@ -341,12 +374,6 @@ loam_status table_iter_new(struct table *table, unsigned flags, struct iter **ou
     it->flags = flags;
     table_ref(table);
     loam_status rc = table_hold(table, &it->hold);
-    if (rc == LOAM_OK && (flags & TABLE_ITER_BULK)) {
-        const uint64_t stored = it->hold.loaded->footer.index.at;
-        it->run_room = (size_t)(stored < BULK_BYTES ? stored : BULK_BYTES) + PAGE_SLACK_BYTES;
-        it->run = pages_alloc(it->run_room);
-        if (it->run == NULL) rc = LOAM_NOMEM;
-    }
     if (rc < 0) {
         table_iter_close(&it->iter);
         return rc;

@@ -505,6 +505,40 @@ static void a_hit_keeps_its_bytes_while_the_cache_is_swept(void **state)
     unbuild(&built);
 }
 
+static void scan_all(struct built *built, bool backward)
+{
+    assert_int_equal(sst_check_scan(built->table, &built->rows, 0, backward), SST_RIGHT);
+}
+
+static void a_long_scan_takes_nobodys_place_in_a_full_cache(void **state)
+{
+    struct built built;
+    (void)state;
+    build_shape(&built, 2, 400000);
+    assert_true(built.meta.page_count > 200);
+    while (page_cache_stats(built.lab.cache).evicted_count < 50)
+        for (size_t i = 0; i < built.rows.count; i += 20)
+            (void)sst_check_get(built.table, &built.rows, built.rows.at[i].key, SEQ_MAX);
+    for (int scan = 1; scan <= 6; scan++) {
+        const uint64_t before = page_cache_stats(built.lab.cache).evicted_count;
+        scan_all(&built, scan % 2 == 0);
+        assert_in_range(page_cache_stats(built.lab.cache).evicted_count - before, 0, 8);
+    }
+    unbuild(&built);
+}
+
+static void a_scan_fills_a_cache_that_has_room(void **state)
+{
+    struct built built;
+    (void)state;
+    build_shape(&built, 2, 4 << 20);
+    for (int scan = 1; scan <= 4; scan++) {
+        scan_all(&built, scan % 2 == 0);
+        assert_int_equal(page_cache_stats(built.lab.cache).miss_count, built.meta.page_count);
+    }
+    unbuild(&built);
+}
+
 static void idle_tables_give_their_metadata_back(void **state)
 {
     struct built built;
@@ -609,6 +643,8 @@ int main(void)
         cmocka_unit_test(an_estimate_is_near_the_truth),
         cmocka_unit_test(a_doomed_table_is_given_up_by_its_last_user),
         cmocka_unit_test(a_hit_keeps_its_bytes_while_the_cache_is_swept),
+        cmocka_unit_test(a_long_scan_takes_nobodys_place_in_a_full_cache),
+        cmocka_unit_test(a_scan_fills_a_cache_that_has_room),
         cmocka_unit_test(idle_tables_give_their_metadata_back),
         cmocka_unit_test(out_of_memory_is_an_answer_and_leaks_nothing),
     };

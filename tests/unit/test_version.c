@@ -118,7 +118,7 @@ static void make_run(struct world *world, uint32_t level, uint64_t number, uint6
 static void make_world(struct world *world, uint64_t seed)
 {
     memset(world, 0, sizeof *world);
-    sst_lab_open(&world->lab, 1 << 20);
+    sst_lab_open(&world->lab, 64 << 20); /* room for all pages: scans put theirs into the cache */
     world->rand.state = seed;
     world->version = version_new();
     assert_non_null(world->version);
