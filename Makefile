@@ -7,6 +7,7 @@
 #   make lint       format, layers, analyzers         make format     rewrites
 #   make asan tsan  the tests under sanitizers        make fuzz       SECONDS= for each target
 #   make bench      loam beside other engines: N= ROUNDS= ENGINES= BENCH="--workloads ycsb-*"
+#   make flame      where the time of a workload goes, drawn: W= N=
 #   make amalgam    build/loam.c and its headers, the library as one file
 #   make coverage   lines that the tests reach        make mutants    M= break rules, and see who notices
 #   make soak       SECONDS= of fresh seeds of it all  make clean
@@ -23,6 +24,7 @@ T         ?= *
 SECONDS   ?= 10
 N         ?= 1000000
 ROUNDS    ?= 3
+W         ?= readrandom
 ENGINES   ?= loam,rocksdb,leveldb,lmdb,wiredtiger,sqlite,bare
 BENCH_OUT ?= $(BUILD)/bench/results
 JOBS      := $(shell nproc 2>/dev/null || echo 2)
@@ -61,7 +63,7 @@ remember  = @mkdir -p $(@D); echo '$(1)' | cmp -s - $@ || echo '$(1)' > $@
 .SECONDARY:
 .DELETE_ON_ERROR:
 .PHONY: all run check check-built test tests fuzzers lint lint-quick format asan tsan clang fuzz \
-  coverage mutants soak amalgam bench bench-built install clean FORCE
+  coverage mutants soak amalgam bench bench-built flame install clean FORCE
 all: $(LIBRARY) $(PROGRAM)
 
 # ---- objects and what is linked from them ------------------------------------------------------
@@ -201,6 +203,15 @@ bench-built: $(BUILD)/bench/loam_bench
 	  --rounds $(ROUNDS) --engines $(ENGINES) --dir $(BUILD)/bench/data --json $(BENCH_OUT).json $(BENCH)
 	@if bench/plot $(BENCH_OUT).json > $(BENCH_OUT).svg; then echo "wrote $(BENCH_OUT).json and .svg"; \
 	  else rm -f $(BENCH_OUT).svg; echo "wrote $(BENCH_OUT).json"; fi
+
+flame: # Frame pointers, so that who called whom can be told; what is measured costs 1% more for them.
+	@scripts/setup run bench flame </dev/null >&2
+	+@$(MAKE) BUILD=build/flame CFLAGS="-O2 -g -fno-omit-frame-pointer" build/flame/bench/loam_bench
+	@cd build/flame && perf record -q -F 1999 -g -o perf.data bench/loam_bench --engines loam --rounds 1 \
+	  --entries $(N) --workloads $(W) --dir data >/dev/null && \
+	  perf script --no-inline -F comm,pid,tid,time,ip,sym,dso -i perf.data > perf.txt
+	@bench/flame "$(W), $(N) entries, $$(git describe --always --dirty)" < build/flame/perf.txt > build/flame/$(W).svg
+	@rm -f build/flame/perf.data build/flame/perf.txt; echo "wrote build/flame/$(W).svg"
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig \
