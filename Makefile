@@ -7,7 +7,7 @@
 #   make lint       format, layers, analyzers         make format     rewrites
 #   make asan tsan  the tests under sanitizers        make fuzz       SECONDS= for each target
 #   make bench      loam beside other engines: N= ROUNDS= ENGINES= BENCH="--workloads ycsb-*"
-#   make flame      where the time of a workload goes, drawn: W= N=
+#   make flame      where the processor's time of a workload goes, drawn: W= N=
 #   make amalgam    build/loam.c and its headers, the library as one file
 #   make coverage   lines that the tests reach        make mutants    M= break rules, and see who notices
 #   make soak       SECONDS= of fresh seeds of it all  make clean
@@ -204,14 +204,17 @@ bench-built: $(BUILD)/bench/loam_bench
 	@if bench/plot $(BENCH_OUT).json > $(BENCH_OUT).svg; then echo "wrote $(BENCH_OUT).json and .svg"; \
 	  else rm -f $(BENCH_OUT).svg; echo "wrote $(BENCH_OUT).json"; fi
 
-flame: # Frame pointers, so that who called whom can be told; what is measured costs 1% more for them.
+flame: # Frame pointers, so that who called whom can be told.
+	@case '$(W)' in *[!a-z0-9-]* | openkilled | '') echo "make flame: W is one workload that loam_bench --list names, not openkilled"; \
+	  exit 64 ;; esac
 	@scripts/setup run bench flame </dev/null >&2
 	+@$(MAKE) BUILD=build/flame CFLAGS="-O2 -g -fno-omit-frame-pointer" build/flame/bench/loam_bench
-	@cd build/flame && perf record -q -F 1999 -g -o perf.data bench/loam_bench --engines loam --rounds 1 \
-	  --entries $(N) --workloads $(W) --dir data >/dev/null && \
-	  perf script --no-inline -F comm,pid,tid,time,ip,sym,dso -i perf.data > perf.txt
-	@bench/flame "$(W), $(N) entries, $$(git describe --always --dirty)" < build/flame/perf.txt > build/flame/$(W).svg
-	@rm -f build/flame/perf.data build/flame/perf.txt; echo "wrote build/flame/$(W).svg"
+	@rm -f build/flame/$(W).svg; cd build/flame && trap 'rm -f perf.data perf.txt' EXIT && \
+	  perf record -q -F 1999 -g -o perf.data bench/loam_bench --engines loam --rounds 1 \
+	    --entries $(N) --workloads $(W) --dir data >/dev/null && \
+	  perf script --no-inline -F comm,pid,tid,time,ip,sym,dso -i perf.data > perf.txt && \
+	  ../../bench/flame "$(W), $(N) entries, $$(git describe --always --dirty)" < perf.txt > $(W).new && mv $(W).new $(W).svg
+	@echo "wrote build/flame/$(W).svg"
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig \

@@ -103,19 +103,19 @@ static void take_meta(uint8_t *bytes, size_t len, struct table_meta *meta)
     put_u64(raw + 80, hash_seeded_pieces(bounds, 2, meta->uid));
 }
 
-static void walk(struct table *table, unsigned flags)
+static void walk(struct table *table, unsigned flags, bool backward)
 {
     struct iter *iter = NULL;
     uint64_t steps = 0;
     if (table_iter_new(table, flags, &iter) != LOAM_OK) return;
-    loam_status rc = (flags & TABLE_ITER_BULK) ? iter->ops->first(iter) : iter->ops->last(iter);
+    loam_status rc = backward ? iter->ops->last(iter) : iter->ops->first(iter);
     while (rc == LOAM_OK) {
         struct table_hit hit;
         check(steps++ <= INPUT_BYTES_MAX);
         if (steps < 100 && table_get(table, iter->at->key, hash_key(iter->at->key), iter->at->seq,
                                      &hit) == LOAM_OK)
             table_hit_release(&hit);
-        rc = (flags & TABLE_ITER_BULK) ? iter->ops->next(iter) : iter->ops->prev(iter);
+        rc = backward ? iter->ops->prev(iter) : iter->ops->next(iter);
     }
     rc = iter->ops->seek(iter, loam_str("k3"), 1000);
     if (rc == LOAM_OK) rc = iter->ops->seek_back(iter, loam_str("0000000000050000"), 0);
@@ -166,8 +166,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     file_bytes = bytes;
     file_len = size;
     if (sst_table(&lab, &meta, &table) == LOAM_OK) {
-        walk(table, 0);
-        walk(table, TABLE_ITER_BULK | TABLE_ITER_KEYS_ONLY);
+        for (int backward = 0; backward < 2; backward++) {
+            walk(table, 0, backward);
+            walk(table, TABLE_ITER_BULK | TABLE_ITER_KEYS_ONLY, backward);
+        }
         loam_status rc = table_estimate(table, loam_str("a"), loam_str("k5"), &estimate);
         rc = table_verify(table, NULL, NULL);
         check(rc <= LOAM_OK);

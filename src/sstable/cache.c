@@ -14,7 +14,8 @@ enum {
     LOADER_STRIPES = 64,
     /* A miss looks at so many blocks at most; what it could not free, the next ones will. */
     CLOCK_VISITS_MAX = 1024,
-    HAND_AHEAD_UNITS = 8 /* a slot is asked for so long before the hand comes to its frame */
+    HAND_AHEAD_UNITS =
+        8 /* a slot is asked for so long before the hand comes to its frame, if pages are small */
 };
 
 /* Of a slot's word, below the frame's index. */
@@ -180,7 +181,9 @@ loam_status page_room_take(struct page_room *room, uint64_t bytes)
     check(room->index == 0);
     const unsigned order = frames_order_for(bytes);
     mutex_lock(&cache->frames_lock);
+    const uint64_t evicted_count = cache->evicted_count;
     const loam_status rc = claim_block(cache, order, &room->index);
+    room->drove_out = cache->evicted_count != evicted_count;
     if (rc == LOAM_OK) frames_at(&cache->frames, room->index)->slot = NULL;
     mutex_unlock(&cache->frames_lock);
     if (rc < 0) return rc;
@@ -216,7 +219,7 @@ static inline void fill_pin(struct page_cache *cache, page_slot *slot, uint64_t 
     if ((word & SLOT_USED) == 0) atomic_fetch_or_explicit(slot, SLOT_USED, memory_order_relaxed);
     uint8_t *side;
     const uint8_t *bytes = frames_bytes(&cache->frames, (uint32_t)(word >> 32), &side);
-    *pin = (struct page_pin){slot, bytes, side};
+    *pin = (struct page_pin){slot, bytes, side, false};
 }
 
 static loam_status load_page(struct page_cache *cache, page_slot *slots, uint32_t page_index,
@@ -240,7 +243,7 @@ static loam_status load_page(struct page_cache *cache, page_slot *slots, uint32_
         goto out;
     }
     install_page(cache, slot, room.index);
-    *pin = (struct page_pin){slot, room.bytes, room.side};
+    *pin = (struct page_pin){slot, room.bytes, room.side, room.drove_out};
 out:
     mutex_unlock(lock);
     return rc;
@@ -277,15 +280,6 @@ const uint8_t *page_peek(struct page_cache *cache, page_slot *slots, uint32_t pa
     const uint8_t *bytes = frames_bytes(&cache->frames, (uint32_t)(word >> 32), &its_side);
     if (side != NULL) *side = its_side;
     return bytes;
-}
-
-bool page_cache_has_room(struct page_cache *cache)
-{
-    mutex_lock(&cache->frames_lock);
-    const bool has_room =
-        frames_have_free(&cache->frames) || !over_budget(cache, frames_piece_bytes(&cache->frames));
-    mutex_unlock(&cache->frames_lock);
-    return has_room;
 }
 
 void page_unpin(struct page_pin *pin)

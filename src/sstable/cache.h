@@ -30,6 +30,7 @@ struct page_pin { /* all-zero pins nothing */
     page_slot *slot;
     const uint8_t *bytes; /* the page */
     const uint8_t *side;  /* what its loader put there */
+    bool drove_out;       /* it was loaded now, and others had to go for it */
 };
 
 /* Where a page that is being loaded comes to stand. */
@@ -39,9 +40,10 @@ struct page_room {
     uint8_t *bytes;
     uint8_t *side; /* dense beside those of other pages: for what is looked at first */
     size_t side_bytes;
+    bool drove_out; /* others had to go for it */
 };
 
-/* Once for each room; sets its bytes and side. LOAM_NOMEM. */
+/* Once for each room; sets all of it. LOAM_NOMEM. */
 LOAM_MUST loam_status page_room_take(struct page_room *room, uint64_t bytes);
 
 /* Loads the page of a slot, raw and verified, into the room, which it takes when it knows how large. */
@@ -60,8 +62,6 @@ bool page_pin_cached(struct page_cache *cache, page_slot *slots, uint32_t page_i
    side may be NULL. */
 const uint8_t *page_peek(struct page_cache *cache, page_slot *slots, uint32_t page_index,
                          const uint8_t **side);
-/* Would a page that is loaded now take nobody's place? */
-bool page_cache_has_room(struct page_cache *cache);
 void page_unpin(struct page_pin *pin); /* zeroes it; nothing for an empty one */
 
 /* Whether any slot of the array is pinned at this moment. */

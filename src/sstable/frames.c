@@ -92,13 +92,6 @@ uint32_t frames_take(struct frames *frames, unsigned order)
     return index;
 }
 
-bool frames_have_free(const struct frames *frames)
-{
-    for (unsigned order = 0; order < FRAME_ORDERS; order++)
-        if (frames->free[order] != 0) return true;
-    return false;
-}
-
 void frames_give(struct frames *frames, uint32_t index)
 {
     struct frame *frame = frames_at(frames, index);

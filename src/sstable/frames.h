@@ -71,7 +71,6 @@ unsigned frames_order_for(uint64_t bytes);
 /* Index of a block that was free, or 0. Nothing is allocated. */
 uint32_t frames_take(struct frames *frames, unsigned order);
 void frames_give(struct frames *frames, uint32_t index);  /* a taken one */
-bool frames_have_free(const struct frames *frames);       /* a block of any order */
 LOAM_MUST loam_status frames_grow(struct frames *frames); /* by a piece, all of it free */
 /* Gives the memory of a piece back to the system if all of it is free. */
 bool frames_shrink(struct frames *frames, uint32_t piece);

@@ -277,10 +277,12 @@ loam_status table_check_frame(const struct table_loaded *loaded, uint32_t page_i
     return LOAM_OK;
 }
 
-/* Memory for one function: the heap's only for pages larger than most. */
+enum { SCRATCH_BYTES = 4096 + BLOCK_HEADER_BYTES + 2 * PAGE_SLACK_BYTES };
+
+/* Memory for one function: the heap's only for pages larger than most. A miss has two of them on the reader's stack. */
 struct scratch {
     uint8_t *bytes;
-    uint8_t here[4608];
+    uint8_t here[SCRATCH_BYTES];
 };
 
 static loam_status scratch_take(struct scratch *scratch, size_t bytes)

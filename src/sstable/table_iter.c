@@ -2,8 +2,8 @@
  * table_iter.c - walks a table in both directions; see table.h and record/iter.h.
  *
  * Role: a position is (page, entry); moving within a page is an offset and three varints.
- *   A merge, and a scan that has met some pages that are not in memory while the cache is full, read many pages with one call
- *   into a buffer of their own: a long scan takes nobody's place in the cache.
+ *   A merge, and a scan that has driven some pages out of a full cache, read many pages with one call into a buffer of
+ *   their own, so that a long scan leaves the cache to others.
  * Invariants: (1) the page under the iterator is pinned, or lies in a buffer of the iterator's own.
  *   (2) an extent's value is read only when the iterator comes to stand on it.
  */
@@ -22,7 +22,9 @@
 enum {
     BULK_BYTES = 512 * 1024,
     SCAN_BYTES = 128 * 1024,
-    SCAN_MISSES_LEAST = 4 /* before a scan is taken for a long one */
+    SCAN_SPARED = 4, /* pages for which a scan may drive others out */
+    RUN_PASSES_MOST =
+        8 /* pages that are in memory, one behind the other, which a run reads in vain */
 };
 _Static_assert(SCAN_BYTES >= BLOCK_HEADER_BYTES + PAGE_BYTES_MAX, "any page has room");
 
@@ -42,7 +44,7 @@ struct table_iter {
     const uint8_t
         *ahead; /* the next page, if it is in memory, else this one; not pinned, never read */
     struct extent extent;
-    uint32_t missed_count; /* pages that were not in memory, since they come one after the other */
+    uint32_t driving_count; /* pages that drove others out, since one comes after the other */
     /* Many at once: the stored bytes [run_from, run_end) of the table, and room for one page. */
     uint8_t *run;
     struct page_space space;
@@ -80,32 +82,52 @@ static loam_status run_reserve(struct table_iter *it)
     return it->run != NULL ? LOAM_OK : LOAM_NOMEM;
 }
 
-/* Reads the stored bytes of page and, in the direction of the walk, of those behind it that have room: whole pages, no extents. */
-static loam_status read_run(struct table_iter *it, uint64_t page)
+static bool is_in_memory(const struct table_iter *it, uint64_t page)
+{
+    return !(it->flags & TABLE_ITER_BULK) &&
+           page_peek(it->table->owner.cache, it->hold.loaded->slots, (uint32_t)page, NULL) != NULL;
+}
+
+/* What one read takes: page, and those behind it in the direction of the walk that have room, no extents. Who came from the page
+   behind this one is taken to go backward; after a seek that is a guess, which may cost one more read. */
+static void find_run(const struct table_iter *it, uint64_t page, uint64_t *start, uint64_t *end)
 {
     const struct table_index *index = iter_index(it);
-    const struct block_source *source = &it->hold.loaded->source;
-    const uint64_t room = it->run_room - PAGE_SLACK_BYTES,
-                   pages_end = it->hold.loaded->footer.index.at;
-    const bool backward = page + 1 == it->page_index;
-    uint64_t start = index_page_start(index, page), end = index_page_end(index, page);
-    if (backward) {
-        while (page-- > 0 && !index_is_extent(index, page) &&
-               end - index_page_start(index, page) <= room)
-            start = index_page_start(index, page);
-    } else {
-        while (++page < index->page_count && !index_is_extent(index, page) &&
-               index_page_end(index, page) - start <= room)
-            end = index_page_end(index, page);
+    const uint64_t room = it->run_room - PAGE_SLACK_BYTES;
+    const uint64_t step = page + 1 == it->page_index ? UINT64_MAX : 1; /* modulo 2^64 */
+    unsigned passed = 0;
+    *start = index_page_start(index, page);
+    *end = index_page_end(index, page);
+    for (page += step; page < index->page_count && !index_is_extent(index, page); page += step) {
+        const uint64_t low = step == 1 ? *start : index_page_start(index, page);
+        const uint64_t high = step == 1 ? index_page_end(index, page) : *end;
+        if (high - low > room) break;
+        if (is_in_memory(it, page)) {
+            if (++passed == RUN_PASSES_MOST) break;
+            continue;
+        }
+        passed = 0;
+        *start = low;
+        *end = high;
     }
+}
+
+static loam_status read_run(struct table_iter *it, uint64_t page)
+{
+    const struct block_source *source = &it->hold.loaded->source;
+    const uint64_t room = it->run_room - PAGE_SLACK_BYTES;
+    uint64_t start, end;
+    find_run(it, page, &start, &end);
+    const bool backward = page + 1 == it->page_index, is_full = end - start > room / 2;
     it->run_from = it->run_end = 0;
     const loam_status rc =
         object_read(source->object, source->base + start, it->run, (size_t)(end - start));
     if (rc < 0) return rc;
     it->run_from = start;
     it->run_end = end;
-    const uint64_t left = backward ? start : pages_end - end, ahead = left < room ? left : room;
-    if (ahead > 0)
+    const uint64_t left = backward ? start : it->hold.loaded->footer.index.at - end;
+    const uint64_t ahead = left < room ? left : room;
+    if (is_full && ahead > 0)
         object_will_need(source->object, source->base + (backward ? start - ahead : end), ahead);
     return LOAM_OK;
 }
@@ -139,23 +161,18 @@ static void tally_page(const struct table_iter *it, uint64_t page)
         tally->read_pages++;
 }
 
-/* Who reads on and on where most is not in memory would put pages into the cache that nobody comes back to, at twice the cost. */
-static bool is_long_scan(struct table_iter *it)
-{
-    return ++it->missed_count > SCAN_MISSES_LEAST && !page_cache_has_room(it->table->owner.cache);
-}
-
 static loam_status open_page(struct table_iter *it, uint64_t page, const uint8_t **bytes)
 {
     struct page_cache *cache = it->table->owner.cache;
     struct table_loaded *loaded = it->hold.loaded;
     bool is_own = (it->flags & TABLE_ITER_BULK) != 0;
     loam_status rc = LOAM_OK;
-    if (page != it->page_index + 1 && page + 1 != it->page_index) it->missed_count = 0;
+    if (page != it->page_index + 1 && page + 1 != it->page_index) it->driving_count = 0;
     if (!is_own && !page_pin_cached(cache, loaded->slots, (uint32_t)page, &it->pin)) {
-        is_own = is_long_scan(it);
+        is_own = it->driving_count == SCAN_SPARED && run_reserve(it) == LOAM_OK;
         if (!is_own)
             rc = page_pin(cache, loaded->slots, (uint32_t)page, table_load_page, loaded, &it->pin);
+        if (it->pin.drove_out && it->driving_count < SCAN_SPARED) it->driving_count++;
     }
     if (is_own) rc = open_own_page(it, page);
     *bytes = is_own ? it->space.bytes.data : it->pin.bytes;
@@ -217,7 +234,7 @@ static loam_status stand(struct table_iter *it)
 static void look_ahead(struct table_iter *it, uint64_t page)
 {
     const uint8_t *ahead = NULL;
-    if (page < iter_index(it)->page_count)
+    if (!(it->flags & TABLE_ITER_BULK) && page < iter_index(it)->page_count)
         ahead = page_peek(it->table->owner.cache, it->hold.loaded->slots, (uint32_t)page, NULL);
     if (ahead != NULL) page_prefetch(ahead, PAGE_FRONT_BYTES);
     it->ahead = ahead != NULL ? ahead : it->page.bytes;

@@ -95,7 +95,7 @@ LOAM_MUST loam_status run_check(const struct run *run);
 
 /* The first table that shows keys at or after key, if any are: table_count when there is none. */
 uint32_t run_find(const struct run *run, loam_slice key);
-/* The table whose clip and keys hold key between them; NULL: none. */
+/* The table whose clip and range of keys hold the key; NULL: none. */
 struct table *run_table_for(const struct run *run, loam_slice key);
 /* Does any table show keys of what ref shows? */
 bool run_overlaps(const struct run *run, const struct table_ref *ref);
