@@ -71,7 +71,7 @@ enum table_iter_flags {
     TABLE_ITER_BULK = 2       /* for merges: reads ahead and does not fill the cache */
 };
 /* Holds a reference on the table. One that walks on through a table whose pages find no room in the cache reads them into memory of
-   its own, 128 KiB and two pages. */
+   its own, 256 KiB and two pages. */
 LOAM_MUST loam_status table_iter_new(struct table *table, unsigned flags, struct iter **out);
 /* Has it count its pages; before its first move. The tally outlives it. */
 void table_iter_count(struct iter *iter, struct tally *tally);

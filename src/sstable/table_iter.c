@@ -21,8 +21,9 @@
 
 enum {
     BULK_BYTES = 512 * 1024,
-    SCAN_BYTES = 128 * 1024,
-    SCAN_SPARED = 4, /* pages for which a scan may drive others out */
+    SCAN_BYTES = 256 * 1024,
+    SCAN_BYTES_FIRST = 16 * 1024, /* of one read; the next has twice as many */
+    SCAN_SPARED = 4,              /* pages for which a scan may drive others out */
     RUN_PASSES_MOST =
         8 /* pages that are in memory, one behind the other, which a run reads in vain */
 };
@@ -49,7 +50,9 @@ struct table_iter {
     uint8_t *run;
     struct page_space space;
     uint64_t run_from, run_end;
-    size_t run_room;
+    size_t run_room,
+        run_bytes; /* run_bytes: how many the last read took at most; 0: none yet in this walk */
+    bool run_backward;
 };
 
 static inline struct table_iter *as_table_iter(struct iter *iter)
@@ -88,20 +91,18 @@ static bool is_in_memory(const struct table_iter *it, uint64_t page)
            page_peek(it->table->owner.cache, it->hold.loaded->slots, (uint32_t)page, NULL) != NULL;
 }
 
-/* What one read takes: page, and those behind it in the direction of the walk that have room, no extents. Who came from the page
-   behind this one is taken to go backward; after a seek that is a guess, which may cost one more read. */
+/* What one read takes: page, and those behind it in the direction of the walk that have room, no extents. */
 static void find_run(const struct table_iter *it, uint64_t page, uint64_t *start, uint64_t *end)
 {
     const struct table_index *index = iter_index(it);
     const uint64_t room = it->run_room - PAGE_SLACK_BYTES;
-    const uint64_t step = page + 1 == it->page_index ? UINT64_MAX : 1; /* modulo 2^64 */
+    const uint64_t most = it->run_bytes < room ? it->run_bytes : room;
+    const uint64_t step = it->run_backward ? UINT64_MAX : 1; /* modulo 2^64 */
     unsigned passed = 0;
-    *start = index_page_start(index, page);
-    *end = index_page_end(index, page);
     for (page += step; page < index->page_count && !index_is_extent(index, page); page += step) {
-        const uint64_t low = step == 1 ? *start : index_page_start(index, page);
-        const uint64_t high = step == 1 ? index_page_end(index, page) : *end;
-        if (high - low > room) break;
+        const uint64_t low = it->run_backward ? index_page_start(index, page) : *start;
+        const uint64_t high = it->run_backward ? *end : index_page_end(index, page);
+        if (high - low > most) break;
         if (is_in_memory(it, page)) {
             if (++passed == RUN_PASSES_MOST) break;
             continue;
@@ -112,24 +113,49 @@ static void find_run(const struct table_iter *it, uint64_t page, uint64_t *start
     }
 }
 
-static loam_status read_run(struct table_iter *it, uint64_t page)
+/* Asks for what a run after this one would have, if this one was long: short ones often are the last. */
+static void announce(const struct table_iter *it)
+{
+    const uint64_t room = it->run_room - PAGE_SLACK_BYTES;
+    const struct block_source *source = &it->hold.loaded->source;
+    const uint64_t pages_end = it->hold.loaded->footer.index.at;
+    const uint64_t left = it->run_backward ? it->run_from : pages_end - it->run_end;
+    const uint64_t bytes = left < room ? left : room;
+    if (it->run_end - it->run_from <= room / 2 || bytes == 0) return;
+    object_will_need(source->object,
+                     source->base + (it->run_backward ? it->run_from - bytes : it->run_end), bytes);
+}
+
+static loam_status read_stored(struct table_iter *it, uint64_t start, uint64_t end)
 {
     const struct block_source *source = &it->hold.loaded->source;
-    const uint64_t room = it->run_room - PAGE_SLACK_BYTES;
-    uint64_t start, end;
-    find_run(it, page, &start, &end);
-    const bool backward = page + 1 == it->page_index, is_full = end - start > room / 2;
-    it->run_from = it->run_end = 0;
     const loam_status rc =
         object_read(source->object, source->base + start, it->run, (size_t)(end - start));
-    if (rc < 0) return rc;
-    it->run_from = start;
-    it->run_end = end;
-    const uint64_t left = backward ? start : it->hold.loaded->footer.index.at - end;
-    const uint64_t ahead = left < room ? left : room;
-    if (is_full && ahead > 0)
-        object_will_need(source->object, source->base + (backward ? start - ahead : end), ahead);
-    return LOAM_OK;
+    it->run_from = rc == LOAM_OK ? start : 0;
+    it->run_end = rc == LOAM_OK ? end : 0;
+    return rc;
+}
+
+/* Who came from the page behind this one is taken to go backward; after a seek that is a guess, which may cost one more read. */
+static loam_status read_run(struct table_iter *it, uint64_t page)
+{
+    const uint64_t page_start = index_page_start(iter_index(it), page);
+    const uint64_t page_end = index_page_end(iter_index(it), page);
+    uint64_t start = page_start, end = page_end;
+    const bool backward = page + 1 == it->page_index;
+    if (it->flags & TABLE_ITER_BULK)
+        it->run_bytes = BULK_BYTES;
+    else if (it->run_bytes == 0 || it->run_backward != backward)
+        it->run_bytes = SCAN_BYTES_FIRST;
+    else if (it->run_bytes < SCAN_BYTES)
+        it->run_bytes *= 2;
+    it->run_backward = backward;
+    find_run(it, page, &start, &end);
+    const loam_status rc = read_stored(it, start, end);
+    if (rc == LOAM_OK) announce(it);
+    /* What cannot be read may be any of them. */
+    return rc < 0 && end - start > page_end - page_start ? read_stored(it, page_start, page_end)
+                                                         : rc;
 }
 
 static loam_status open_own_page(struct table_iter *it, uint64_t page)
@@ -142,8 +168,10 @@ static loam_status open_own_page(struct table_iter *it, uint64_t page)
     if (rc < 0) return rc;
     const uint8_t *frame = it->run + (start - it->run_from);
     rc = table_check_frame(it->hold.loaded, (uint32_t)page, frame, &head);
-    if (rc < 0) return rc;
-    return table_open_page(it->hold.loaded, (uint32_t)page, &head, frame, &it->space);
+    if (rc == LOAM_OK)
+        rc = table_open_page(it->hold.loaded, (uint32_t)page, &head, frame, &it->space);
+    if (rc < 0) it->run_from = it->run_end = 0; /* read anew, if asked again */
+    return rc;
 }
 
 /* ---- positions ---- */
@@ -167,7 +195,8 @@ static loam_status open_page(struct table_iter *it, uint64_t page, const uint8_t
     struct table_loaded *loaded = it->hold.loaded;
     bool is_own = (it->flags & TABLE_ITER_BULK) != 0;
     loam_status rc = LOAM_OK;
-    if (page != it->page_index + 1 && page + 1 != it->page_index) it->driving_count = 0;
+    if (page != it->page_index + 1 && page + 1 != it->page_index)
+        it->run_bytes = it->driving_count = 0;
     if (!is_own && !page_pin_cached(cache, loaded->slots, (uint32_t)page, &it->pin)) {
         is_own = it->driving_count == SCAN_SPARED && run_reserve(it) == LOAM_OK;
         if (!is_own)

@@ -1,6 +1,7 @@
 /*
  * test_table.c - a table answers as the array of entries it was made of, however it is asked.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -565,6 +566,29 @@ static void a_scan_may_turn_round_and_be_sought_anywhere(void **state)
     }
 }
 
+/* Of many pages that are read at once: the page that is wanted may be another one. */
+static void what_cannot_be_read_at_once_is_read_alone(void **state)
+{
+    struct built built;
+    struct iter *iter = NULL;
+    (void)state;
+    build_shape(&built, 2, 100000);
+    assert_ok(table_iter_new(built.table, 0, &iter));
+    assert_ok(iter->ops->first(iter));
+    for (size_t at = 1; at < built.rows.count; at++) {
+        if (at % 1000 == 0) simdisk_fail_at(built.lab.disk, 1, EIO, false);
+        assert_ok(iter->ops->next(iter));
+        assert_true(bytes_equal(iter->at->value, built.rows.at[at].value));
+    }
+    simdisk_fail_at(built.lab.disk, 1, EIO, true);
+    loam_status rc = LOAM_OK;
+    while (rc == LOAM_OK)
+        rc = iter->ops->prev(iter);
+    assert_int_equal(rc, LOAM_IOERR);
+    iter_close(iter);
+    unbuild(&built);
+}
+
 static void a_scan_fills_a_cache_that_has_room(void **state)
 {
     struct built built;
@@ -683,6 +707,7 @@ int main(void)
         cmocka_unit_test(a_hit_keeps_its_bytes_while_the_cache_is_swept),
         cmocka_unit_test(a_long_scan_leaves_a_full_cache_to_others),
         cmocka_unit_test(a_scan_may_turn_round_and_be_sought_anywhere),
+        cmocka_unit_test(what_cannot_be_read_at_once_is_read_alone),
         cmocka_unit_test(a_scan_fills_a_cache_that_has_room),
         cmocka_unit_test(idle_tables_give_their_metadata_back),
         cmocka_unit_test(out_of_memory_is_an_answer_and_leaks_nothing),
