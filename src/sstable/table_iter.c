@@ -24,8 +24,7 @@ enum {
     SCAN_BYTES = 256 * 1024,
     SCAN_BYTES_FIRST = 16 * 1024, /* of one read; the next has twice as many */
     SCAN_SPARED = 4,              /* pages for which a scan may drive others out */
-    RUN_PASSES_MOST =
-        8 /* pages that are in memory, one behind the other, which a run reads in vain */
+    RUN_PASSES_MOST = 8 /* neighbours that are in memory, and read in vain before a run ends */
 };
 _Static_assert(SCAN_BYTES >= BLOCK_HEADER_BYTES + PAGE_BYTES_MAX, "any page has room");
 
@@ -50,8 +49,8 @@ struct table_iter {
     uint8_t *run;
     struct page_space space;
     uint64_t run_from, run_end;
-    size_t run_room,
-        run_bytes; /* run_bytes: how many the last read took at most; 0: none yet in this walk */
+    size_t run_room;
+    size_t run_bytes; /* which the last read took at most; 0: none yet in this walk */
     bool run_backward;
 };
 
@@ -113,7 +112,7 @@ static void find_run(const struct table_iter *it, uint64_t page, uint64_t *start
     }
 }
 
-/* Asks for what a run after this one would have, if this one was long: short ones often are the last. */
+/* Asks for what a run after this one would have; a scan only after a long one, for short ones often are the last. */
 static void announce(const struct table_iter *it)
 {
     const uint64_t room = it->run_room - PAGE_SLACK_BYTES;
@@ -121,7 +120,8 @@ static void announce(const struct table_iter *it)
     const uint64_t pages_end = it->hold.loaded->footer.index.at;
     const uint64_t left = it->run_backward ? it->run_from : pages_end - it->run_end;
     const uint64_t bytes = left < room ? left : room;
-    if (it->run_end - it->run_from <= room / 2 || bytes == 0) return;
+    const bool is_long = (it->flags & TABLE_ITER_BULK) || it->run_end - it->run_from > room / 2;
+    if (!is_long || bytes == 0) return;
     object_will_need(source->object,
                      source->base + (it->run_backward ? it->run_from - bytes : it->run_end), bytes);
 }
