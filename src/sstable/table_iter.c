@@ -197,13 +197,14 @@ static loam_status open_page(struct table_iter *it, uint64_t page, const uint8_t
     loam_status rc = LOAM_OK;
     if (page != it->page_index + 1 && page + 1 != it->page_index)
         it->run_bytes = it->driving_count = 0;
-    if (!is_own && !page_pin_cached(cache, loaded->slots, (uint32_t)page, &it->pin)) {
-        is_own = it->driving_count == SCAN_SPARED && run_reserve(it) == LOAM_OK;
-        if (!is_own)
-            rc = page_pin(cache, loaded->slots, (uint32_t)page, table_load_page, loaded, &it->pin);
-        if (it->pin.drove_out && it->driving_count < SCAN_SPARED) it->driving_count++;
-    }
-    if (is_own) rc = open_own_page(it, page);
+    if (!is_own && it->driving_count == SCAN_SPARED &&
+        !page_pin_cached(cache, loaded->slots, (uint32_t)page, &it->pin))
+        is_own = run_reserve(it) == LOAM_OK;
+    if (is_own)
+        rc = open_own_page(it, page);
+    else if (it->pin.slot == NULL)
+        rc = page_pin(cache, loaded->slots, (uint32_t)page, table_load_page, loaded, &it->pin);
+    if (it->pin.drove_out && it->driving_count < SCAN_SPARED) it->driving_count++;
     *bytes = is_own ? it->space.bytes.data : it->pin.bytes;
     return rc;
 }
