@@ -54,7 +54,7 @@ static const char usage[] =
     "  --workloads A,B,..   all; a name may end with *\n"
     "  --cache SIZE         512MiB\n"
     "  --write-buffer SIZE  64MiB\n"
-    "  --filter-bits N      10\n"
+    "  --filter-bits N      10; of RocksDB and LevelDB\n"
     "  --memory-limit SIZE  of each trial, page cache included, where the system lets us\n"
     "  --times-memory N     entries for N times the memory limit; cache and write buffer\n"
     "                       become a half and an eighth of it\n"

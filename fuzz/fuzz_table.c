@@ -20,6 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum { INPUT_BYTES_MAX = 1 << 20, FOOTER_BOUNDS_AT = 136 };
 
 static struct sst_lab lab;
+static volatile uint64_t all_hashes;
 
 /* The input, as the one file there is: a simulated disk below it would cost most of the time. */
 static const uint8_t *file_bytes;
@@ -113,8 +114,10 @@ static void walk(struct table *table, unsigned flags, bool backward)
         struct table_hit hit;
         check(steps++ <= INPUT_BYTES_MAX);
         if (steps < 100 && table_get(table, iter->at->key, hash_key(iter->at->key), iter->at->seq,
-                                     &hit) == LOAM_OK)
+                                     &hit) == LOAM_OK) {
+            all_hashes ^= hash_key(hit.entry.value); /* all of it is there to be read */
             table_hit_release(&hit);
+        }
         rc = backward ? iter->ops->prev(iter) : iter->ops->next(iter);
     }
     rc = iter->ops->seek(iter, loam_str("k3"), 1000);

@@ -27,7 +27,7 @@ struct engine_options {
     uint64_t write_buffer_bytes;
     uint64_t cache_bytes;
     uint64_t data_bytes; /* about what will be stored, for engines that must know their size */
-    uint32_t filter_bits_per_key;
+    uint32_t filter_bits_per_key; /* where an engine has to be told; loam keeps its default */
     bool sync;
 };
 

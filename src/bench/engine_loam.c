@@ -38,7 +38,6 @@ static void *open_loam(const char *dir, const struct engine_options *options)
     loam_options opts = loam_options_default();
     opts.memory_bytes = options->write_buffer_bytes + options->cache_bytes;
     opts.memtable_bytes = options->write_buffer_bytes;
-    opts.filter_bits_per_key = options->filter_bits_per_key;
     opts.durability = options->sync ? LOAM_DURABLE_COMMIT : LOAM_DURABLE_PROCESS;
     must("open", loam_open(dir, &opts, &db));
     return db;
@@ -141,7 +140,7 @@ static void close_loam_scan(void *scan)
 const struct engine engine_loam = {
     .name = "loam",
     .settings = "memory_bytes = cache + write buffer, memtable_bytes = write buffer, "
-                "LOAM_DURABLE_PROCESS (sync rows: LOAM_DURABLE_COMMIT), LZ4",
+                "LOAM_DURABLE_PROCESS (sync rows: LOAM_DURABLE_COMMIT), LZ4, filters by default",
     .version = describe_loam,
     .open = open_loam,
     .close = close_loam,

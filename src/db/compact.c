@@ -236,6 +236,14 @@ static loam_status check_counts(const struct compaction *compaction,
                   name, (unsigned long long)survival->seen_count, (unsigned long long)expected);
 }
 
+static uint64_t entries_to_merge(const struct compaction *compaction)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < compaction->input_count; i++)
+        count += compaction->inputs[i]->entry_count;
+    return count;
+}
+
 static loam_status merge_tables(struct compaction *compaction)
 {
     struct run_writer *writer = NULL;
@@ -248,7 +256,8 @@ static loam_status merge_tables(struct compaction *compaction)
                                    .level = into_last ? LEVEL_LAST : compaction->plan.level + 1,
                                    .run = joins ? last->runs[0]->number
                                                 : db_next_run(compaction->coll->db),
-                                   .compress = into_last};
+                                   .is_settled = into_last,
+                                   .replaced_count = entries_to_merge(compaction)};
     loam_status rc = survival_init(&survival, compaction->coll->db);
     if (rc < 0) goto out;
     survival.version = into_last ? NULL : compaction->version;

@@ -160,7 +160,7 @@ struct follow;
 struct loam_db {
     struct sys_table sys;
     struct store *store;
-    loam_options options;    /* resolved: no zeros */
+    loam_options options;    /* resolved: no zeros, but for filter_bits_per_key */
     struct follow *follow;   /* NULL: it is none of another's writing; follow.h */
     char *archive_name;      /* options.archive, owned */
     struct restore *restore; /* an opening that goes on in an archive; NULL: none, or no more */
@@ -610,11 +610,18 @@ struct run_writer_spec {
     struct loam_coll *coll;
     uint32_t level;
     uint64_t run;
-    bool compress;              /* as the collection says; else raw */
+    bool is_settled;            /* packed as the collection says, may have locators; else raw */
     struct object_writer *into; /* several runs in one object; NULL: an object per table */
     struct object_id into_id;
-    uint64_t swept_seq; /* of its tables */
+    uint64_t swept_seq;      /* of its tables */
+    uint64_t replaced_count; /* about as many entries leave the catalog for it */
 };
+/* Of the filters that tables get; 0: they get none. */
+static inline uint32_t db_filter_bits(const loam_db *db)
+{
+    const uint32_t bits = db->options.filter_bits_per_key;
+    return bits == LOAM_NO_FILTER ? 0 : bits == 0 ? 10 : bits;
+}
 uint64_t run_writer_table_bytes(const loam_db *db); /* what a table of a compaction is cut at */
 LOAM_MUST loam_status run_writer_new(const struct run_writer_spec *spec, struct run_writer **out);
 /* Drains iter (from where first() puts it) through survival into tables. go_on, if any, is asked now

@@ -134,7 +134,7 @@ static void examine_shape(struct examination *exam, const char *name, const stru
         advise(exam, "runs_many", "let it run open for writing and idle, or compact it",
                "\"%s\" has %zu sorted runs, and a read may have to ask each of them", name, runs);
     if (options->filter_bits_per_key == LOAM_NO_FILTER && runs > 1)
-        advise(exam, "no_filters", "open it with filter_bits_per_key 10 and compact it",
+        advise(exam, "no_filters", "open it with filter_bits_per_key 0 and compact it",
                "\"%s\" is opened without filters, so a get reads a page in each of %zu runs", name,
                runs);
     if (path.joins >= JOINS_MANY)
@@ -278,9 +278,8 @@ static void examine_limits(struct examination *exam)
 static void examine_settings(struct examination *exam)
 {
     const loam_options *options = &exam->db->options;
-    const uint64_t bits =
-        options->filter_bits_per_key == LOAM_NO_FILTER ? 0 : options->filter_bits_per_key;
-    const uint64_t metadata = exam->entry_count * bits / 8 + exam->page_count * INDEX_BYTES_OF_PAGE;
+    const uint64_t filters = exam->entry_count * db_filter_bits(exam->db) / 8;
+    const uint64_t metadata = filters + exam->page_count * INDEX_BYTES_OF_PAGE;
     if (options->memory_bytes > exam->machine_bytes / 4 * 3)
         advise(exam, "memory_above_machine",
                "open it with less memory_bytes: a quarter is the default",
@@ -322,8 +321,7 @@ static void tell_surroundings(struct examination *exam)
     fact_number(findings, "memory_bytes", LOAM_FACT_SIZE, options->memory_bytes);
     fact_number(findings, "memtable_bytes", LOAM_FACT_SIZE, options->memtable_bytes);
     fact_count(findings, "runs_per_level", options->runs_per_level);
-    fact_count(findings, "filter_bits_per_key",
-               options->filter_bits_per_key == LOAM_NO_FILTER ? 0 : options->filter_bits_per_key);
+    fact_count(findings, "filter_bits_per_key", db_filter_bits(exam->db));
     fact_count(findings, "background_threads", options->background_threads);
     finding_send(findings);
 }

@@ -55,10 +55,10 @@ struct loam_ingest {
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-static loam_status new_writer(const struct loam_ingest *ingest, bool compress,
+static loam_status new_writer(const struct loam_ingest *ingest, bool is_settled,
                               struct run_writer **out)
 {
-    const struct run_writer_spec spec = {.coll = ingest->coll, .compress = compress};
+    const struct run_writer_spec spec = {.coll = ingest->coll, .is_settled = is_settled};
     return run_writer_new(&spec, out);
 }
 

@@ -154,7 +154,10 @@ static const char *tell_stream_facts(struct object_telling *telling, const struc
                   "prefix_bytes");
     } else if (type == BLOCK_FILTER) {
         fault = table_filter_open(&filter, bytes);
-        if (fault == NULL) fact_count(findings, "blocks", filter.block_count);
+        if (fault != NULL) return fault;
+        if (filter.block_count > 0) fact_count(findings, "blocks", filter.block_count);
+        if (filter.locator.bucket_count > 0)
+            fact_count(findings, "buckets", filter.locator.bucket_count);
     } else {
         loam_slice smallest, largest;
         if (!table_footer_keys(&table->footer, bytes, &smallest, &largest))

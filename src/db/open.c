@@ -50,7 +50,6 @@ static loam_status resolve_options(struct sys_table sys, loam_options *options)
     if (options->runs_per_level > RUNS_PER_LEVEL_MAX)
         return failed(LOAM_INVALID, "runs_per_level is %u; at most %d are allowed",
                       options->runs_per_level, RUNS_PER_LEVEL_MAX);
-    if (options->filter_bits_per_key == 0) options->filter_bits_per_key = 10;
     if (options->filter_bits_per_key > FILTER_BITS_MAX &&
         options->filter_bits_per_key != LOAM_NO_FILTER)
         return failed(LOAM_INVALID, "filter_bits_per_key is %u; at most %d are allowed",

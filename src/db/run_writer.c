@@ -15,7 +15,9 @@
 
 enum {
     TABLE_BYTES_MAX = 64 << 20,
-    POLL_ENTRIES = 512 /* how often go_on is asked */
+    POLL_ENTRIES = 512, /* how often go_on is asked */
+    MEMORY_OF_LOCATED =
+        128 /* bytes of memory_bytes for each key with a locator, which takes 7 of them */
 };
 
 struct run_writer {
@@ -47,15 +49,36 @@ loam_status run_writer_new(const struct run_writer_spec *spec, struct run_writer
     return LOAM_OK;
 }
 
+static uint64_t entries_written(const struct run_writer *writer)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < writer->meta_count; i++)
+        count += writer->metas[i].entry_count;
+    return count;
+}
+
+/* How many keys the next table may have for a locator. It stays in memory, and is worth that where most of the store does, and where
+   most keys are found. Of runs above the last level most keys are not, and a filter says so with less of the processor's cache. */
+static uint64_t located_max(const struct run_writer *writer)
+{
+    const loam_options *options = &writer->db->options;
+    const uint64_t most = options->memory_bytes / MEMORY_OF_LOCATED;
+    const uint64_t there = catalog_entry_count(writer->db->catalog);
+    const uint64_t replaced = writer->spec.replaced_count;
+    const uint64_t before = (there > replaced ? there - replaced : 0) + entries_written(writer);
+    const bool may_locate = writer->spec.is_settled && options->filter_bits_per_key == 0;
+    return may_locate && most > before ? most - before : 0;
+}
+
 static loam_status begin_table(struct run_writer *writer)
 {
     loam_db *db = writer->db;
     uint64_t uid;
     const struct table_writer_options options = {
-        .compression = writer->spec.compress ? atomic_load(&writer->spec.coll->compression)
-                                             : LOAM_UNCOMPRESSED,
-        .filter_bits_per_key =
-            db->options.filter_bits_per_key == LOAM_NO_FILTER ? 0 : db->options.filter_bits_per_key,
+        .compression = writer->spec.is_settled ? atomic_load(&writer->spec.coll->compression)
+                                               : LOAM_UNCOMPRESSED,
+        .filter_bits_per_key = db_filter_bits(db),
+        .located_max = located_max(writer),
         .page_bytes = db->page_bytes,
     };
     loam_status rc = db_random_u64(db, &uid);
@@ -137,14 +160,6 @@ static loam_status take_entry(void *ctx, const struct entry *entry)
 loam_status run_writer_end(struct run_writer *writer)
 {
     return writer->table != NULL ? end_table(writer) : LOAM_OK;
-}
-
-static uint64_t entries_written(const struct run_writer *writer)
-{
-    uint64_t count = 0;
-    for (size_t i = 0; i < writer->meta_count; i++)
-        count += writer->metas[i].entry_count;
-    return count;
 }
 
 loam_status run_writer_drain(struct run_writer *writer, struct iter *iter,

@@ -26,8 +26,7 @@ static bool is_stopped(void)
 static struct engine_options options_of(const struct session *session)
 {
     struct engine_options options = {.write_buffer_bytes = BENCH_BUFFER_BYTES,
-                                     .cache_bytes = BENCH_CACHE_BYTES,
-                                     .filter_bits_per_key = 10};
+                                     .cache_bytes = BENCH_CACHE_BYTES};
     if (session->memory_bytes == 0) return options;
     if (session->memory_bytes / 4 < options.write_buffer_bytes)
         options.write_buffer_bytes = session->memory_bytes / 4;

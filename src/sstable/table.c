@@ -437,19 +437,28 @@ struct table_wanted {
     uint64_t hash, seq;
 };
 
+/* Asks for what a get will read of a page that is in memory: its front, or what a locator says. False: it is not. To be asked before the
+   pin, whose atomic operation waits for all misses before it, the filter's among them. */
+static bool expect_page(struct table *table, struct table_loaded *loaded, const struct located *at)
+{
+    const uint8_t *side;
+    const uint8_t *bytes = page_peek(table->owner.cache, loaded->slots, at->page, &side);
+    if (bytes == NULL) return false;
+    page_prefetch(side, at->offset == 0 ? PAGE_FRONT_BYTES : PAGE_HEADER_BYTES);
+    if (at->offset != 0) page_prefetch(bytes + at->offset, ENTRY_AHEAD_BYTES);
+    return true;
+}
+
 /* *is_cached: the page was in memory. */
-WATCHED loam_status get_from_page(struct table *table, struct table_loaded *loaded, uint64_t page,
+WATCHED loam_status get_from_page(struct table *table, struct table_loaded *loaded, uint32_t page,
                                   const struct table_wanted *wanted, bool *is_cached,
                                   struct table_hit *hit)
 {
     if (index_is_extent(&loaded->index, page))
         return get_from_extent(loaded, page, wanted->key, wanted->seq, hit);
-    const uint8_t *side;
-    /* Before the pin, whose atomic operation waits for all misses before it, the filter's among them. */
-    *is_cached = page_peek(table->owner.cache, loaded->slots, (uint32_t)page, &side) != NULL;
-    if (*is_cached) page_prefetch(side, PAGE_FRONT_BYTES);
-    const loam_status rc = page_pin(table->owner.cache, loaded->slots, (uint32_t)page,
-                                    table_load_page, loaded, &hit->pin);
+    *is_cached = expect_page(table, loaded, &(struct located){page, 0});
+    const loam_status rc =
+        page_pin(table->owner.cache, loaded->slots, page, table_load_page, loaded, &hit->pin);
     if (rc < 0) return rc;
     if (page_find(hit->pin.bytes, page_front(&hit->pin), wanted->key, wanted->hash, wanted->seq,
                   &hit->entry))
@@ -458,11 +467,12 @@ WATCHED loam_status get_from_page(struct table *table, struct table_loaded *load
     return LOAM_NOTFOUND;
 }
 
-static void tell_filter(struct watch *watch, const struct table_filter *filter, bool denies)
+static void tell_filter(struct watch *watch, const struct table_filter *filter, uint64_t hash)
 {
-    const enum watch_filter said = filter->block_count == 0 ? FILTER_NONE : FILTER_PASSES;
-    watch->tell(
-        watch, &(struct watch_step){.kind = WATCH_FILTER, .filter = denies ? FILTER_DENIES : said});
+    const enum watch_filter said = table_filter_denies(filter, hash) ? FILTER_DENIES
+                                   : table_filter_is_absent(filter)  ? FILTER_NONE
+                                                                     : FILTER_PASSES;
+    watch->tell(watch, &(struct watch_step){.kind = WATCH_FILTER, .filter = said});
 }
 
 static void tell_page(struct watch *watch, const struct table_index *index, uint64_t page,
@@ -477,6 +487,64 @@ static void tell_page(struct watch *watch, const struct table_index *index, uint
                                             .found = found});
 }
 
+/* From the page on that is the first which can hold the key. */
+WATCHED loam_status get_from_pages(struct table *table, struct table_loaded *loaded, uint64_t page,
+                                   const struct table_wanted *wanted, struct watch *watch,
+                                   struct table_hit *hit)
+{
+    loam_status rc = LOAM_NOTFOUND;
+    for (; page < loaded->index.page_count; page++) {
+        bool is_cached = false;
+        rc = get_from_page(table, loaded, (uint32_t)page, wanted, &is_cached, hit);
+        if (watch != NULL)
+            tell_page(watch, &loaded->index, page, is_cached, rc == LOAM_OK ? &hit->entry : NULL);
+        if (rc != LOAM_NOTFOUND) break;
+        /* Older versions may stand in the next page, but only of a key that ends this one. */
+        if (!index_separator_is(&loaded->index, page, wanted->key)) break;
+    }
+    return rc;
+}
+
+/* From where a locator says that the newest version of the key may begin. */
+WATCHED loam_status get_located(struct table *table, struct table_loaded *loaded,
+                                const struct located *at, const struct table_wanted *wanted,
+                                struct watch *watch, struct table_hit *hit)
+{
+    const char *fault = NULL;
+    if (at->page >= loaded->index.page_count)
+        return block_fault(&loaded->source, loaded->footer.filter.at, "a place behind all pages");
+    if (index_is_extent(&loaded->index, at->page))
+        return get_from_pages(table, loaded, at->page, wanted, watch, hit);
+    const bool is_cached = expect_page(table, loaded, at);
+    const loam_status rc =
+        page_pin(table->owner.cache, loaded->slots, at->page, table_load_page, loaded, &hit->pin);
+    if (rc < 0) return rc;
+    const bool is_there = page_entry_located(hit->pin.bytes, page_front(&hit->pin), at->offset,
+                                             &hit->entry, &fault) &&
+                          bytes_equal(hit->entry.key, wanted->key);
+    const bool is_wanted = is_there && hit->entry.seq <= wanted->seq;
+    if (watch != NULL)
+        tell_page(watch, &loaded->index, at->page, is_cached, is_wanted ? &hit->entry : NULL);
+    if (is_wanted) return LOAM_OK;
+    page_unpin(&hit->pin);
+    if (is_there) return get_from_pages(table, loaded, at->page, wanted, watch, hit);
+    return fault == NULL ? LOAM_NOTFOUND
+                         : block_fault(&loaded->source, loaded->footer.filter.at, fault);
+}
+
+WATCHED loam_status get_by_locator(struct table *table, struct table_loaded *loaded,
+                                   const struct table_wanted *wanted, struct watch *watch,
+                                   struct table_hit *hit)
+{
+    const struct table_locator *locator = &loaded->filter.locator;
+    struct locator_walk walk = locator_begin(locator, wanted->hash);
+    struct located at;
+    loam_status rc = LOAM_NOTFOUND;
+    while (rc == LOAM_NOTFOUND && locator_next(locator, wanted->hash, &walk, &at))
+        rc = get_located(table, loaded, &at, wanted, watch, hit);
+    return rc;
+}
+
 WATCHED loam_status get_from_table(struct table *table, loam_slice key, uint64_t hash, uint64_t seq,
                                    struct watch *watch, struct table_hit *hit)
 {
@@ -487,22 +555,11 @@ WATCHED loam_status get_from_table(struct table *table, loam_slice key, uint64_t
     struct table_loaded *loaded = hold.loaded;
     memset(hit, 0, sizeof *hit);
     rc = LOAM_NOTFOUND;
-    const bool is_denied = table_filter_denies(&loaded->filter, hash);
-    if (watch != NULL) tell_filter(watch, &loaded->filter, is_denied);
-    if (!is_denied) {
-        uint64_t page = index_find(&loaded->index, key);
-        while (page < loaded->index.page_count) {
-            bool is_cached = false;
-            rc = get_from_page(table, loaded, page, &wanted, &is_cached, hit);
-            if (watch != NULL)
-                tell_page(watch, &loaded->index, page, is_cached,
-                          rc == LOAM_OK ? &hit->entry : NULL);
-            if (rc != LOAM_NOTFOUND) break;
-            /* Older versions may stand in the next page, but only of a key that ends this one. */
-            if (!index_separator_is(&loaded->index, page, key)) break;
-            page++;
-        }
-    }
+    if (watch != NULL) tell_filter(watch, &loaded->filter, hash);
+    if (loaded->filter.locator.bucket_count > 0)
+        rc = get_by_locator(table, loaded, &wanted, watch, hit);
+    else if (!table_filter_denies(&loaded->filter, hash))
+        rc = get_from_pages(table, loaded, index_find(&loaded->index, key), &wanted, watch, hit);
     table_release(&hold);
     if (rc < 0) memset(hit, 0, sizeof *hit);
     return rc;
@@ -520,18 +577,24 @@ loam_status table_get_watched(struct table *table, loam_slice key, uint64_t hash
     return get_from_table(table, key, hash, seq, watch, hit);
 }
 
-static void look_ahead_at_page(struct table *table, struct table_loaded *loaded, loam_slice key)
+static void look_ahead_at_page(struct table *table, struct table_loaded *loaded, loam_slice key,
+                               uint64_t hash)
 {
-    const uint64_t page = index_find(&loaded->index, key);
-    if (page == loaded->index.page_count) return;
-    const uint8_t *side;
-    const uint8_t *there = page_peek(table->owner.cache, loaded->slots, (uint32_t)page, &side);
-    const uint64_t start = index_page_start(&loaded->index, page);
-    if (there != NULL)
-        page_prefetch(side, PAGE_FRONT_BYTES);
-    else
-        object_will_need(loaded->source.object, loaded->source.base + start,
-                         index_page_end(&loaded->index, page) - start);
+    const struct table_index *index = &loaded->index;
+    const struct table_locator *locator = &loaded->filter.locator;
+    uint64_t page = index->page_count;
+    struct located at = {0};
+    if (locator->bucket_count > 0) {
+        struct locator_walk walk = locator_begin(locator, hash);
+        if (locator_next(locator, hash, &walk, &at)) page = at.page;
+    } else if (!table_filter_denies(&loaded->filter, hash)) {
+        page = index_find(index, key);
+        at.page = (uint32_t)page;
+    }
+    if (page >= index->page_count || expect_page(table, loaded, &at)) return;
+    const uint64_t start = index_page_start(index, page);
+    object_will_need(loaded->source.object, loaded->source.base + start,
+                     index_page_end(index, page) - start);
 }
 
 void table_look_ahead(struct table *table, loam_slice key, uint64_t hash, enum table_ahead what)
@@ -540,8 +603,8 @@ void table_look_ahead(struct table *table, loam_slice key, uint64_t hash, enum t
     if (table_hold(table, &hold) < 0) return;
     if (what == TABLE_AHEAD_FILTER)
         table_filter_prefetch(&hold.loaded->filter, hash);
-    else if (!table_filter_denies(&hold.loaded->filter, hash))
-        look_ahead_at_page(table, hold.loaded, key);
+    else
+        look_ahead_at_page(table, hold.loaded, key, hash);
     table_release(&hold);
 }
 

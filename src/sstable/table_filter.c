@@ -15,6 +15,7 @@ const char *table_filter_open(struct table_filter *filter, loam_slice bytes)
     memset(filter, 0, sizeof *filter);
     if (bytes.len == 0) return NULL;
     if (bytes.len < FILTER_HEADER_BYTES) return "too short for a filter";
+    if (at[0] == FILTER_LOCATOR) return locator_open(&filter->locator, bytes);
     if (at[0] != FILTER_BLOOM || at[1] != FILTER_BLOOM_PROBES) return "unknown filter type";
     const uint64_t count = get_u32(at + 4);
     if (count == 0 || bytes.len - FILTER_HEADER_BYTES != count * FILTER_BLOCK_BYTES)
@@ -22,6 +23,17 @@ const char *table_filter_open(struct table_filter *filter, loam_slice bytes)
     filter->blocks = at + FILTER_HEADER_BYTES;
     filter->block_count = count;
     return NULL;
+}
+
+bool table_filter_knows(const struct table_filter *filter, uint64_t hash, struct located at)
+{
+    if (filter->locator.bucket_count == 0) return !table_filter_denies(filter, hash);
+    struct locator_walk walk = locator_begin(&filter->locator, hash);
+    struct located said;
+    while (locator_next(&filter->locator, hash, &walk, &said)) {
+        if (said.page == at.page && said.offset == at.offset) return true;
+    }
+    return false;
 }
 
 uint64_t table_filter_bytes(uint64_t hash_count, uint32_t bits_per_key)

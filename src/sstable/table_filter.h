@@ -2,7 +2,7 @@
  * table_filter.h - says "not here" for 99 of 100 absent keys after one cache miss.
  *
  * Role: a blocked Bloom filter: the hash's upper half picks a block of 64 bytes, six times 9 bits of the
- *   hash, multiplied, pick bits in it. The type tag leaves room for a locator later.
+ *   hash, multiplied, pick bits in it; or, by its type tag, a locator, which is a filter as well.
  * Invariants: (1) a key that was added is never denied. (2) Blocks are aligned to cache lines when the
  *   filter's bytes are.
  * In the picture: sstable layer; knows no file. Bytes: table_format.h.
@@ -15,11 +15,12 @@
 #include <loam.h>
 
 #include "base/codec.h"
-#include "sstable/table_format.h"
+#include "sstable/table_locator.h"
 
-struct table_filter { /* all-zero denies nothing */
+struct table_filter { /* all-zero denies nothing; one of the two is there */
     const uint8_t *blocks;
     uint64_t block_count;
+    struct table_locator locator; /* if bucket_count is not 0 */
 };
 
 /* Checks the bytes, which stay the caller's; NULL or what is wrong. */
@@ -38,13 +39,21 @@ static inline uint64_t table_filter_bits(uint64_t hash)
 
 static inline void table_filter_prefetch(const struct table_filter *filter, uint64_t hash)
 {
+    if (filter->locator.bucket_count > 0)
+        __builtin_prefetch(locator_bucket(&filter->locator, hash));
     if (filter->block_count == 0) return;
     __builtin_prefetch(filter->blocks +
                        FILTER_BLOCK_BYTES * table_filter_block(hash, filter->block_count));
 }
 
+static inline bool table_filter_is_absent(const struct table_filter *filter)
+{
+    return filter->block_count == 0 && filter->locator.bucket_count == 0;
+}
+
 static inline bool table_filter_denies(const struct table_filter *filter, uint64_t hash)
 {
+    if (filter->locator.bucket_count > 0) return locator_denies(&filter->locator, hash);
     if (filter->block_count == 0) return false;
     const uint8_t *block =
         filter->blocks + FILTER_BLOCK_BYTES * table_filter_block(hash, filter->block_count);
@@ -53,6 +62,9 @@ static inline bool table_filter_denies(const struct table_filter *filter, uint64
         all &= get_u64(block + 8 * (bits >> 61)) >> (bits >> 55 & 63);
     return (all & 1) == 0;
 }
+
+/* What is true of a key whose newest version begins there. */
+bool table_filter_knows(const struct table_filter *filter, uint64_t hash, struct located at);
 
 /* The bytes of a filter over that many hashes; 0 for no filter. */
 uint64_t table_filter_bytes(uint64_t hash_count, uint32_t bits_per_key);

@@ -19,6 +19,10 @@
  *             | top u64 [(n + 63) / 64] | head u64 [n] | page end u64 [n] | separator end u64 [n] | prefix | separators
  *             Separators stand without the prefix. A page end with INDEX_EXTENT_BIT is an extent's.
  *   filter  = type u8 | probes u8 | zero u16 | block count u32 | zero [56] | block [64] [count]; absent: 0 bytes
+ *             or a locator:
+ *             type u8 | offset bits u8 | page bits u8 | zero u8 | bucket count u32 | zero [56] | bucket [count]
+ *   bucket  = tag u8 [12] | keys u8 | whether some went on to the next bucket u8 | zero u16 | place u32 [12]
+ *             tag = low byte of the key's hash. place, from below: offset in the page in memory, page, next bits of the hash.
  *   bounds  = smallest key | largest key
  *   footer  = one block, FOOTER_BYTES in all, the last bytes of the table; table_footer.c has its fields.
  *
@@ -60,6 +64,12 @@ enum {
     FILTER_BLOCK_BYTES = 64,
     FILTER_BLOOM = 1, /* type */
     FILTER_BLOOM_PROBES = 6,
+    FILTER_LOCATOR = 2, /* type */
+    LOCATOR_BUCKET_BYTES = 64,
+    LOCATOR_BUCKET_KEYS = 12,
+    LOCATOR_COUNT_AT = 12,
+    LOCATOR_SPILLED_AT = 13,
+    LOCATOR_PLACES_AT = 16,
 
     FOOTER_RAW_BYTES = 168,
     FOOTER_BYTES = BLOCK_HEADER_BYTES + FOOTER_RAW_BYTES

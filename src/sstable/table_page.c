@@ -3,54 +3,28 @@
  */
 #include "sstable/table_page.h"
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 #include "base/bytes.h"
 #include "base/hash.h"
+#include "base/match.h"
 #include "record/operands.h"
 
 #include "base/poison.h"
 
-enum {
-    CANDIDATES_MAX = 8,
-    ENTRY_AHEAD_BYTES = 192 /* with the value, which will be copied: 120 bytes on three lines */
-};
-
-/* A bit for each of the 32 bytes at `bytes` that equals wanted. */
-#if defined(__SSE2__)
-static inline uint32_t match_bytes(const uint8_t *bytes, uint8_t wanted)
-{
-    const __m128i all = _mm_set1_epi8((char)wanted);
-    const __m128i low = _mm_loadu_si128((const __m128i *)(const void *)bytes);
-    const __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(bytes + 16));
-    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(low, all)) |
-           (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(high, all)) << 16;
-}
-#else
-static inline uint32_t match_bytes(const uint8_t *bytes, uint8_t wanted)
-{
-    uint32_t mask = 0;
-    for (unsigned i = 0; i < 32; i++)
-        mask |= (uint32_t)(bytes[i] == wanted) << i;
-    return mask;
-}
-#endif
+enum { CANDIDATES_MAX = 8 };
 
 /* A bit for each entry of the 32 from `from` on whose fingerprint is that of hash. */
 static inline uint32_t matches_from(const struct page *front, uint32_t from, uint64_t hash)
 {
     const uint32_t left = front->entry_count - from;
-    const uint32_t mask =
-        match_bytes(front->bytes + PAGE_HEADER_BYTES + from, page_fingerprint(hash));
+    const uint8_t wanted = page_fingerprint(hash), *at = front->bytes + PAGE_HEADER_BYTES + from;
+    const uint32_t mask = match_16_bytes(at, wanted) | match_16_bytes(at + 16, wanted) << 16;
     return left < 32 ? mask & ((UINT32_C(1) << left) - 1) : mask;
 }
 
 static inline const uint8_t *entry_from(const struct page *front, const uint8_t *bytes,
                                         uint32_t index)
 {
-    const uint8_t *at = bytes + get_u16(front->bytes + front->offsets_at + (size_t)2 * index);
+    const uint8_t *at = bytes + page_entry_offset(front, index);
     page_prefetch(at, ENTRY_AHEAD_BYTES);
     return at;
 }
@@ -167,6 +141,17 @@ static inline const char *check_entry(const struct page *page, const uint8_t **a
     return NULL;
 }
 
+bool page_entry_located(const uint8_t *bytes, const uint8_t *front, uint32_t offset,
+                        struct entry *entry, const char **fault)
+{
+    const struct page page = page_view(front);
+    const uint8_t *end = bytes + page.page_bytes, *at = bytes + offset;
+    *fault = offset < page_entries_at(page.entry_count) || at >= end
+                 ? "a place where no entry stands"
+                 : check_entry(&page, &at, end, entry);
+    return *fault == NULL;
+}
+
 /* Blocks of format 1 have an entry's sequence number before its key: exchanges the two. What does not parse is left to
    check_entry(). */
 static void take_seq_behind_key(uint8_t *at, const uint8_t *end)
@@ -258,6 +243,7 @@ const char *page_lay_out(uint8_t *bytes, const uint8_t *stored, size_t len, unsi
     put_u64(bytes + 8, get_u64(bytes + 8) + seq_shift);
     const struct page page = page_view(bytes);
     uint8_t *entries = bytes + page_entries_at(page.entry_count);
+    put_u32(bytes + 4, (uint32_t)(entries - bytes) + (uint32_t)(end - from));
     memcpy(entries, from, (size_t)(end - from));
     if (format == BLOCK_FORMAT_FULL_PAGES) {
         end = entries + (end - from);

@@ -22,13 +22,14 @@
 
 enum {
     PAGE_SLACK_BYTES = 32,
-    PAGE_FRONT_BYTES = 128 /* of a page of 4 KiB with entries of 116 bytes */
+    PAGE_FRONT_BYTES = 128, /* of a page of 4 KiB with entries of 116 bytes */
+    ENTRY_AHEAD_BYTES = 192 /* with the value, which will be copied: 120 bytes on three lines */
 };
 
 struct page { /* a page's header, decoded */
     const uint8_t *bytes;
     uint64_t seq_base;
-    uint32_t entry_count, prefix_bytes, offsets_at, heads_at;
+    uint32_t entry_count, prefix_bytes, offsets_at, heads_at, page_bytes;
 };
 
 /* Where things stand in a page of that many entries. */
@@ -57,6 +58,7 @@ static inline struct page page_view(const uint8_t *bytes)
         .prefix_bytes = get_u16(bytes + 2),
         .offsets_at = page_offsets_at(count),
         .heads_at = page_heads_at(count),
+        .page_bytes = get_u32(bytes + 4),
     };
 }
 
@@ -128,10 +130,14 @@ static inline void page_entry_at(const struct page *page, const uint8_t *at, str
     entry->value = (loam_slice){entry->kind != ENTRY_DELETE ? at : NULL, value_bytes};
 }
 
+static inline uint32_t page_entry_offset(const struct page *page, uint32_t index)
+{
+    return get_u16(page->bytes + page->offsets_at + (size_t)2 * index);
+}
+
 static inline void page_entry(const struct page *page, uint32_t index, struct entry *entry)
 {
-    const uint8_t *offset = page->bytes + page->offsets_at + (size_t)2 * index;
-    page_entry_at(page, page->bytes + get_u16(offset), entry);
+    page_entry_at(page, page->bytes + page_entry_offset(page, index), entry);
 }
 
 static inline uint8_t page_fingerprint(uint64_t hash)
@@ -157,6 +163,11 @@ static inline size_t page_front_bytes(const uint8_t *bytes)
 /* The newest version of key with sequence <= seq. front: bytes, or a copy of its first page_front_bytes(). */
 bool page_find(const uint8_t *bytes, const uint8_t *front, loam_slice key, uint64_t hash,
                uint64_t seq, struct entry *entry);
+
+/* The entry at that byte of the page, if one that fits begins there; front: as for page_find(). False: *fault says what is wrong. Who
+   says that an entry begins there is not believed, so an entry that was found may be another one, or none that was ever written. */
+bool page_entry_located(const uint8_t *bytes, const uint8_t *front, uint32_t offset,
+                        struct entry *entry, const char **fault);
 
 /* The index of the first entry at or after (key, seq); entry_count if there is none. */
 uint32_t page_seek(const struct page *page, loam_slice key, uint64_t seq);

@@ -24,11 +24,14 @@ struct table_writer {
     struct page_builder page;
     struct index_builder index;
     loam_buf hashes; /* of the distinct keys, u64 each */
+    loam_buf
+        places; /* and where they begin, u32 each, if it locates; those of the page are without what stands before its entries */
     loam_buf first_key, last_key;
     uint64_t last_seq;
     uint64_t
         page_end; /* with INDEX_EXTENT_BIT: of a page that waits for its separator; 0: none does */
     uint32_t bits_per_key;
+    uint64_t located_max;
     struct table_meta meta; /* its keys are not set before the end */
 };
 
@@ -57,6 +60,7 @@ loam_status table_writer_new(struct object_writer *object, struct object_id id, 
         return rc;
     }
     writer->bits_per_key = options->filter_bits_per_key;
+    writer->located_max = options->filter_bits_per_key > 0 ? options->located_max : 0;
     writer->meta.object = id;
     writer->meta.offset = object_written(object);
     writer->meta.uid = uid;
@@ -71,6 +75,7 @@ void table_writer_free(struct table_writer *writer)
     page_builder_deinit(&writer->page);
     index_builder_deinit(&writer->index);
     loam_buf_free(&writer->hashes);
+    loam_buf_free(&writer->places);
     loam_buf_free(&writer->first_key);
     loam_buf_free(&writer->last_key);
     mem_free(writer);
@@ -101,10 +106,20 @@ static loam_status count_page(struct table_writer *writer, uint64_t end, bool is
     return LOAM_OK;
 }
 
+/* Where the entries of the page will stand in memory is known when it is complete. */
+static void move_places(struct table_writer *writer)
+{
+    const uint64_t page = writer->meta.page_count;
+    uint32_t *places = writer->places.data;
+    for (size_t i = writer->places.len / sizeof *places; i > 0 && places[i - 1] >> 16 == page; i--)
+        places[i - 1] += page_entries_at(writer->page.entry_count);
+}
+
 static loam_status close_page(struct table_writer *writer)
 {
     struct page_builder *page = &writer->page;
     if (page->entry_count == 0) return LOAM_OK;
+    move_places(writer);
     const bool is_dense = page->tombstone_count > page->entry_count / 2;
     const size_t raw_bytes = page_builder_finish(page);
     const loam_status rc = block_put(&writer->sink, BLOCK_PAGE, page->frame, raw_bytes, true);
@@ -125,6 +140,24 @@ static loam_status put_extent(struct table_writer *writer, const struct entry *e
     return count_page(writer, writer->sink.at | INDEX_EXTENT_BIT, entry->kind == ENTRY_DELETE);
 }
 
+static uint64_t key_count(const struct table_writer *writer)
+{
+    return writer->hashes.len / sizeof(uint64_t);
+}
+
+/* Beyond what places can say, and memory has room for, the table has a filter after all. */
+static loam_status note_place(struct table_writer *writer)
+{
+    const uint64_t page = writer->meta.page_count;
+    if (page >= LOCATOR_PAGES_MAX || key_count(writer) > writer->located_max) {
+        writer->located_max = 0;
+        loam_buf_free(&writer->places);
+        return LOAM_OK;
+    }
+    const uint32_t place = (uint32_t)page << 16 | writer->page.entries_bytes;
+    return buf_append(&writer->places, &place, sizeof place);
+}
+
 /* Remembers the key, and its hash; the same key again (another version) is in the filter already. */
 static loam_status note_key(struct table_writer *writer, const struct entry *entry)
 {
@@ -135,6 +168,7 @@ static loam_status note_key(struct table_writer *writer, const struct entry *ent
         const uint64_t hash = hash_key(entry->key);
         rc = buf_append(&writer->hashes, &hash, sizeof hash);
     }
+    if (rc == LOAM_OK && writer->located_max > 0) rc = note_place(writer);
     if (rc == LOAM_OK && is_first)
         rc = buf_set(&writer->first_key, entry->key.data, entry->key.len);
     if (rc == LOAM_OK) rc = buf_set(&writer->last_key, entry->key.data, entry->key.len);
@@ -162,11 +196,16 @@ loam_status table_writer_add(struct table_writer *writer, const struct entry *en
     return LOAM_OK;
 }
 
+static uint64_t filter_bytes(const struct table_writer *writer)
+{
+    return writer->located_max > 0 ? locator_bytes(key_count(writer))
+                                   : table_filter_bytes(key_count(writer), writer->bits_per_key);
+}
+
 uint64_t table_writer_bytes(const struct table_writer *writer)
 {
     return writer->sink.at + writer->page.entries_bytes + index_builder_bytes(&writer->index) +
-           table_filter_bytes(writer->hashes.len / sizeof(uint64_t), writer->bits_per_key) +
-           FOOTER_BYTES;
+           filter_bytes(writer) + FOOTER_BYTES;
 }
 
 uint64_t table_writer_entry_count(const struct table_writer *writer)
@@ -190,15 +229,19 @@ static loam_status put_index(struct table_writer *writer, struct footer_place *p
 
 static loam_status put_filter(struct table_writer *writer, struct footer_place *place)
 {
-    const uint64_t hash_count = writer->hashes.len / sizeof(uint64_t);
-    const uint64_t bytes = table_filter_bytes(hash_count, writer->bits_per_key);
+    const struct locator_source source = {writer->hashes.data, writer->places.data,
+                                          key_count(writer)};
+    const uint64_t bytes = filter_bytes(writer);
     place->at = writer->sink.at;
     place->raw_bytes = bytes;
     place->stored_bytes = 0;
     if (bytes == 0) return LOAM_OK;
     uint8_t *filter = mem_alloc((size_t)bytes);
     if (filter == NULL) return LOAM_NOMEM;
-    table_filter_build(filter, bytes, writer->hashes.data, hash_count);
+    if (writer->located_max > 0)
+        locator_build(filter, &source);
+    else
+        table_filter_build(filter, bytes, source.hashes, source.count);
     const loam_slice piece = loam_bytes(filter, (size_t)bytes);
     const loam_status rc = stream_put(&writer->sink, BLOCK_FILTER, &piece, 1, false);
     place->stored_bytes = writer->sink.at - place->at;

@@ -42,6 +42,7 @@ struct table_writer_options {
     loam_compression compression;
     uint32_t filter_bits_per_key; /* 0 = no filter */
     uint32_t page_bytes;          /* in memory; 0 = 4 KiB, with zstd 16 KiB; tests use less */
+    uint64_t located_max; /* with more keys than that a filter, else a locator in its place */
 };
 
 struct table_writer;

@@ -371,3 +371,8 @@ uint64_t catalog_table_bytes(const struct catalog *catalog)
 {
     return shelf_object_bytes(catalog->shelf);
 }
+
+uint64_t catalog_entry_count(const struct catalog *catalog)
+{
+    return shelf_entry_count(catalog->shelf);
+}

@@ -44,6 +44,7 @@ struct table_shelf {
     struct mutex lock; /* what follows */
     struct shelf_hash objects;
     uint64_t object_bytes;
+    uint64_t entry_count; /* of all tables that are not gone */
 };
 
 /* ---- the hash -------------------------------------------------------------------------------- */
@@ -125,6 +126,7 @@ static loam_status add_object_locked(struct table_shelf *shelf, const struct tab
         shelf_insert(&shelf->objects, &object->node);
     }
     object->table_count++;
+    shelf->entry_count += meta->entry_count;
     *joins = object->pinned != NULL;
     if (end > object->bytes) {
         shelf->object_bytes += end - object->bytes;
@@ -141,14 +143,15 @@ static loam_status add_object(struct table_shelf *shelf, const struct table_meta
     return rc;
 }
 
-/* One table of the object less; true when it was the last. */
-static bool drop_from_object(struct table_shelf *shelf, struct object_id id)
+/* That table of its object less; true when it was the last. */
+static bool drop_from_object(struct table_shelf *shelf, const struct table_meta *meta)
 {
     mutex_lock(&shelf->lock);
     struct shelved_object *object =
-        (struct shelved_object *)shelf_find(&shelf->objects, object_key(id));
+        (struct shelved_object *)shelf_find(&shelf->objects, object_key(meta->object));
     check(object != NULL);
     check(object->table_count > 0);
+    shelf->entry_count -= meta->entry_count;
     const bool was_last = --object->table_count == 0;
     if (was_last) {
         shelf_remove(&shelf->objects, &object->node);
@@ -166,8 +169,7 @@ static bool drop_from_object(struct table_shelf *shelf, struct object_id id)
 static void lose_doomed_table(void *ctx, const struct table_meta *meta)
 {
     struct table_shelf *shelf = ctx;
-    if (drop_from_object(shelf, meta->object))
-        shelf->config.delete_object(shelf->config.ctx, meta->object);
+    if (drop_from_object(shelf, meta)) shelf->config.delete_object(shelf->config.ctx, meta->object);
 }
 
 bool shelf_uses_object(struct table_shelf *shelf, struct object_id id)
@@ -184,6 +186,14 @@ uint64_t shelf_object_bytes(struct table_shelf *shelf)
     const uint64_t bytes = shelf->object_bytes;
     mutex_unlock(&shelf->lock);
     return bytes;
+}
+
+uint64_t shelf_entry_count(struct table_shelf *shelf)
+{
+    mutex_lock(&shelf->lock);
+    const uint64_t count = shelf->entry_count;
+    mutex_unlock(&shelf->lock);
+    return count;
 }
 
 /* ---- tables ---------------------------------------------------------------------------------- */
@@ -270,7 +280,7 @@ static void leave_shelf(struct table_shelf *shelf, struct shelved_table *shelved
     if (dooming)
         table_doom(table);
     else
-        (void)drop_from_object(shelf, table_meta(table)->object);
+        (void)drop_from_object(shelf, table_meta(table));
     table_unref(table);
 }
 

@@ -54,5 +54,6 @@ void shelf_forget(struct table_shelf *shelf, struct table *table);
 LOAM_MUST loam_status shelf_pin(struct table_shelf *shelf, struct table *table);
 bool shelf_uses_object(struct table_shelf *shelf, struct object_id id);
 uint64_t shelf_object_bytes(struct table_shelf *shelf); /* of all objects with tables */
+uint64_t shelf_entry_count(struct table_shelf *shelf);  /* of all tables; any thread */
 
 #endif

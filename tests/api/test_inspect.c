@@ -130,6 +130,44 @@ static void make_known(struct fixture *f)
     put_numbered(f, NULL, KEYS, KEYS + LOGGED);
 }
 
+/* Of a store that is opened with these options, written to, compacted and closed: buckets and blocks of its filters. */
+static void write_with(struct fixture *f, const loam_options *options, int from, int to,
+                       uint64_t *buckets, uint64_t *blocks)
+{
+    struct seen seen = {0};
+    loam_inspect_options inspect = loam_inspect_options_default();
+    inspect.files = true;
+    fixture_open(f, options);
+    put_numbered(f, NULL, from, to);
+    expect_ok(loam_compact(f->db, NULL, NULL));
+    fixture_close(f);
+    expect_ok(look(f->store, &inspect, &seen));
+    *buckets = *sum_of(&seen, "filter", "buckets");
+    *blocks = *sum_of(&seen, "filter", "blocks");
+}
+
+static void tables_say_where_keys_are_while_memory_allows(void **state)
+{
+    struct fixture *f = *state;
+    loam_options options = fixture_options();
+    uint64_t buckets, blocks;
+    options.memory_bytes = 4 << 20; /* for 32,768 entries */
+    write_with(f, &options, 0, 30000, &buckets, &blocks);
+    assert_in_range(buckets, 30000 / 9, 30000 / 9 + 100);
+    assert_int_equal(blocks, 0);
+    write_with(f, &options, 0, 40000, &buckets, &blocks);
+    assert_true(buckets <= 32768 / 9 + 100);
+    assert_in_range(blocks, (40000 - 32768) * 10 / 512, 40000 * 10 / 512 + 100);
+    options.memory_bytes = 64 << 20;
+    write_with(f, &options, 0, 40000, &buckets, &blocks);
+    assert_in_range(buckets, 40000 / 9, 40000 / 9 + 100);
+    assert_int_equal(blocks, 0);
+    options.filter_bits_per_key = 10;
+    write_with(f, &options, 0, 40000, &buckets, &blocks);
+    assert_int_equal(buckets, 0);
+    assert_in_range(blocks, 40000 * 10 / 512, 40000 * 10 / 512 + 100);
+}
+
 static const char *largest(const struct fixture *f, const char *ending)
 {
     static char path[512];
@@ -536,6 +574,7 @@ int main(void)
         test_open(a_file_of_another_name_is_known_by_its_bytes),
         test_open(limits_are_kept),
         test_closed(what_is_no_file_of_a_store_is_refused),
+        test_closed(tables_say_where_keys_are_while_memory_allows),
         test_closed(found_may_stop_it_at_each_finding),
         test_open(a_live_store_is_looked_at_and_none_the_worse),
         test_closed(stores_of_all_features_are_shown_whole),

@@ -60,18 +60,17 @@ static void refuse_line(void *ctx, const char *text)
 }
 
 /* Reads the golden file with the meta of a table that is made of the same rows now. */
-static void check_golden(unsigned format, const char *path, loam_compression compression,
-                         size_t large_bytes)
+static void check_golden_of(unsigned format, const char *path,
+                            const struct table_writer_options *options, size_t large_bytes)
 {
     static uint8_t golden[GOLDEN_BYTES_MAX];
-    const struct table_writer_options options = {compression, 10, 512};
     struct sst_lab lab;
     struct sst_rows rows = {0};
     struct table_meta meta;
     struct table *table = NULL;
     sst_lab_open(&lab, 1 << 20);
     make_golden_rows(&rows, large_bytes);
-    assert_ok(sst_build(&lab, &rows, &options, &meta));
+    assert_ok(sst_build(&lab, &rows, options, &meta));
     uint8_t *bytes = sst_table_bytes(&lab, &meta);
     const char *remake = getenv("LOAM_GOLDEN_NEW"); /* for a new file of a new format only */
     if (remake != NULL && format == BLOCK_FORMAT) {
@@ -82,7 +81,7 @@ static void check_golden(unsigned format, const char *path, loam_compression com
     }
     const size_t len = read_golden(path, golden);
     /* Compressors may change; what they made is still read. */
-    if (compression == LOAM_UNCOMPRESSED && format == BLOCK_FORMAT) {
+    if (options->compression == LOAM_UNCOMPRESSED && format == BLOCK_FORMAT) {
         assert_int_equal(len, meta.bytes);
         assert_memory_equal(golden, bytes, len);
     }
@@ -99,6 +98,20 @@ static void check_golden(unsigned format, const char *path, loam_compression com
     table_meta_deinit(&meta);
     sst_rows_free(&rows);
     sst_lab_close(&lab);
+}
+
+static void check_golden(unsigned format, const char *path, loam_compression compression,
+                         size_t large_bytes)
+{
+    const struct table_writer_options options = {compression, 10, 512, 0};
+    check_golden_of(format, path, &options, large_bytes);
+}
+
+static void a_table_with_a_locator_is_read_and_written(void **state)
+{
+    const struct table_writer_options options = {LOAM_UNCOMPRESSED, 10, 512, UINT64_MAX};
+    (void)state;
+    check_golden_of(2, "tests/format/golden/table-2-located.sst", &options, 3000);
 }
 
 static void a_raw_table_is_read_and_written(void **state)
@@ -126,6 +139,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_raw_table_is_read_and_written),
+        cmocka_unit_test(a_table_with_a_locator_is_read_and_written),
         cmocka_unit_test(an_lz4_table_is_read),
         cmocka_unit_test(a_zstd_table_is_read),
     };

@@ -38,6 +38,7 @@ uint64_t crew_seed(void)
 
 loam_options crew_options(uint64_t seed)
 {
+    static const uint32_t filters[] = {0, 0, 10, LOAM_NO_FILTER};
     struct rand rand = {seed};
     loam_options options = loam_options_default();
     options.memory_bytes = 4 << 20;
@@ -46,7 +47,7 @@ loam_options crew_options(uint64_t seed)
     options.background_threads = 1 + (uint32_t)rand_below(&rand, 3);
     options.durability = LOAM_DURABLE_PERIODIC + (loam_durability)rand_below(&rand, 2);
     options.sync_interval_ms = 1 + (uint32_t)rand_below(&rand, 20);
-    if (rand_below(&rand, 4) == 0) options.filter_bits_per_key = LOAM_NO_FILTER;
+    options.filter_bits_per_key = filters[rand_below(&rand, 4)];
     return options;
 }
 

@@ -69,11 +69,12 @@ static void choose_options(struct model_run *h)
 {
     static const uint32_t runs[] = {1, 2, 3, 8};
     static const uint64_t memtables[] = {16 << 10, 24 << 10, 64 << 10, 1 << 20};
+    static const uint32_t filters[] = {0, 10, LOAM_NO_FILTER};
     h->options = loam_options_default();
     h->options.memory_bytes = 4 << 20;
     h->options.memtable_bytes = memtables[rand_below(&h->rand, 4)];
     h->options.runs_per_level = runs[rand_below(&h->rand, 4)];
-    h->options.filter_bits_per_key = rand_below(&h->rand, 3) == 0 ? LOAM_NO_FILTER : 10;
+    h->options.filter_bits_per_key = filters[rand_below(&h->rand, 3)];
     h->options.durability = (loam_durability)(1 + rand_below(&h->rand, 3));
     h->options.feed_bytes =
         rand_below(&h->rand, 2) == 0 ? 0 : UINT64_C(16384) << rand_below(&h->rand, 8);

@@ -326,9 +326,10 @@ static void choose_world(struct rot_store *store)
     store->options.memory_bytes = 4 << 20;
     store->options.memtable_bytes = 16 << 10;
     store->options.runs_per_level = 1 + (uint32_t)rand_below(&store->rand, 2);
-    store->options.filter_bits_per_key = rand_below(&store->rand, 4) == 0
-                                             ? LOAM_NO_FILTER
-                                             : 1 + (uint32_t)rand_below(&store->rand, 12);
+    store->options.filter_bits_per_key =
+        rand_below(&store->rand, 4) == 0
+            ? LOAM_NO_FILTER
+            : (uint32_t)rand_below(&store->rand, 2) * (1 + (uint32_t)rand_below(&store->rand, 12));
     store->world = (struct db_world){.mapped_log = rand_below(&store->rand, 2) == 0,
                                      .page_bytes = 256,
                                      .log_bytes_least = 16 << 10,

@@ -17,7 +17,6 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "os/names.h"
-#include "sstable/table_filter.h"
 
 #define assert_ok(call)                                                                            \
     do {                                                                                           \
@@ -29,34 +28,52 @@ static const struct {
     struct sst_recipe recipe;
     struct table_writer_options options;
 } shapes[] = {
-    {"binary keys, tiny pages", {SST_KEYS_BINARY, 3000, 40, 0, 0, 1}, {LOAM_UNCOMPRESSED, 10, 256}},
+    {"binary keys, tiny pages",
+     {SST_KEYS_BINARY, 3000, 40, 0, 0, 1},
+     {LOAM_UNCOMPRESSED, 10, 256, 0}},
     {"binary keys, pages of one entry",
      {SST_KEYS_BINARY, 700, 90, 0, 0, 2},
-     {LOAM_UNCOMPRESSED, 10, 64}},
-    {"binary keys, default pages", {SST_KEYS_BINARY, 9000, 200, 0, 0, 3}, {LOAM_LZ4, 10, 0}},
-    {"binary keys, no filter", {SST_KEYS_BINARY, 2000, 30, 0, 0, 4}, {LOAM_UNCOMPRESSED, 0, 512}},
-    {"decimal keys", {SST_KEYS_DECIMAL, 9000, 100, 0, 0, 5}, {LOAM_UNCOMPRESSED, 10, 0}},
-    {"decimal keys, zstd", {SST_KEYS_DECIMAL, 5000, 100, 0, 0, 6}, {LOAM_ZSTD, 10, 0}},
-    {"decimal keys, lz4, tiny pages", {SST_KEYS_DECIMAL, 2000, 100, 0, 0, 7}, {LOAM_LZ4, 10, 256}},
+     {LOAM_UNCOMPRESSED, 10, 64, 0}},
+    {"binary keys, default pages", {SST_KEYS_BINARY, 9000, 200, 0, 0, 3}, {LOAM_LZ4, 10, 0, 0}},
+    {"binary keys, no filter",
+     {SST_KEYS_BINARY, 2000, 30, 0, 0, 4},
+     {LOAM_UNCOMPRESSED, 0, 512, 0}},
+    {"decimal keys", {SST_KEYS_DECIMAL, 9000, 100, 0, 0, 5}, {LOAM_UNCOMPRESSED, 10, 0, 0}},
+    {"decimal keys, zstd", {SST_KEYS_DECIMAL, 5000, 100, 0, 0, 6}, {LOAM_ZSTD, 10, 0, 0}},
+    {"decimal keys, lz4, tiny pages",
+     {SST_KEYS_DECIMAL, 2000, 100, 0, 0, 7},
+     {LOAM_LZ4, 10, 256, 0}},
     {"keys that share their heads",
      {SST_KEYS_SHARED, 6000, 20, 0, 0, 8},
-     {LOAM_UNCOMPRESSED, 10, 256}},
-    {"keys that share their heads, lz4", {SST_KEYS_SHARED, 6000, 20, 0, 0, 9}, {LOAM_LZ4, 3, 1024}},
-    {"versions that span pages", {SST_KEYS_FEW, 2000, 30, 0, 0, 10}, {LOAM_UNCOMPRESSED, 10, 256}},
-    {"one entry", {SST_KEYS_DECIMAL, 1, 30, 0, 0, 11}, {LOAM_ZSTD, 10, 256}},
-    {"no values", {SST_KEYS_BINARY, 4000, 0, 0, 0, 12}, {LOAM_UNCOMPRESSED, 10, 0}},
+     {LOAM_UNCOMPRESSED, 10, 256, 0}},
+    {"keys that share their heads, lz4",
+     {SST_KEYS_SHARED, 6000, 20, 0, 0, 9},
+     {LOAM_LZ4, 3, 1024, 0}},
+    {"versions that span pages",
+     {SST_KEYS_FEW, 2000, 30, 0, 0, 10},
+     {LOAM_UNCOMPRESSED, 10, 256, 0}},
+    {"one entry", {SST_KEYS_DECIMAL, 1, 30, 0, 0, 11}, {LOAM_ZSTD, 10, 256, 0}},
+    {"no values", {SST_KEYS_BINARY, 4000, 0, 0, 0, 12}, {LOAM_UNCOMPRESSED, 10, 0, 0}},
     {"entries larger than a quarter of a page",
      {SST_KEYS_DECIMAL, 700, 1500, 0, 0, 19},
-     {LOAM_LZ4, 10, 0}},
-    {"entries larger than a page", {SST_KEYS_BINARY, 200, 9000, 0, 0, 20}, {LOAM_LZ4, 10, 0}},
-    {"a few extents", {SST_KEYS_BINARY, 300, 40, 12, 5000, 13}, {LOAM_UNCOMPRESSED, 10, 256}},
-    {"extents and versions", {SST_KEYS_FEW, 300, 40, 60, 3000, 14}, {LOAM_LZ4, 10, 256}},
-    {"large extents", {SST_KEYS_DECIMAL, 60, 100, 5, 3000000, 15}, {LOAM_UNCOMPRESSED, 10, 0}},
-    {"large extents, lz4", {SST_KEYS_DECIMAL, 60, 100, 5, 3000000, 16}, {LOAM_LZ4, 10, 0}},
-    {"large extents, zstd", {SST_KEYS_DECIMAL, 60, 100, 4, 1000000, 17}, {LOAM_ZSTD, 10, 0}},
-    {"nothing but extents", {SST_KEYS_BINARY, 40, 90000, 40, 90000, 18}, {LOAM_LZ4, 10, 256}},
+     {LOAM_LZ4, 10, 0, 0}},
+    {"entries larger than a page", {SST_KEYS_BINARY, 200, 9000, 0, 0, 20}, {LOAM_LZ4, 10, 0, 0}},
+    {"a few extents", {SST_KEYS_BINARY, 300, 40, 12, 5000, 13}, {LOAM_UNCOMPRESSED, 10, 256, 0}},
+    {"extents and versions", {SST_KEYS_FEW, 300, 40, 60, 3000, 14}, {LOAM_LZ4, 10, 256, 0}},
+    {"large extents", {SST_KEYS_DECIMAL, 60, 100, 5, 3000000, 15}, {LOAM_UNCOMPRESSED, 10, 0, 0}},
+    {"large extents, lz4", {SST_KEYS_DECIMAL, 60, 100, 5, 3000000, 16}, {LOAM_LZ4, 10, 0, 0}},
+    {"large extents, zstd", {SST_KEYS_DECIMAL, 60, 100, 4, 1000000, 17}, {LOAM_ZSTD, 10, 0, 0}},
+    {"nothing but extents", {SST_KEYS_BINARY, 40, 90000, 40, 90000, 18}, {LOAM_LZ4, 10, 256, 0}},
 };
-enum { SHAPES = sizeof shapes / sizeof shapes[0] };
+/* Each of them with a filter, and then once more with a locator, if it has a filter. */
+enum { RECIPES = sizeof shapes / sizeof shapes[0], SHAPES = 2 * RECIPES };
+
+static struct table_writer_options options_of(size_t shape)
+{
+    struct table_writer_options options = shapes[shape % RECIPES].options;
+    options.located_max = shape < RECIPES ? 0 : UINT64_MAX;
+    return options;
+}
 
 struct built {
     struct sst_lab lab;
@@ -69,8 +86,9 @@ static void build_shape(struct built *built, size_t shape, uint64_t cache_bytes)
 {
     memset(built, 0, sizeof *built);
     sst_lab_open(&built->lab, cache_bytes);
-    sst_rows_make(&built->rows, &shapes[shape].recipe);
-    assert_ok(sst_build(&built->lab, &built->rows, &shapes[shape].options, &built->meta));
+    const struct table_writer_options options = options_of(shape);
+    sst_rows_make(&built->rows, &shapes[shape % RECIPES].recipe);
+    assert_ok(sst_build(&built->lab, &built->rows, &options, &built->meta));
     assert_ok(sst_table(&built->lab, &built->meta, &built->table));
 }
 
@@ -166,7 +184,7 @@ static void seeks_stand_where_the_model_says(void **state)
         struct rand rand = {shape};
         loam_buf key = {0};
         build_shape(&built, shape, 1 << 20);
-        const bool is_heavy = shapes[shape].recipe.large_bytes_most > 100000;
+        const bool is_heavy = shapes[shape % RECIPES].recipe.large_bytes_most > 100000;
         for (size_t i = 0; i < built.rows.count; i += stride(&built, is_heavy ? 10 : 500)) {
             const struct entry *row = &built.rows.at[i];
             const uint64_t seqs[] = {SEQ_MAX, row->seq, row->seq - 1, row->seq + 1, 0};
@@ -247,8 +265,9 @@ static void the_same_entries_make_the_same_bytes(void **state)
     for (size_t shape = 0; shape < SHAPES; shape++) {
         struct built built;
         struct table_meta again;
+        const struct table_writer_options options = options_of(shape);
         build_shape(&built, shape, 1 << 20);
-        assert_ok(sst_build(&built.lab, &built.rows, &shapes[shape].options, &again));
+        assert_ok(sst_build(&built.lab, &built.rows, &options, &again));
         uint8_t *first = sst_table_bytes(&built.lab, &built.meta);
         uint8_t *second = sst_table_bytes(&built.lab, &again);
         assert_int_equal(built.meta.bytes, again.bytes);
@@ -263,7 +282,7 @@ static void the_same_entries_make_the_same_bytes(void **state)
 static void keys_of_64_kib_are_as_good_as_others(void **state)
 {
     struct built built = {0};
-    const struct table_writer_options options = {LOAM_LZ4, 10, 0};
+    const struct table_writer_options options = {LOAM_LZ4, 10, 0, 0};
     static uint8_t key[KEY_BYTES_MAX], value[200000];
     (void)state;
     sst_lab_open(&built.lab, 1 << 20);
@@ -296,7 +315,7 @@ static void keys_of_64_kib_are_as_good_as_others(void **state)
 static uint64_t pages_of(size_t value_bytes, unsigned count)
 {
     static uint8_t value[20000];
-    const struct table_writer_options options = {LOAM_UNCOMPRESSED, 10, 0};
+    const struct table_writer_options options = {LOAM_UNCOMPRESSED, 10, 0, 0};
     struct built built = {0};
     assert_true(value_bytes <= sizeof value);
     sst_lab_open(&built.lab, 1 << 20);
@@ -413,28 +432,6 @@ static void the_writer_foresees_its_size(void **state)
     table_meta_deinit(&meta);
     sst_rows_free(&rows);
     sst_lab_close(&lab);
-}
-
-static void the_filter_knows_its_keys_and_denies_most_others(void **state)
-{
-    static uint64_t hashes[50000];
-    enum { COUNT = sizeof hashes / sizeof hashes[0] };
-    struct table_filter filter;
-    uint64_t passed = 0;
-    (void)state;
-    for (uint64_t i = 0; i < COUNT; i++)
-        hashes[i] = hash_key(loam_bytes(&i, sizeof i));
-    const uint64_t bytes = table_filter_bytes(COUNT, 10);
-    uint8_t *raw = malloc((size_t)bytes);
-    assert_non_null(raw);
-    table_filter_build(raw, bytes, hashes, COUNT);
-    assert_null(table_filter_open(&filter, loam_bytes(raw, (size_t)bytes)));
-    for (uint64_t i = 0; i < COUNT; i++)
-        assert_false(table_filter_denies(&filter, hashes[i]));
-    for (uint64_t i = COUNT; i < (uint64_t)3 * COUNT; i++)
-        passed += !table_filter_denies(&filter, hash_key(loam_bytes(&i, sizeof i)));
-    assert_true(passed < 2 * COUNT * 12 / 1000); /* 1.2 %; 0.95 is usual */
-    free(raw);
 }
 
 static void an_estimate_is_near_the_truth(void **state)
@@ -652,7 +649,7 @@ static void out_of_memory_is_an_answer_and_leaks_nothing(void **state)
 {
     (void)state;
     for (unsigned codec = LOAM_LZ4; codec <= LOAM_UNCOMPRESSED; codec++) {
-        const struct table_writer_options options = {(loam_compression)codec, 10, 256};
+        const struct table_writer_options options = {(loam_compression)codec, 10, 256, 0};
         struct sst_lab lab;
         struct sst_rows rows = {0};
         struct table_meta meta;
@@ -701,7 +698,6 @@ int main(void)
         cmocka_unit_test(keys_only_does_not_read_large_values),
         cmocka_unit_test(several_tables_share_an_object),
         cmocka_unit_test(the_writer_foresees_its_size),
-        cmocka_unit_test(the_filter_knows_its_keys_and_denies_most_others),
         cmocka_unit_test(an_estimate_is_near_the_truth),
         cmocka_unit_test(a_doomed_table_is_given_up_by_its_last_user),
         cmocka_unit_test(a_hit_keeps_its_bytes_while_the_cache_is_swept),

@@ -23,6 +23,8 @@
 
 #define ROT_UID UINT64_C(0x1234567890abcdef) /* of all tables that sst_build() makes */
 
+enum { ROT_KINDS = 2 * (LOAM_UNCOMPRESSED + 1) }; /* each compression, with a locator and without */
+
 struct rot { /* a small sound table with pages, an extent, versions */
     struct sst_lab lab;
     struct sst_rows rows;
@@ -32,9 +34,10 @@ struct rot { /* a small sound table with pages, an extent, versions */
     size_t len;
 };
 
-static void make_rot(struct rot *rot, loam_compression compression)
+/* Of two tables that are compressed alike, one has a filter and one a locator. */
+static void make_rot_of(struct rot *rot, loam_compression compression, bool locates)
 {
-    const struct table_writer_options options = {compression, 10, 256};
+    const struct table_writer_options options = {compression, 10, 256, locates ? UINT64_MAX : 0};
     char name[OBJECT_NAME_BYTES];
     uint64_t len = 0;
     memset(rot, 0, sizeof *rot);
@@ -48,6 +51,11 @@ static void make_rot(struct rot *rot, loam_compression compression)
     rot->live = simdisk_bytes(rot->lab.disk, "db", name, &len);
     assert_non_null(rot->live);
     assert_int_equal(len, rot->len);
+}
+
+static void make_rot(struct rot *rot, loam_compression compression)
+{
+    make_rot_of(rot, compression, true);
 }
 
 static void free_rot(struct rot *rot)
@@ -87,9 +95,9 @@ static loam_status try_damage(struct rot *rot, unsigned turn)
 static void every_changed_byte_is_noticed(void **state)
 {
     (void)state;
-    for (unsigned codec = LOAM_LZ4; codec <= LOAM_UNCOMPRESSED; codec++) {
+    for (unsigned kind = 0; kind < ROT_KINDS; kind++) {
         struct rot rot;
-        make_rot(&rot, (loam_compression)codec);
+        make_rot_of(&rot, (loam_compression)(kind / 2), kind % 2 == 0);
         for (unsigned turn = 0; turn < 8; turn++)
             assert_int_equal(try_damage(&rot, turn), LOAM_OK);
         for (size_t at = 0; at < rot.len; at += seeds_stride(7)) {
@@ -123,9 +131,9 @@ static void bytes_changed_under_their_checksums_never_crash(void **state)
 {
     static const uint8_t masks[] = {0x01, 0x02, 0x80, 0xff};
     (void)state;
-    for (unsigned codec = LOAM_LZ4; codec <= LOAM_UNCOMPRESSED; codec++) {
+    for (unsigned kind = 0; kind < ROT_KINDS; kind++) {
         struct rot rot;
-        make_rot(&rot, (loam_compression)codec);
+        make_rot_of(&rot, (loam_compression)(kind / 2), kind % 2 == 0);
         for (size_t at = 0; at < rot.len; at += seeds_stride(3)) {
             struct table *table = NULL;
             struct iter *iter = NULL;
@@ -243,6 +251,28 @@ static void verify_says_each_fault(void **state)
     free_rot(&rot);
 }
 
+/* What a bug or malice would write: each place leads elsewhere, under a right checksum. */
+static void verify_finds_every_wrong_place(void **state)
+{
+    struct rot rot;
+    size_t filter = 0, places = 0;
+    (void)state;
+    make_rot(&rot, LOAM_UNCOMPRESSED);
+    while (rot.bytes[filter + 4] != BLOCK_FILTER)
+        filter += BLOCK_HEADER_BYTES + get_u32(rot.bytes + filter + 12);
+    const size_t buckets = filter + BLOCK_HEADER_BYTES + FILTER_HEADER_BYTES;
+    const uint32_t count = get_u32(rot.bytes + filter + BLOCK_HEADER_BYTES + 4);
+    for (size_t at = buckets; at < buckets + (size_t)count * LOCATOR_BUCKET_BYTES;
+         at += LOCATOR_BUCKET_BYTES)
+        for (size_t i = 0; i < rot.bytes[at + LOCATOR_COUNT_AT]; i++, places++) {
+            rot.live[at + LOCATOR_PLACES_AT + 4 * i] ^= 1;
+            sst_fix_sum(rot.live, filter, ROT_UID);
+            assert_int_equal(try_damage(&rot, (unsigned)places), LOAM_CORRUPT);
+        }
+    assert_true(places > 15);
+    free_rot(&rot);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +283,7 @@ int main(void)
         cmocka_unit_test(sound_bytes_in_the_wrong_place_are_noticed),
         cmocka_unit_test(a_missing_object_is_corruption_by_name),
         cmocka_unit_test(verify_says_each_fault),
+        cmocka_unit_test(verify_finds_every_wrong_place),
     };
     return cmocka_run_group_tests_name("sstable/rot", tests, NULL, NULL);
 }

@@ -72,16 +72,18 @@ static void readers_agree_with_the_model_while_tables_come_and_go(void **state)
 {
     struct sst_lab lab;
     struct sst_rows rows = {0};
-    struct table_meta meta;
+    struct table_meta metas[2]; /* with a filter, with a locator */
     struct table *tables[TABLES];
     static struct reader readers[THREADS];
-    const struct table_writer_options options = {LOAM_LZ4, 10, 512};
     (void)state;
-    sst_lab_open(&lab, 100000); /* holds the metadata of four tables in its half */
+    sst_lab_open(&lab, 150000); /* holds the metadata of four tables or less in its half */
     sst_rows_make(&rows, &(struct sst_recipe){SST_KEYS_DECIMAL, 3000, 60, 2, 5000, 1});
-    assert_ok(sst_build(&lab, &rows, &options, &meta));
+    for (size_t i = 0; i < 2; i++) {
+        const struct table_writer_options options = {LOAM_LZ4, 10, 512, i == 0 ? 0 : UINT64_MAX};
+        assert_ok(sst_build(&lab, &rows, &options, &metas[i]));
+    }
     for (size_t i = 0; i < TABLES; i++)
-        assert_ok(sst_table(&lab, &meta, &tables[i]));
+        assert_ok(sst_table(&lab, &metas[i % 2], &tables[i]));
     for (size_t i = 0; i < THREADS; i++) {
         readers[i] = (struct reader){.tables = tables, .rows = &rows, .seed = i};
         assert_ok(thread_start(&readers[i].thread, "reader", read_at_random, &readers[i]));
@@ -94,7 +96,8 @@ static void readers_agree_with_the_model_while_tables_come_and_go(void **state)
     assert_int_equal(page_cache_stats(lab.cache).pinned_count, 0);
     for (size_t i = 0; i < TABLES; i++)
         table_unref(tables[i]);
-    table_meta_deinit(&meta);
+    table_meta_deinit(&metas[0]);
+    table_meta_deinit(&metas[1]);
     sst_rows_free(&rows);
     sst_lab_close(&lab);
 }
