@@ -245,6 +245,7 @@ struct loam_db {
     _Atomic bool periodic_pending; /* a PERIODIC commit is not synced yet */
     uint64_t synced_at_ns, tended_at,
         quiet_since_ns; /* tender; tended_at: `visible` at its last round */
+    bool is_quiet;      /* tender: nobody has committed for a while */
 };
 
 /* ---- open.c -------------------------------------------------------------------------------- */
@@ -741,6 +742,11 @@ LOAM_MUST loam_status jobs_wait_for_flush(loam_db *db, uint64_t ended_count, con
 bool jobs_run_one(loam_db *db);
 /* What the tender does each time it wakes: prepares the log's next segment, and syncs when that is due. A failure fences. */
 void jobs_tend_once(loam_db *db);
+/* So much of memory_bytes is for what nobody counts: staged commits, buffers of merges, the mapped end of the log; and less while nobody
+   writes and nothing is merged. */
+enum { UNCOUNTED_SHARE = 8, UNCOUNTED_SHARE_AT_REST = 32 };
+/* What neither that nor memtables need is for pages. The tender says so from time to time; writers do not stop for it. */
+void jobs_lend_memory(loam_db *db);
 /* Takes and gives back the right to compact a collection, for callers outside the queue. */
 void jobs_claim(struct loam_coll *coll);
 void jobs_unclaim(struct loam_coll *coll);

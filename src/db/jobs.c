@@ -328,25 +328,35 @@ static loam_status tend(loam_db *db)
     return rc == LOAM_OK && wal_is_unattested(db->wal) ? attest(db) : rc;
 }
 
+void jobs_lend_memory(loam_db *db)
+{
+    const uint64_t memory = db->options.memory_bytes;
+    uint64_t lent = atomic_load(&db->memtable_bytes) + arena_pool_bytes(db->arenas);
+    mutex_lock(&db->jobs.lock);
+    const bool rests = db->jobs.running_count == 0 && db->is_quiet;
+    mutex_unlock(&db->jobs.lock);
+    if (!rests) lent += memory / UNCOUNTED_SHARE - memory / UNCOUNTED_SHARE_AT_REST;
+    page_cache_lend(db->cache, lent);
+}
+
 void jobs_tend_once(loam_db *db)
 {
     if (atomic_load(&db->fenced) != LOAM_OK) return;
     const loam_status rc = tend(db);
     if (rc < 0) (void)db_fence(db, rc);
     arena_pool_tend(db->arenas);
-    /* What memtables do not need is for pages; the writer does not stop to say so. */
-    page_cache_lend(db->cache, atomic_load(&db->memtable_bytes) + arena_pool_bytes(db->arenas));
+    jobs_lend_memory(db);
     if (expiry_is_due(db)) jobs_want_look(db);
     if (!db->jobs.threaded) archive_once(db);
 }
 
 /* Has the last commit been there for a while? */
-static bool is_quiet(loam_db *db)
+static void look_for_quiet(loam_db *db)
 {
     const uint64_t visible = atomic_load(&db->visible), now = db_now_ns(db);
     if (visible != db->tended_at) db->quiet_since_ns = now;
     db->tended_at = visible;
-    return now - db->quiet_since_ns >= UINT64_C(1000000) * IDLE_MS;
+    db->is_quiet = now - db->quiet_since_ns >= UINT64_C(1000000) * IDLE_MS;
 }
 
 static uint64_t tend_interval_ns(const loam_db *db)
@@ -368,10 +378,10 @@ static void tender_main(void *arg)
             (void)cond_wait_ns(&jobs->tend, &db->jobs.lock, tend_interval_ns(db));
         jobs->tend_asked = false;
         mutex_unlock(&db->jobs.lock);
+        look_for_quiet(db);
         jobs_tend_once(db);
-        const bool quiet = is_quiet(db);
         mutex_lock(&db->jobs.lock);
-        if (quiet) want_rest(db);
+        if (db->is_quiet) want_rest(db);
     }
     mutex_unlock(&db->jobs.lock);
 }

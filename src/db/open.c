@@ -128,13 +128,13 @@ static loam_status open_parts(loam_db *db)
     db->recent.half_bytes = RECENT_HALF_BYTES;
     db->arenas = arena_pool_new((size_t)(memory / 8));
     if (db->arenas == NULL) return LOAM_NOMEM;
-    /* An eighth is for what nobody counts: staged commits, buffers of merges, the mapped end of the log. */
-    loam_status rc = page_cache_new(memory - memory / 8, &db->cache);
+    loam_status rc = page_cache_new(memory - memory / UNCOUNTED_SHARE_AT_REST, &db->cache);
     if (rc == LOAM_OK) rc = epoch_new(&db->epoch);
     if (rc == LOAM_OK) rc = coll_map_init(&db->by_id);
     if (rc == LOAM_OK) rc = coll_map_init(&db->by_name);
     filled.cache = db->cache;
     if (rc == LOAM_OK) rc = catalog_new(&filled, &db->catalog);
+    if (rc == LOAM_OK) jobs_lend_memory(db);
     return rc;
 }
 
