@@ -146,7 +146,7 @@ static inline loam_inspect_options loam_inspect_options_default(void)
      `table`       at, bytes, uid, entries, tombstones, payload_bytes, pages, dense_pages, seq_min, seq_max, footer (is it whole?)
        `place`     collection, level, run, from, to, swept_seq, expiring: where the manifest has it
        `index`     at, bytes, raw_bytes, [pages, prefix]
-       `filter`    at, bytes, raw_bytes, [blocks]
+       `filter`    at, bytes, raw_bytes, [blocks], [buckets: it is a locator]
        `bounds`    at, bytes, raw_bytes, [smallest, largest]
        `page`, or `extent`  number, at, bytes, raw_bytes, compression, format, entries, first, last; below it, with options.entries, each `entry`
    Anywhere:
