@@ -344,12 +344,12 @@ void report_print(const struct results *results, FILE *out)
             "data", parameters->set.entries, parameters->set.key_bytes, parameters->set.value_bytes,
             parameters->rounds, parameters->rounds == 1 ? "" : "s", parameters->threads,
             parameters->threads == 1 ? "" : "s");
-    fprintf(
-        out,
-        "%-12swrite buffer %" PRIu64 " MiB, cache %" PRIu64 " MiB, filters %" PRIu32
-        " bits a key; no sync per commit but in the sync rows; every value read was verified\n\n",
-        "rules", parameters->options.write_buffer_bytes >> 20,
-        parameters->options.cache_bytes >> 20, parameters->options.filter_bits_per_key);
+    fprintf(out,
+            "%-12swrite buffer %" PRIu64 " MiB, cache %" PRIu64 " MiB, filters %" PRIu32
+            " bits a key where an engine is told; no sync per commit but in the sync rows; every "
+            "value read was verified\n\n",
+            "rules", parameters->options.write_buffer_bytes >> 20,
+            parameters->options.cache_bytes >> 20, parameters->options.filter_bits_per_key);
     print_object(out, results->engines);
     fprintf(out, "\n");
     print_rows(results, out);

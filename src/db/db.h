@@ -160,7 +160,8 @@ struct follow;
 struct loam_db {
     struct sys_table sys;
     struct store *store;
-    loam_options options;    /* resolved: no zeros, but for filter_bits_per_key */
+    loam_options
+        options; /* resolved: no zeros, but filter_bits_per_key, where 0 lets tables choose */
     struct follow *follow;   /* NULL: it is none of another's writing; follow.h */
     char *archive_name;      /* options.archive, owned */
     struct restore *restore; /* an opening that goes on in an archive; NULL: none, or no more */
@@ -617,6 +618,8 @@ struct run_writer_spec {
     uint64_t swept_seq;      /* of its tables */
     uint64_t replaced_count; /* about as many entries leave the catalog for it */
 };
+/* So many entries per byte of memory_bytes may have locators, of 7 bytes each. */
+enum { LOCATED_SHARE = 128 };
 /* Of the filters that tables get; 0: they get none. */
 static inline uint32_t db_filter_bits(const loam_db *db)
 {

@@ -25,7 +25,8 @@ enum {
     TINY_BYTES = 64 << 10, /* of each, on average */
     JOINS_MANY = 3,
     PROBE_BYTES = 4096,
-    INDEX_BYTES_OF_PAGE = 48
+    INDEX_BYTES_OF_PAGE = 48,
+    LOCATOR_BITS = 57
 };
 
 /* Counts them; the number is the mark of a table that was counted. verify.c leaves marks, too, from 1 on. */
@@ -275,10 +276,19 @@ static void examine_limits(struct examination *exam)
                exam->free_bytes, room);
 }
 
+/* Of most tables, if they were written with this memory. */
+static uint64_t filter_bits(const struct examination *exam)
+{
+    const loam_options *options = &exam->db->options;
+    const bool locates = options->filter_bits_per_key == 0 &&
+                         exam->entry_count < options->memory_bytes / LOCATED_SHARE;
+    return locates ? LOCATOR_BITS : db_filter_bits(exam->db);
+}
+
 static void examine_settings(struct examination *exam)
 {
     const loam_options *options = &exam->db->options;
-    const uint64_t filters = exam->entry_count * db_filter_bits(exam->db) / 8;
+    const uint64_t filters = exam->entry_count * filter_bits(exam) / 8;
     const uint64_t metadata = filters + exam->page_count * INDEX_BYTES_OF_PAGE;
     if (options->memory_bytes > exam->machine_bytes / 4 * 3)
         advise(exam, "memory_above_machine",
@@ -321,7 +331,7 @@ static void tell_surroundings(struct examination *exam)
     fact_number(findings, "memory_bytes", LOAM_FACT_SIZE, options->memory_bytes);
     fact_number(findings, "memtable_bytes", LOAM_FACT_SIZE, options->memtable_bytes);
     fact_count(findings, "runs_per_level", options->runs_per_level);
-    fact_count(findings, "filter_bits_per_key", db_filter_bits(exam->db));
+    fact_count(findings, "filter_bits_per_key", filter_bits(exam));
     fact_count(findings, "background_threads", options->background_threads);
     finding_send(findings);
 }

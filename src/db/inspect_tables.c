@@ -156,7 +156,7 @@ static const char *tell_stream_facts(struct object_telling *telling, const struc
         fault = table_filter_open(&filter, bytes);
         if (fault != NULL) return fault;
         if (filter.block_count > 0) fact_count(findings, "blocks", filter.block_count);
-        if (filter.locator.bucket_count > 0)
+        if (table_filter_locates(&filter))
             fact_count(findings, "buckets", filter.locator.bucket_count);
     } else {
         loam_slice smallest, largest;

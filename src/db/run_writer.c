@@ -15,9 +15,7 @@
 
 enum {
     TABLE_BYTES_MAX = 64 << 20,
-    POLL_ENTRIES = 512, /* how often go_on is asked */
-    MEMORY_OF_LOCATED =
-        128 /* bytes of memory_bytes for each key with a locator, which takes 7 of them */
+    POLL_ENTRIES = 512 /* how often go_on is asked */
 };
 
 struct run_writer {
@@ -58,11 +56,12 @@ static uint64_t entries_written(const struct run_writer *writer)
 }
 
 /* How many keys the next table may have for a locator. It stays in memory, and is worth that where most of the store does, and where
-   most keys are found. Of runs above the last level most keys are not, and a filter says so with less of the processor's cache. */
+   most keys are found. Of the runs that flushes and merges leave above the last level most keys are not, and a filter says so with less of
+   the processor's cache. What other jobs are about to write is not counted. */
 static uint64_t located_max(const struct run_writer *writer)
 {
     const loam_options *options = &writer->db->options;
-    const uint64_t most = options->memory_bytes / MEMORY_OF_LOCATED;
+    const uint64_t most = options->memory_bytes / LOCATED_SHARE;
     const uint64_t there = catalog_entry_count(writer->db->catalog);
     const uint64_t replaced = writer->spec.replaced_count;
     const uint64_t before = (there > replaced ? there - replaced : 0) + entries_written(writer);

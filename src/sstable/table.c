@@ -487,13 +487,13 @@ static void tell_page(struct watch *watch, const struct table_index *index, uint
                                             .found = found});
 }
 
-/* From the page on that is the first which can hold the key. */
-WATCHED loam_status get_from_pages(struct table *table, struct table_loaded *loaded, uint64_t page,
-                                   const struct table_wanted *wanted, struct watch *watch,
-                                   struct table_hit *hit)
+WATCHED loam_status search_pages(struct table *table, struct table_loaded *loaded,
+                                 const struct table_wanted *wanted, struct watch *watch,
+                                 struct table_hit *hit)
 {
     loam_status rc = LOAM_NOTFOUND;
-    for (; page < loaded->index.page_count; page++) {
+    for (uint64_t page = index_find(&loaded->index, wanted->key); page < loaded->index.page_count;
+         page++) {
         bool is_cached = false;
         rc = get_from_page(table, loaded, (uint32_t)page, wanted, &is_cached, hit);
         if (watch != NULL)
@@ -505,31 +505,32 @@ WATCHED loam_status get_from_pages(struct table *table, struct table_loaded *loa
     return rc;
 }
 
-/* From where a locator says that the newest version of the key may begin. */
-WATCHED loam_status get_located(struct table *table, struct table_loaded *loaded,
-                                const struct located *at, const struct table_wanted *wanted,
-                                struct watch *watch, struct table_hit *hit)
+enum located_there { THERE_IT_IS, THERE_IS_ANOTHER, THERE_IS_NO_TELLING };
+
+/* Is it there that the key begins, and in the wanted version? An older one, an entry that is larger than a page, a page that cannot be
+   read, a place that is none: what is more than a look is the search's. */
+WATCHED enum located_there look_there(struct table *table, struct table_loaded *loaded,
+                                      const struct located *at, const struct table_wanted *wanted,
+                                      struct watch *watch, struct table_hit *hit)
 {
-    const char *fault = NULL;
-    if (at->page >= loaded->index.page_count)
-        return block_fault(&loaded->source, loaded->footer.filter.at, "a place behind all pages");
-    if (index_is_extent(&loaded->index, at->page))
-        return get_from_pages(table, loaded, at->page, wanted, watch, hit);
+    enum located_there there = THERE_IS_NO_TELLING;
+    if (at->page >= loaded->index.page_count || index_is_extent(&loaded->index, at->page))
+        return there;
     const bool is_cached = expect_page(table, loaded, at);
-    const loam_status rc =
-        page_pin(table->owner.cache, loaded->slots, at->page, table_load_page, loaded, &hit->pin);
-    if (rc < 0) return rc;
-    const bool is_there = page_entry_located(hit->pin.bytes, page_front(&hit->pin), at->offset,
-                                             &hit->entry, &fault) &&
-                          bytes_equal(hit->entry.key, wanted->key);
-    const bool is_wanted = is_there && hit->entry.seq <= wanted->seq;
-    if (watch != NULL)
-        tell_page(watch, &loaded->index, at->page, is_cached, is_wanted ? &hit->entry : NULL);
-    if (is_wanted) return LOAM_OK;
-    page_unpin(&hit->pin);
-    if (is_there) return get_from_pages(table, loaded, at->page, wanted, watch, hit);
-    return fault == NULL ? LOAM_NOTFOUND
-                         : block_fault(&loaded->source, loaded->footer.filter.at, fault);
+    if (page_pin(table->owner.cache, loaded->slots, at->page, table_load_page, loaded, &hit->pin) <
+        0)
+        return there;
+    if (page_entry_located(hit->pin.bytes, page_front(&hit->pin), at->offset, &hit->entry)) {
+        if (!bytes_equal(hit->entry.key, wanted->key))
+            there = THERE_IS_ANOTHER;
+        else if (hit->entry.seq <= wanted->seq)
+            there = THERE_IT_IS;
+    }
+    if (watch != NULL && there != THERE_IS_NO_TELLING)
+        tell_page(watch, &loaded->index, at->page, is_cached,
+                  there == THERE_IT_IS ? &hit->entry : NULL);
+    if (there != THERE_IT_IS) page_unpin(&hit->pin);
+    return there;
 }
 
 WATCHED loam_status get_by_locator(struct table *table, struct table_loaded *loaded,
@@ -539,10 +540,12 @@ WATCHED loam_status get_by_locator(struct table *table, struct table_loaded *loa
     const struct table_locator *locator = &loaded->filter.locator;
     struct locator_walk walk = locator_begin(locator, wanted->hash);
     struct located at;
-    loam_status rc = LOAM_NOTFOUND;
-    while (rc == LOAM_NOTFOUND && locator_next(locator, wanted->hash, &walk, &at))
-        rc = get_located(table, loaded, &at, wanted, watch, hit);
-    return rc;
+    while (locator_next(locator, wanted->hash, &walk, &at)) {
+        const enum located_there there = look_there(table, loaded, &at, wanted, watch, hit);
+        if (there == THERE_IT_IS) return LOAM_OK;
+        if (there == THERE_IS_NO_TELLING) return search_pages(table, loaded, wanted, watch, hit);
+    }
+    return LOAM_NOTFOUND;
 }
 
 WATCHED loam_status get_from_table(struct table *table, loam_slice key, uint64_t hash, uint64_t seq,
@@ -556,10 +559,10 @@ WATCHED loam_status get_from_table(struct table *table, loam_slice key, uint64_t
     memset(hit, 0, sizeof *hit);
     rc = LOAM_NOTFOUND;
     if (watch != NULL) tell_filter(watch, &loaded->filter, hash);
-    if (loaded->filter.locator.bucket_count > 0)
+    if (table_filter_locates(&loaded->filter))
         rc = get_by_locator(table, loaded, &wanted, watch, hit);
     else if (!table_filter_denies(&loaded->filter, hash))
-        rc = get_from_pages(table, loaded, index_find(&loaded->index, key), &wanted, watch, hit);
+        rc = search_pages(table, loaded, &wanted, watch, hit);
     table_release(&hold);
     if (rc < 0) memset(hit, 0, sizeof *hit);
     return rc;
@@ -584,7 +587,7 @@ static void look_ahead_at_page(struct table *table, struct table_loaded *loaded,
     const struct table_locator *locator = &loaded->filter.locator;
     uint64_t page = index->page_count;
     struct located at = {0};
-    if (locator->bucket_count > 0) {
+    if (table_filter_locates(&loaded->filter)) {
         struct locator_walk walk = locator_begin(locator, hash);
         if (locator_next(locator, hash, &walk, &at)) page = at.page;
     } else if (!table_filter_denies(&loaded->filter, hash)) {

@@ -27,13 +27,18 @@ const char *table_filter_open(struct table_filter *filter, loam_slice bytes)
 
 bool table_filter_knows(const struct table_filter *filter, uint64_t hash, struct located at)
 {
-    if (filter->locator.bucket_count == 0) return !table_filter_denies(filter, hash);
+    if (!table_filter_locates(filter)) return !table_filter_denies(filter, hash);
     struct locator_walk walk = locator_begin(&filter->locator, hash);
     struct located said;
     while (locator_next(&filter->locator, hash, &walk, &said)) {
         if (said.page == at.page && said.offset == at.offset) return true;
     }
     return false;
+}
+
+bool table_filter_counts(const struct table_filter *filter, uint64_t key_count)
+{
+    return !table_filter_locates(filter) || locator_key_count(&filter->locator) == key_count;
 }
 
 uint64_t table_filter_bytes(uint64_t hash_count, uint32_t bits_per_key)

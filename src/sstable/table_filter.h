@@ -1,5 +1,5 @@
 /*
- * table_filter.h - says "not here" for 99 of 100 absent keys after one cache miss.
+ * table_filter.h - says "not here" for nearly all absent keys after one cache miss.
  *
  * Role: a blocked Bloom filter: the hash's upper half picks a block of 64 bytes, six times 9 bits of the
  *   hash, multiplied, pick bits in it; or, by its type tag, a locator, which is a filter as well.
@@ -37,23 +37,28 @@ static inline uint64_t table_filter_bits(uint64_t hash)
     return hash * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-static inline void table_filter_prefetch(const struct table_filter *filter, uint64_t hash)
+static inline bool table_filter_locates(const struct table_filter *filter)
 {
-    if (filter->locator.bucket_count > 0)
-        __builtin_prefetch(locator_bucket(&filter->locator, hash));
-    if (filter->block_count == 0) return;
-    __builtin_prefetch(filter->blocks +
-                       FILTER_BLOCK_BYTES * table_filter_block(hash, filter->block_count));
+    return filter->locator.bucket_count > 0;
 }
 
 static inline bool table_filter_is_absent(const struct table_filter *filter)
 {
-    return filter->block_count == 0 && filter->locator.bucket_count == 0;
+    return filter->block_count == 0 && !table_filter_locates(filter);
+}
+
+static inline void table_filter_prefetch(const struct table_filter *filter, uint64_t hash)
+{
+    if (table_filter_locates(filter))
+        __builtin_prefetch(locator_bucket(&filter->locator, hash));
+    else if (filter->block_count > 0)
+        __builtin_prefetch(filter->blocks +
+                           FILTER_BLOCK_BYTES * table_filter_block(hash, filter->block_count));
 }
 
 static inline bool table_filter_denies(const struct table_filter *filter, uint64_t hash)
 {
-    if (filter->locator.bucket_count > 0) return locator_denies(&filter->locator, hash);
+    if (table_filter_locates(filter)) return locator_denies(&filter->locator, hash);
     if (filter->block_count == 0) return false;
     const uint8_t *block =
         filter->blocks + FILTER_BLOCK_BYTES * table_filter_block(hash, filter->block_count);
@@ -65,6 +70,8 @@ static inline bool table_filter_denies(const struct table_filter *filter, uint64
 
 /* What is true of a key whose newest version begins there. */
 bool table_filter_knows(const struct table_filter *filter, uint64_t hash, struct located at);
+/* What is true of a filter that was made of so many keys. */
+bool table_filter_counts(const struct table_filter *filter, uint64_t key_count);
 
 /* The bytes of a filter over that many hashes; 0 for no filter. */
 uint64_t table_filter_bytes(uint64_t hash_count, uint32_t bits_per_key);

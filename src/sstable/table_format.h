@@ -67,6 +67,7 @@ enum {
     FILTER_LOCATOR = 2, /* type */
     LOCATOR_BUCKET_BYTES = 64,
     LOCATOR_BUCKET_KEYS = 12,
+    LOCATOR_WALK_BUCKETS = 32, /* so far from its own bucket a key may be */
     LOCATOR_COUNT_AT = 12,
     LOCATOR_SPILLED_AT = 13,
     LOCATOR_PLACES_AT = 16,

@@ -39,46 +39,56 @@ static unsigned bits_for(uint32_t value)
 }
 
 /* Into its bucket, or the next one that has room. */
-static void add_place(const struct table_locator *locator, uint8_t *buckets, uint64_t hash,
+static bool add_place(const struct table_locator *locator, uint8_t *buckets, uint64_t hash,
                       uint32_t place)
 {
-    uint8_t *bucket = buckets + (locator_bucket(locator, hash) - locator->buckets);
-    const uint8_t *end = buckets + LOCATOR_BUCKET_BYTES * locator->bucket_count;
-    while (bucket[LOCATOR_COUNT_AT] == LOCATOR_BUCKET_KEYS) {
+    uint64_t index = locator_bucket_index(locator, hash);
+    for (unsigned i = 0; i < LOCATOR_WALK_BUCKETS; i++) {
+        uint8_t *bucket = buckets + LOCATOR_BUCKET_BYTES * index;
+        const unsigned count = bucket[LOCATOR_COUNT_AT];
+        if (count < LOCATOR_BUCKET_KEYS) {
+            bucket[LOCATOR_COUNT_AT] = (uint8_t)(count + 1);
+            bucket[count] = locator_tag(hash);
+            put_u32(bucket + LOCATOR_PLACES_AT + (size_t)4 * count,
+                    place | locator_more_tag(hash, locator->place_bits));
+            return true;
+        }
         bucket[LOCATOR_SPILLED_AT] = 1;
-        bucket += LOCATOR_BUCKET_BYTES;
-        if (bucket == end) bucket = buckets;
+        if (++index == locator->bucket_count) index = 0;
     }
-    const unsigned i = bucket[LOCATOR_COUNT_AT]++;
-    bucket[i] = locator_tag(hash);
-    put_u32(bucket + LOCATOR_PLACES_AT + (size_t)4 * i,
-            place | locator_more_tag(hash, locator->place_bits));
+    return false;
 }
 
-void locator_build(uint8_t *dst, const struct locator_source *source)
+bool locator_build(uint8_t *dst, const struct locator_source *source)
 {
     const uint64_t bytes = locator_bytes(source->count);
-    const uint64_t count = (bytes - FILTER_HEADER_BYTES) / LOCATOR_BUCKET_BYTES;
+    struct table_locator locator;
     uint32_t offset_most = 0;
-    check(source->count > 0 && count <= UINT32_MAX);
+    check(source->count > 0 && source->count <= UINT32_MAX);
     for (uint64_t i = 0; i < source->count; i++) {
         const uint32_t offset = source->places[i] & 0xffff;
         if (offset > offset_most) offset_most = offset;
     }
     const unsigned offset_bits = bits_for(offset_most);
-    const unsigned page_bits = bits_for(source->places[source->count - 1] >> 16); /* they ascend */
     memset(dst, 0, (size_t)bytes);
     dst[0] = FILTER_LOCATOR;
     dst[1] = (uint8_t)offset_bits;
-    dst[2] = (uint8_t)page_bits;
-    put_u32(dst + 4, (uint32_t)count);
-    const struct table_locator locator = {.buckets = dst + FILTER_HEADER_BYTES,
-                                          .bucket_count = count,
-                                          .offset_bits = offset_bits,
-                                          .place_bits = offset_bits + page_bits};
+    dst[2] = (uint8_t)bits_for(source->places[source->count - 1] >> 16); /* they ascend */
+    put_u32(dst + 4, (uint32_t)((bytes - FILTER_HEADER_BYTES) / LOCATOR_BUCKET_BYTES));
+    check(locator_open(&locator, loam_bytes(dst, (size_t)bytes)) == NULL);
     for (uint64_t i = 0; i < source->count; i++) {
-        const uint32_t place =
-            source->places[i] >> 16 << offset_bits | (source->places[i] & 0xffff);
-        add_place(&locator, dst + FILTER_HEADER_BYTES, source->hashes[i], place);
+        const uint32_t page = source->places[i] >> 16, offset = source->places[i] & 0xffff;
+        if (!add_place(&locator, dst + FILTER_HEADER_BYTES, source->hashes[i],
+                       page << offset_bits | offset))
+            return false;
     }
+    return true;
+}
+
+uint64_t locator_key_count(const struct table_locator *locator)
+{
+    uint64_t count = 0;
+    for (uint64_t i = 0; i < locator->bucket_count; i++)
+        count += locator->buckets[LOCATOR_BUCKET_BYTES * i + LOCATOR_COUNT_AT];
+    return count;
 }

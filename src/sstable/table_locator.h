@@ -1,11 +1,12 @@
 /*
- * table_locator.h - says where the newest version of a key begins, after one cache miss.
+ * table_locator.h - says where the newest version of a key begins, mostly after one cache miss.
  *
  * Role: a hash table of the distinct keys, in a Bloom filter's place where memory allows: a key's hash picks a bucket
  *   of 64 bytes, in which tags are compared at once; a tag that matches comes with page and offset. So a point read
  *   asks neither the index nor the page's fingerprints. 7.1 bytes a key. docs/decisions/0035.
  * Invariants: (1) the place of a key that was added is always among those of its walk. (2) A place is not believed: page
- *   and offset may be anything, and another key may stand there. (3) A walk ends after as many buckets as there are.
+ *   and offset may be anything, and another key may stand there. (3) A walk ends after LOCATOR_WALK_BUCKETS; keys whose hashes
+ *   somebody chose to need more make no locator.
  * In the picture: sstable layer; knows no file. Bytes: table_format.h.
  */
 #ifndef LOAM_SSTABLE_TABLE_LOCATOR_H
@@ -28,9 +29,9 @@ struct table_locator {
 
 struct locator_walk {
     const uint8_t *bucket;
-    uint64_t next, left; /* the bucket behind, and how many there still are */
-    uint32_t mask;       /* of tags in the bucket that match */
-    uint32_t wanted;     /* what stands above the page in a place */
+    unsigned left;   /* how many buckets it may still go on to */
+    uint32_t mask;   /* of tags in the bucket that match */
+    uint32_t wanted; /* what stands above the page in a place */
 };
 
 /* Where an entry may begin. */
@@ -38,9 +39,15 @@ struct located {
     uint32_t page, offset;
 };
 
+/* All bits of the hash count: whoever spreads keys over stores by the first bits of the same hash leaves no bucket empty. */
+static inline uint64_t locator_bucket_index(const struct table_locator *locator, uint64_t hash)
+{
+    return (hash * UINT64_C(0x9e3779b97f4a7c15) >> 32) * locator->bucket_count >> 32;
+}
+
 static inline const uint8_t *locator_bucket(const struct table_locator *locator, uint64_t hash)
 {
-    return locator->buckets + LOCATOR_BUCKET_BYTES * ((hash >> 32) * locator->bucket_count >> 32);
+    return locator->buckets + LOCATOR_BUCKET_BYTES * locator_bucket_index(locator, hash);
 }
 
 static inline uint8_t locator_tag(uint64_t hash)
@@ -66,7 +73,7 @@ static inline struct locator_walk locator_begin(const struct table_locator *loca
     const uint8_t *bucket = locator_bucket(locator, hash);
     return (struct locator_walk){
         .bucket = bucket,
-        .left = locator->bucket_count,
+        .left = LOCATOR_WALK_BUCKETS - 1,
         .mask = locator_matches(bucket, hash),
         .wanted = locator_more_tag(hash, locator->place_bits),
     };
@@ -87,7 +94,7 @@ static inline bool locator_next(const struct table_locator *locator, uint64_t ha
                                    place & ((UINT32_C(1) << locator->offset_bits) - 1)};
             return true;
         }
-        if (walk->bucket[LOCATOR_SPILLED_AT] == 0 || --walk->left == 0) return false;
+        if (walk->bucket[LOCATOR_SPILLED_AT] == 0 || walk->left-- == 0) return false;
         walk->bucket += LOCATOR_BUCKET_BYTES;
         if (walk->bucket == locator->buckets + LOCATOR_BUCKET_BYTES * locator->bucket_count)
             walk->bucket = locator->buckets;
@@ -104,6 +111,7 @@ static inline bool locator_denies(const struct table_locator *locator, uint64_t 
 
 /* Checks the bytes, which stay the caller's; NULL or what is wrong. */
 const char *locator_open(struct table_locator *locator, loam_slice bytes);
+uint64_t locator_key_count(const struct table_locator *locator); /* of all buckets */
 
 /* The writing side: hashes of the distinct keys, u64 each, and where they begin: page << 16 | offset, u32 each. */
 struct locator_source {
@@ -115,7 +123,7 @@ struct locator_source {
 
 /* The bytes of a locator of that many keys. */
 uint64_t locator_bytes(uint64_t count);
-/* Writes it to dst, of locator_bytes(source->count). */
-void locator_build(uint8_t *dst, const struct locator_source *source);
+/* Writes it to dst, of locator_bytes(source->count). False: no bucket near its own has room for some key. */
+bool locator_build(uint8_t *dst, const struct locator_source *source);
 
 #endif

@@ -142,14 +142,12 @@ static inline const char *check_entry(const struct page *page, const uint8_t **a
 }
 
 bool page_entry_located(const uint8_t *bytes, const uint8_t *front, uint32_t offset,
-                        struct entry *entry, const char **fault)
+                        struct entry *entry)
 {
     const struct page page = page_view(front);
     const uint8_t *end = bytes + page.page_bytes, *at = bytes + offset;
-    *fault = offset < page_entries_at(page.entry_count) || at >= end
-                 ? "a place where no entry stands"
-                 : check_entry(&page, &at, end, entry);
-    return *fault == NULL;
+    if (offset < page_entries_at(page.entry_count) || offset >= page.page_bytes) return false;
+    return check_entry(&page, &at, end, entry) == NULL;
 }
 
 /* Blocks of format 1 have an entry's sequence number before its key: exchanges the two. What does not parse is left to

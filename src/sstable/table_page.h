@@ -32,7 +32,7 @@ struct page { /* a page's header, decoded */
     uint32_t entry_count, prefix_bytes, offsets_at, heads_at, page_bytes;
 };
 
-/* Where things stand in a page of that many entries. */
+/* Where things stand in a page of that many entries: of the format, too, for locators say where an entry begins in memory. */
 static inline uint32_t page_offsets_at(uint32_t entry_count)
 {
     return PAGE_HEADER_BYTES + ((entry_count + 1) & ~1u);
@@ -164,10 +164,10 @@ static inline size_t page_front_bytes(const uint8_t *bytes)
 bool page_find(const uint8_t *bytes, const uint8_t *front, loam_slice key, uint64_t hash,
                uint64_t seq, struct entry *entry);
 
-/* The entry at that byte of the page, if one that fits begins there; front: as for page_find(). False: *fault says what is wrong. Who
-   says that an entry begins there is not believed, so an entry that was found may be another one, or none that was ever written. */
+/* The entry at that byte of the page; front: as for page_find(). False: none that fits begins there. Who says that one does is not
+   believed, so what is found may be another entry, or none that was ever written, but lies within the page. */
 bool page_entry_located(const uint8_t *bytes, const uint8_t *front, uint32_t offset,
-                        struct entry *entry, const char **fault);
+                        struct entry *entry);
 
 /* The index of the first entry at or after (key, seq); entry_count if there is none. */
 uint32_t page_seek(const struct page *page, loam_slice key, uint64_t seq);

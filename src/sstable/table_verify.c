@@ -31,7 +31,8 @@ struct verify {
     uint64_t last_seq;
     bool has_last; /* false at the first entry, and behind a page that could not be read */
     struct table_meta found; /* counts; no keys */
-    bool complete;           /* no page was unreadable, so counts can be compared */
+    uint64_t key_count;
+    bool complete; /* no page was unreadable, so counts can be compared */
 };
 
 static void say(struct verify *verify, const char *text)
@@ -52,12 +53,13 @@ static void say_page(struct verify *verify, const char *what)
 }
 
 /* The filter knows all keys; a locator knows where each begins, of which a page that could not be read leaves one in doubt. */
-static bool filter_knows(const struct verify *verify, const struct entry *entry, uint32_t offset)
+static bool filter_knows(struct verify *verify, const struct entry *entry, uint32_t offset)
 {
     const loam_slice last = loam_bytes(verify->last_key.data, verify->last_key.len);
     const struct table_filter *filter = &verify->loaded->filter;
     const uint64_t hash = hash_key(entry->key);
     const bool begins = verify->has_last ? !bytes_equal(last, entry->key) : verify->page == 0;
+    verify->key_count += begins;
     return begins
                ? table_filter_knows(filter, hash, (struct located){(uint32_t)verify->page, offset})
                : !table_filter_denies(filter, hash);
@@ -172,6 +174,11 @@ static void verify_counts(struct verify *verify)
                        "%s: byte %" PRIu64 ": %s: the manifest says %" PRIu64
                        ", the pages %" PRIu64,
                        name, meta->offset, counts[i].what, counts[i].stated, counts[i].found);
+        say(verify, text);
+    }
+    if (!table_filter_counts(&verify->loaded->filter, verify->key_count)) {
+        (void)snprintf(text, sizeof text, "%s: byte %" PRIu64 ": the filter has other keys", name,
+                       meta->offset + verify->loaded->footer.filter.at);
         say(verify, text);
     }
     const loam_slice last = loam_bytes(verify->last_key.data, verify->last_key.len);

@@ -24,8 +24,9 @@ struct table_writer {
     struct page_builder page;
     struct index_builder index;
     loam_buf hashes; /* of the distinct keys, u64 each */
-    loam_buf
-        places; /* and where they begin, u32 each, if it locates; those of the page are without what stands before its entries */
+    /* And where they begin, u32 each, while located_max is not 0; those of the page that is built are still without what will stand
+       before its entries. */
+    loam_buf places;
     loam_buf first_key, last_key;
     uint64_t last_seq;
     uint64_t
@@ -227,25 +228,39 @@ static loam_status put_index(struct table_writer *writer, struct footer_place *p
     return rc;
 }
 
-static loam_status put_filter(struct table_writer *writer, struct footer_place *place)
+/* A locator, or a filter. */
+static loam_status build_filter(const struct table_writer *writer, loam_buf *out)
 {
     const struct locator_source source = {writer->hashes.data, writer->places.data,
                                           key_count(writer)};
-    const uint64_t bytes = filter_bytes(writer);
+    const uint64_t bytes = table_filter_bytes(source.count, writer->bits_per_key);
+    out->len = 0;
+    if (writer->located_max > 0) {
+        const loam_status rc = buf_reserve(out, (size_t)locator_bytes(source.count));
+        if (rc < 0) return rc;
+        if (locator_build(out->data, &source)) {
+            out->len = (size_t)locator_bytes(source.count);
+            return LOAM_OK;
+        }
+    }
+    const loam_status rc = buf_reserve(out, (size_t)bytes);
+    if (rc < 0 || bytes == 0) return rc;
+    table_filter_build(out->data, bytes, source.hashes, source.count);
+    out->len = (size_t)bytes;
+    return LOAM_OK;
+}
+
+static loam_status put_filter(struct table_writer *writer, struct footer_place *place)
+{
+    loam_buf filter = {0};
+    loam_status rc = build_filter(writer, &filter);
+    const loam_slice piece = loam_bytes(filter.data, filter.len);
     place->at = writer->sink.at;
-    place->raw_bytes = bytes;
-    place->stored_bytes = 0;
-    if (bytes == 0) return LOAM_OK;
-    uint8_t *filter = mem_alloc((size_t)bytes);
-    if (filter == NULL) return LOAM_NOMEM;
-    if (writer->located_max > 0)
-        locator_build(filter, &source);
-    else
-        table_filter_build(filter, bytes, source.hashes, source.count);
-    const loam_slice piece = loam_bytes(filter, (size_t)bytes);
-    const loam_status rc = stream_put(&writer->sink, BLOCK_FILTER, &piece, 1, false);
+    place->raw_bytes = filter.len;
+    if (rc == LOAM_OK && filter.len > 0)
+        rc = stream_put(&writer->sink, BLOCK_FILTER, &piece, 1, false);
     place->stored_bytes = writer->sink.at - place->at;
-    mem_free(filter);
+    loam_buf_free(&filter);
     return rc;
 }
 

@@ -101,8 +101,7 @@ struct catalog_counters catalog_counters(const struct catalog *catalog);
 bool catalog_snapshot_complete(const struct catalog *catalog);
 bool catalog_uses_object(const struct catalog *catalog, struct object_id id);
 uint64_t catalog_table_bytes(const struct catalog *catalog); /* on disk, each object's bytes once */
-uint64_t
-catalog_entry_count(const struct catalog *catalog); /* of all tables, each once; any thread */
+uint64_t catalog_entry_count(const struct catalog *catalog); /* each table's once; any thread */
 
 /* Edits that rebuild the present state from nothing, each at most about 64 KiB, the last with
    CHANGE_SNAPSHOT_END. emit's failure ends it. */

@@ -251,26 +251,147 @@ static void verify_says_each_fault(void **state)
     free_rot(&rot);
 }
 
-/* What a bug or malice would write: each place leads elsewhere, under a right checksum. */
+/* ---- a locator that lies, under a right checksum: what a bug or malice would write ---- */
+
+struct liar {
+    struct rot rot;
+    size_t filter, first, end; /* its block, its buckets */
+    uint32_t place_mask;
+};
+
+static void make_liar(struct liar *liar)
+{
+    make_rot(&liar->rot, LOAM_UNCOMPRESSED);
+    const uint8_t *bytes = liar->rot.bytes;
+    liar->filter = 0;
+    while (bytes[liar->filter + 4] != BLOCK_FILTER)
+        liar->filter += BLOCK_HEADER_BYTES + get_u32(bytes + liar->filter + 12);
+    const uint8_t *header = bytes + liar->filter + BLOCK_HEADER_BYTES;
+    liar->first = liar->filter + BLOCK_HEADER_BYTES + FILTER_HEADER_BYTES;
+    liar->end = liar->first + (size_t)get_u32(header + 4) * LOCATOR_BUCKET_BYTES;
+    liar->place_mask = (UINT32_C(1) << (header[1] + header[2])) - 1;
+}
+
+/* How many rows with keys of that tag there are, after all of them were read right. */
+static size_t read_tagged(struct liar *liar, uint8_t tag)
+{
+    struct rot *rot = &liar->rot;
+    struct table *table = NULL;
+    size_t count = 0;
+    sst_fix_sum(rot->live, liar->filter, ROT_UID);
+    assert_ok(sst_table(&rot->lab, &rot->meta, &table));
+    for (size_t i = 0; i < rot->rows.count; i++) {
+        const struct entry *row = &rot->rows.at[i];
+        if ((uint8_t)hash_key(row->key) != tag) continue;
+        assert_int_equal(sst_check_get(table, &rot->rows, row->key, SEQ_MAX), SST_RIGHT);
+        assert_int_equal(sst_check_get(table, &rot->rows, row->key, row->seq), SST_RIGHT);
+        count++;
+    }
+    table_unref(table);
+    return count;
+}
+
 static void verify_finds_every_wrong_place(void **state)
 {
-    struct rot rot;
-    size_t filter = 0, places = 0;
+    struct liar liar;
+    unsigned places = 0;
     (void)state;
-    make_rot(&rot, LOAM_UNCOMPRESSED);
-    while (rot.bytes[filter + 4] != BLOCK_FILTER)
-        filter += BLOCK_HEADER_BYTES + get_u32(rot.bytes + filter + 12);
-    const size_t buckets = filter + BLOCK_HEADER_BYTES + FILTER_HEADER_BYTES;
-    const uint32_t count = get_u32(rot.bytes + filter + BLOCK_HEADER_BYTES + 4);
-    for (size_t at = buckets; at < buckets + (size_t)count * LOCATOR_BUCKET_BYTES;
-         at += LOCATOR_BUCKET_BYTES)
-        for (size_t i = 0; i < rot.bytes[at + LOCATOR_COUNT_AT]; i++, places++) {
-            rot.live[at + LOCATOR_PLACES_AT + 4 * i] ^= 1;
-            sst_fix_sum(rot.live, filter, ROT_UID);
-            assert_int_equal(try_damage(&rot, (unsigned)places), LOAM_CORRUPT);
+    make_liar(&liar);
+    struct rot *rot = &liar.rot;
+    for (size_t at = liar.first; at < liar.end; at += LOCATOR_BUCKET_BYTES) {
+        const uint8_t count = rot->bytes[at + LOCATOR_COUNT_AT];
+        for (size_t i = 0; i < count; i++, places++) {
+            rot->live[at + LOCATOR_PLACES_AT + 4 * i] ^= 1;
+            sst_fix_sum(rot->live, liar.filter, ROT_UID);
+            assert_int_equal(try_damage(rot, places), LOAM_CORRUPT);
         }
+        if (count == LOCATOR_BUCKET_KEYS) continue;
+        rot->live[at + LOCATOR_COUNT_AT]++; /* of a key that the table does not have */
+        rot->live[at + count] ^= 1;
+        sst_fix_sum(rot->live, liar.filter, ROT_UID);
+        assert_int_equal(try_damage(rot, places), LOAM_CORRUPT);
+    }
     assert_true(places > 15);
-    free_rot(&rot);
+    free_rot(rot);
+}
+
+/* All keys of a bucket have one tag: each but one stands at a place of another, and that one is found among them. */
+static void a_place_of_another_key_is_passed_over(void **state)
+{
+    struct liar liar;
+    size_t read_count = 0;
+    (void)state;
+    make_liar(&liar);
+    struct rot *rot = &liar.rot;
+    for (size_t at = liar.first; at < liar.end; at += LOCATOR_BUCKET_BYTES)
+        for (size_t i = 0; i < rot->bytes[at + LOCATOR_COUNT_AT]; i++) {
+            const uint8_t tag = rot->bytes[at + i], *places = rot->bytes + at + LOCATOR_PLACES_AT;
+            const uint32_t more = get_u32(places + 4 * i) & ~liar.place_mask;
+            for (size_t j = 0; j < rot->bytes[at + LOCATOR_COUNT_AT]; j++) {
+                rot->live[at + j] = tag;
+                put_u32(rot->live + at + LOCATOR_PLACES_AT + 4 * j,
+                        (get_u32(places + 4 * j) & liar.place_mask) | more);
+            }
+            read_count += read_tagged(&liar, tag);
+            memcpy(rot->live, rot->bytes, rot->len);
+        }
+    assert_true(read_count >= rot->rows.count);
+    free_rot(rot);
+}
+
+/* Behind the last page, behind the page's end, in front of its entries: then the key is searched for. */
+static void a_place_that_is_none_is_not_asked(void **state)
+{
+    struct liar liar;
+    size_t read_count = 0;
+    (void)state;
+    make_liar(&liar);
+    struct rot *rot = &liar.rot;
+    const uint32_t offset_mask =
+        (UINT32_C(1) << rot->bytes[liar.filter + BLOCK_HEADER_BYTES + 1]) - 1;
+    for (size_t at = liar.first; at < liar.end; at += LOCATOR_BUCKET_BYTES)
+        for (size_t i = 0; i < rot->bytes[at + LOCATOR_COUNT_AT]; i++) {
+            uint8_t *place = rot->live + at + LOCATOR_PLACES_AT + 4 * i;
+            const uint32_t was = get_u32(place);
+            const uint32_t lies[] = {was | liar.place_mask, was | offset_mask, was & ~offset_mask,
+                                     (was & ~offset_mask) | PAGE_HEADER_BYTES};
+            for (size_t k = 0; k < sizeof lies / sizeof lies[0]; k++) {
+                put_u32(place, lies[k]);
+                read_count += read_tagged(&liar, rot->bytes[at + i]);
+            }
+            put_u32(place, was);
+        }
+    assert_true(read_count >= 4 * rot->rows.count);
+    free_rot(rot);
+}
+
+/* A page that cannot be read costs the keys that stand in it alone, though the tags of others lead there first. */
+static void damage_costs_the_keys_of_its_page(void **state)
+{
+    struct liar liar;
+    struct table *table = NULL;
+    size_t right = 0, refused = 0;
+    (void)state;
+    make_liar(&liar);
+    struct rot *rot = &liar.rot;
+    for (size_t at = liar.first; at < liar.end; at += LOCATOR_BUCKET_BYTES)
+        for (size_t i = 0; i < rot->bytes[at + LOCATOR_COUNT_AT]; i++) { /* into the first page */
+            uint8_t *place = rot->live + at + LOCATOR_PLACES_AT + 4 * i;
+            put_u32(place, get_u32(place) & ~liar.place_mask);
+        }
+    rot->live[40] ^= 1;
+    sst_fix_sum(rot->live, liar.filter, ROT_UID);
+    assert_ok(sst_table(&rot->lab, &rot->meta, &table));
+    for (size_t i = 0; i < rot->rows.count; i++) {
+        const enum sst_answer answer =
+            sst_check_get(table, &rot->rows, rot->rows.at[i].key, rot->rows.at[i].seq);
+        right += answer == SST_RIGHT;
+        refused += answer == SST_REFUSED;
+    }
+    assert_int_equal(right + refused, rot->rows.count);
+    assert_true(right > rot->rows.count / 2 && refused > 0);
+    table_unref(table);
+    free_rot(rot);
 }
 
 int main(void)
@@ -284,6 +405,9 @@ int main(void)
         cmocka_unit_test(a_missing_object_is_corruption_by_name),
         cmocka_unit_test(verify_says_each_fault),
         cmocka_unit_test(verify_finds_every_wrong_place),
+        cmocka_unit_test(a_place_of_another_key_is_passed_over),
+        cmocka_unit_test(a_place_that_is_none_is_not_asked),
+        cmocka_unit_test(damage_costs_the_keys_of_its_page),
     };
     return cmocka_run_group_tests_name("sstable/rot", tests, NULL, NULL);
 }

@@ -29,7 +29,7 @@ struct bench {
 
 static void build(struct bench *bench, loam_compression compression)
 {
-    const struct table_writer_options options = {compression, 10, 256, 0};
+    const struct table_writer_options options = {compression, 10, 256, UINT64_MAX};
     char name[OBJECT_NAME_BYTES];
     uint64_t len = 0;
     assert_ok(sst_build(&bench->lab, &bench->rows, &options, &bench->meta));
