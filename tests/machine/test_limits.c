@@ -71,11 +71,12 @@ static void set_soft_limit(int which, rlim_t soft)
     assert_int_equal(setrlimit((__rlimit_resource_t)which, &limit), 0);
 }
 
-static void expect_to_heal(struct fixture *f, int which, rlim_t soft, loam_status want)
+static void expect_to_heal(struct fixture *f, int which, rlim_t soft, uint64_t memory_bytes,
+                           loam_status want)
 {
     loam_options options = fixture_options();
     loam_status rc;
-    options.memory_bytes = 4 << 20;
+    options.memory_bytes = memory_bytes;
     fixture_open(f, &options);
     const int before = put_until(f->db, 0, 10, &rc);
     set_soft_limit(which, soft);
@@ -99,7 +100,7 @@ static void expect_to_heal(struct fixture *f, int which, rlim_t soft, loam_statu
 static void writes_go_on_when_files_may_be_larger_again(void **state)
 {
     assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
-    expect_to_heal(*state, RLIMIT_FSIZE, 300 * 1000, LOAM_FULL);
+    expect_to_heal(*state, RLIMIT_FSIZE, 300 * 1000, 4 << 20, LOAM_FULL);
 }
 
 static rlim_t address_space_bytes(void)
@@ -116,7 +117,8 @@ static void writes_go_on_when_there_is_address_space_again(void **state)
     const char *slowdown = getenv("SLOWDOWN");
     /* A sanitizer wants all of the address space for itself. */
     if (address_space_bytes() == 0 || (slowdown != NULL && atoi(slowdown) > 4)) skip();
-    expect_to_heal(*state, RLIMIT_AS, address_space_bytes() + (6 << 20), LOAM_NOMEM);
+    /* A memtable grows to 16 MiB: smaller ones find what they need in what others have freed, and every fourth time nothing fails. */
+    expect_to_heal(*state, RLIMIT_AS, address_space_bytes() + (6 << 20), 64 << 20, LOAM_NOMEM);
 }
 
 static void ignore_signal(int number)
