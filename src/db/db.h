@@ -618,7 +618,7 @@ struct run_writer_spec {
     uint64_t swept_seq;      /* of its tables */
     uint64_t replaced_count; /* about as many entries leave the catalog for it */
 };
-/* So many entries per byte of memory_bytes may have locators, of 7 bytes each. */
+/* Tables have locators, of 7.1 bytes a key, while there are fewer entries than memory_bytes has of this. */
 enum { LOCATED_SHARE = 128 };
 /* Of the filters that tables get; 0: they get none. */
 static inline uint32_t db_filter_bits(const loam_db *db)

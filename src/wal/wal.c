@@ -24,8 +24,8 @@ enum {
     LOOK_BYTES = 16 << 10, /* after so many the writer looks whether the log wants tending */
     SPARES_MAX = 64, /* a commit is at most 2 GiB, a large segment 64 MiB: 33 and the small ones */
     COMMIT_PIECES_MAX = 6,
-    FREE_SHARE = 8, /* a segment takes at most this share of what is free */
-    REST_SHARE = 4, /* the segment of a log at rest is this share of the largest */
+    FREE_SHARE = 8,  /* a segment takes at most this share of what is free */
+    REST_SHARE = 16, /* the segment of a log at rest is this share of the largest */
     RECYCLED_COUNT =
         8 /* dead segments that are kept: their pages are in memory, a fresh one's are not */
 };

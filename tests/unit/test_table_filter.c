@@ -87,6 +87,7 @@ static void the_locator_knows_where_its_keys_are(void **state)
     check_locator(10, 1, 65535);
     check_locator(65536, 1, 65535);
     check_locator(50000, 0, 4063);
+    check_locator(600000, 0, 4063); /* as in a table of 64 MiB: no key goes too far */
     check_locator(50000, 1, 0);
 }
 
