@@ -160,8 +160,8 @@ struct follow;
 struct loam_db {
     struct sys_table sys;
     struct store *store;
-    loam_options
-        options; /* resolved: no zeros, but filter_bits_per_key, where 0 lets tables choose */
+    /* Resolved: no zeros, but filter_bits_per_key, where 0 lets tables choose. */
+    loam_options options;
     struct follow *follow;   /* NULL: it is none of another's writing; follow.h */
     char *archive_name;      /* options.archive, owned */
     struct restore *restore; /* an opening that goes on in an archive; NULL: none, or no more */
@@ -246,7 +246,7 @@ struct loam_db {
     _Atomic bool periodic_pending; /* a PERIODIC commit is not synced yet */
     uint64_t synced_at_ns, tended_at,
         quiet_since_ns; /* tender; tended_at: `visible` at its last round */
-    bool is_quiet;      /* tender: nobody has committed for a while */
+    uint64_t quiet_ns;  /* tender: for so long nobody has committed; 0 before it looked */
 };
 
 /* ---- open.c -------------------------------------------------------------------------------- */
@@ -618,7 +618,7 @@ struct run_writer_spec {
     uint64_t swept_seq;      /* of its tables */
     uint64_t replaced_count; /* about as many entries leave the catalog for it */
 };
-/* Tables have locators, of 7.1 bytes a key, while there are fewer entries than memory_bytes has of this. */
+/* Tables have locators, of 7.1 bytes a key, while memory_bytes has so many bytes for each entry of the store. */
 enum { LOCATED_SHARE = 128 };
 /* Of the filters that tables get; 0: they get none. */
 static inline uint32_t db_filter_bits(const loam_db *db)
@@ -745,8 +745,8 @@ LOAM_MUST loam_status jobs_wait_for_flush(loam_db *db, uint64_t ended_count, con
 bool jobs_run_one(loam_db *db);
 /* What the tender does each time it wakes: prepares the log's next segment, and syncs when that is due. A failure fences. */
 void jobs_tend_once(loam_db *db);
-/* So much of memory_bytes is for what nobody counts: staged commits, buffers of merges, the mapped end of the log; and less while nobody
-   writes and nothing is merged. */
+/* So much of memory_bytes is for what nobody counts: staged commits, buffers of merges, the mapped end of the log; and less when nobody
+   has written for ten seconds and nothing is merged. */
 enum { UNCOUNTED_SHARE = 8, UNCOUNTED_SHARE_AT_REST = 32 };
 /* What neither that nor memtables need is for pages. The tender says so from time to time; writers do not stop for it. */
 void jobs_lend_memory(loam_db *db);

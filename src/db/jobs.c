@@ -19,9 +19,10 @@ enum {
     TEND_MS = 100,
     SYNC_MS =
         1000, /* at the latest, whatever the commits ask for: a dead device accepts mapped stores without a word */
-    RETRY_MS = 500, /* after a full disk */
-    IDLE_MS = 200,  /* without a commit */
-    REST_ODDS = 8   /* without threads nobody knows how long nobody wrote */
+    RETRY_MS = 500,  /* after a full disk */
+    IDLE_MS = 200,   /* without a commit */
+    CALM_MS = 10000, /* without one: who writes now and then does not drive pages out each time */
+    REST_ODDS = 8    /* without threads nobody knows how long nobody wrote */
 };
 
 static uint64_t mono_ms(const loam_db *db)
@@ -333,7 +334,7 @@ void jobs_lend_memory(loam_db *db)
     const uint64_t memory = db->options.memory_bytes;
     uint64_t lent = atomic_load(&db->memtable_bytes) + arena_pool_bytes(db->arenas);
     mutex_lock(&db->jobs.lock);
-    const bool rests = db->jobs.running_count == 0 && db->is_quiet;
+    const bool rests = db->jobs.running_count == 0 && db->quiet_ns >= UINT64_C(1000000) * CALM_MS;
     mutex_unlock(&db->jobs.lock);
     if (!rests) lent += memory / UNCOUNTED_SHARE - memory / UNCOUNTED_SHARE_AT_REST;
     page_cache_lend(db->cache, lent);
@@ -350,13 +351,13 @@ void jobs_tend_once(loam_db *db)
     if (!db->jobs.threaded) archive_once(db);
 }
 
-/* Has the last commit been there for a while? */
-static void look_for_quiet(loam_db *db)
+/* How long has the last commit been there? */
+static void measure_quiet(loam_db *db)
 {
     const uint64_t visible = atomic_load(&db->visible), now = db_now_ns(db);
     if (visible != db->tended_at) db->quiet_since_ns = now;
     db->tended_at = visible;
-    db->is_quiet = now - db->quiet_since_ns >= UINT64_C(1000000) * IDLE_MS;
+    db->quiet_ns = now - db->quiet_since_ns;
 }
 
 static uint64_t tend_interval_ns(const loam_db *db)
@@ -378,10 +379,10 @@ static void tender_main(void *arg)
             (void)cond_wait_ns(&jobs->tend, &db->jobs.lock, tend_interval_ns(db));
         jobs->tend_asked = false;
         mutex_unlock(&db->jobs.lock);
-        look_for_quiet(db);
+        measure_quiet(db);
         jobs_tend_once(db);
         mutex_lock(&db->jobs.lock);
-        if (db->is_quiet) want_rest(db);
+        if (db->quiet_ns >= UINT64_C(1000000) * IDLE_MS) want_rest(db);
     }
     mutex_unlock(&db->jobs.lock);
 }

@@ -14,7 +14,6 @@ enum { BUCKET_KEYS_MEAN = 9 };
 const char *locator_open(struct table_locator *locator, loam_slice bytes)
 {
     const uint8_t *at = bytes.data;
-    if (bytes.len < FILTER_HEADER_BYTES) return "too short for a locator";
     const unsigned offset_bits = at[1], page_bits = at[2];
     const uint64_t count = get_u32(at + 4);
     if (offset_bits > 16 || page_bits > 16 || at[3] != 0) return "impossible places of a locator";

@@ -109,7 +109,7 @@ static inline bool locator_denies(const struct table_locator *locator, uint64_t 
     return !locator_next(locator, hash, &walk, &at);
 }
 
-/* Checks the bytes, which stay the caller's; NULL or what is wrong. */
+/* Checks the bytes, a header at least, which stay the caller's; NULL or what is wrong. */
 const char *locator_open(struct table_locator *locator, loam_slice bytes);
 uint64_t locator_key_count(const struct table_locator *locator); /* of all buckets */
 

@@ -34,13 +34,6 @@ static void count_in_order(void *ctx, const char *name)
     snprintf(seen->last, sizeof seen->last, "%s", name);
 }
 
-static uint64_t memory_of(loam_db *db)
-{
-    loam_stats stats = {.struct_size = sizeof stats};
-    expect_ok(loam_stats_get(db, &stats));
-    return stats.memtable_bytes + stats.cache_bytes + stats.metadata_bytes;
-}
-
 /* Creating is durable, so its time is the disk's: no bound on it. */
 static void ten_thousand_open_at_once_and_cost_nothing_untouched(void **state)
 {
@@ -60,7 +53,7 @@ static void ten_thousand_open_at_once_and_cost_nothing_untouched(void **state)
     const double passed = used_s() - before;
     print_message("reopened in %.3f s\n", passed);
     assert_true(passed < 5.0);
-    assert_true(memory_of(f->db) < 8 << 20);
+    assert_true(fixture_memory_of(f->db) < 8 << 20);
     expect_ok(loam_collections(f->db, count_in_order, &seen));
     assert_int_equal(seen.count, many + 1);
     for (int i = 0; i < many; i += 50) {

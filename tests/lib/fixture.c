@@ -234,6 +234,13 @@ int fixture_child_end(struct fixture_child *child)
 
 /* ---- files ------------------------------------------------------------------------------------ */
 
+uint64_t fixture_memory_of(loam_db *db)
+{
+    loam_stats stats = {.struct_size = sizeof stats};
+    expect_ok(loam_stats_get(db, &stats));
+    return stats.memtable_bytes + stats.cache_bytes + stats.metadata_bytes;
+}
+
 size_t fixture_file_count(const char *path)
 {
     size_t count = 0;

@@ -99,6 +99,8 @@ struct fixture_child fixture_child_start(struct fixture *f, int (*body)(struct f
 void fixture_child_ready(void);
 int fixture_child_end(struct fixture_child *child); /* its exit status; -1 killed by a signal */
 
+uint64_t fixture_memory_of(loam_db *db); /* memtables, pages and metadata, as the statistics say */
+
 /* Files: their number in a directory (without . and ..), the whole of one, and changing one byte. */
 size_t fixture_file_count(const char *dir);
 void fixture_make_file(const char *path, const char *text);
